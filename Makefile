@@ -1,0 +1,79 @@
+# PRESET=smoke|cpu|gpu|paper  DATA=digits|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd (empty: all)  JOBS=0
+PRESET ?= cpu
+DATA   ?= digits
+SCALE  ?= 1
+PAPER  ?=
+JOBS   ?= 0
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUNS   := $(or $(GANZIP_RUNS),runs)
+
+# One folder a kind of run: cpu, cpu-mnist, cpu-x3.
+LABEL  := $(PRESET)$(if $(filter-out digits,$(DATA)),-$(basename $(notdir $(DATA))))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
+PAPERS := $(wildcard notebooks/[1-3]_*$(PAPER)*.ipynb)
+RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
+# Outputs stay, the times and paths of one machine go.
+TIDY   := $(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace \
+	--ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+	--ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec --ClearMetadataPreprocessor.preserve_nb_metadata_mask=language_info
+
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce smoke figures references lab test lint nbval clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@head -n 1 $(MAKEFILE_LIST) | cut -c 3-
+
+install: $(VENV)/.installed ## everything into .venv, exact pins (2 to 5 minutes, once)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
+	touch $@
+
+reproduce: install ## every table and figure of the papers, into runs/<paper>/<preset>/
+	$(if $(PAPERS),,$(error PAPER=$(PAPER) names no notebook; there are $(wildcard notebooks/[1-3]_*.ipynb)))
+	@set -e; for notebook in $(PAPERS); do \
+		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/$(LABEL); mkdir -p $$out; \
+		echo "$$notebook -> $$out"; \
+		$(RUN) $$notebook $$out/$$(basename $$notebook) -p preset $(PRESET) -p data "$(DATA)" \
+			-p scale $(SCALE) -p jobs $(JOBS) -p out $$out; \
+		ls $$out/tables $$out/figures; \
+	done
+
+smoke: ## the same in a minute, to see that all of it runs
+	$(MAKE) reproduce PRESET=smoke
+
+figures: install ## run at the defaults; keep executed notebooks, figures and tables in the repository
+	@set -e; for notebook in $(PAPERS) notebooks/0_start_here.ipynb; do \
+		$(RUN) $$notebook $$notebook; $(TIDY) $$notebook; \
+		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/cpu; \
+		if [ -d $$out ]; then mkdir -p figures/$$paper; cp $$out/figures/* $$out/tables/* figures/$$paper/; fi; \
+	done
+
+references: install ## execute at smoke what nbval replays, into tests/notebooks/
+	@rm -rf $(RUNS)/nbval; set -e; for notebook in notebooks/*.ipynb; do \
+		kept=tests/$$notebook; \
+		GANZIP_RUNS=$(abspath $(RUNS))/nbval $(RUN) $$notebook $$kept -p preset smoke; $(TIDY) $$kept; \
+	done
+
+lab: install ## explore in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+test: lint ## ruff, pyright, pytest, and the notebooks replayed by nbval
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(MAKE) nbval
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+nbval: install
+	rm -rf $(RUNS)/nbval
+	GANZIP_RUNS=$(abspath $(RUNS))/nbval $(BIN)/python -m pytest tests/notebooks -p no:xdist -W default \
+		--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 600 --nbval-kernel-startup-timeout 120
+
+clean: ## remove runs/ and caches; .venv stays
+	rm -rf runs .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,1 @@
+"""Methods: one function each, returning the players that ``train`` lets act."""

@@ -1,0 +1,635 @@
+"""Units of work: one training run of one table row and one seed, done once and never again.
+
+A unit's folder is keyed by the hash of its configuration and holds ``checkpoint-*.pt`` (atomic,
+resumable), ``weights.safetensors``, ``history.csv``, ``rows.csv``, ``samples/`` and, written last,
+``manifest.json``. A unit without a manifest goes on from its last good checkpoint; on a CPU it ends in
+the bits of a run that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import inspect
+import io
+import json
+import math
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ganzip.train import Batch, Player, Terms, train
+
+CHECKPOINT_SECONDS = 20.0
+SNAPSHOTS = 8  # how often the samples of a run are kept
+LOGGED = 200  # points of a loss curve
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that is torn, or belongs to another unit."""
+
+
+class Diverged(RuntimeError):
+    """A loss term became NaN or infinite."""
+
+
+class UnitsFailed(RuntimeError):
+    """Some units failed; what the others did is kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One training run: everything that decides its result, and nothing else.
+
+    config: JSON values; ``steps`` and ``seed`` among them.
+    needs: units whose results this one reads, by the role that they play ("teacher").
+    cost: rough relative cost, for the time left.
+    """
+
+    paper: str
+    name: str
+    config: Mapping[str, Any]
+    needs: Mapping[str, Unit] = field(default_factory=dict)
+    cost: float = 1.0
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits: the hash of paper, configuration and the keys of what it needs."""
+        needs = {role: unit.key for role, unit in self.needs.items()}
+        text = json.dumps([self.paper, dict(self.config), needs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def folder(self, root: Path) -> Path:
+        """Where the unit's files are."""
+        return Path(root) / self.paper / "units" / f"{self.name}-{self.key}"
+
+    def done(self, root: Path) -> bool:
+        """Whether the unit is finished: its manifest is written last."""
+        return (self.folder(root) / "manifest.json").exists()
+
+    def manifest(self, root: Path) -> dict[str, Any]:
+        """Versions, seed, device, times of a finished unit."""
+        return json.loads((self.folder(root) / "manifest.json").read_text())
+
+    def weights(self, root: Path) -> dict[str, Tensor]:
+        """All tensors of a finished unit, under "network.parameter"."""
+        return load_file(self.folder(root) / "weights.safetensors")
+
+
+def load(net: nn.Module, weights: Mapping[str, Tensor], name: str) -> nn.Module:
+    """The network with the tensors that a unit saved under ``name``."""
+    net.load_state_dict(_under(weights, name))
+    return net
+
+
+@dataclass
+class Run:
+    """A unit being worked on: what its work is handed."""
+
+    unit: Unit
+    root: Path
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    history: list[tuple[int, str, str, float]] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    steps_done: int = 0  # of the phases before this one
+    told: float = -math.inf  # when the progress was last written
+
+    @property
+    def folder(self) -> Path:
+        """The unit's folder."""
+        return self.unit.folder(self.root)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The unit's configuration."""
+        return self.unit.config
+
+    def needed(self, role: str) -> dict[str, Tensor]:
+        """The weights of the unit that plays ``role`` for this one."""
+        return self.unit.needs[role].weights(self.root)
+
+    def train(
+        self,
+        players: Sequence[Player],
+        batches: Callable[[int], Batch],
+        steps: int,
+        networks: Mapping[str, nn.Module],
+        *,
+        phase: str = "train",
+        samples: Callable[[], Tensor] | None = None,
+    ) -> None:
+        """``train.train`` with checkpoints, a loss history, and snapshots of ``samples()``.
+
+        networks: every network whose state moves, by name. A unit with several phases calls this once
+        a phase, each under a name of its own. ``samples`` returns images in [-1, 1] and draws no noise.
+        """
+        parts: dict[str, Any] = dict(networks) | {
+            f"{p.name} optimiser": p.optimiser for p in players
+        }
+        start = self._resume(phase, parts)
+        # Two checkpoints and a third being written, each of weights and two moments per weight.
+        check_space(self.folder, 9 * _bytes(networks.values()))
+        clock = _Clock()
+        log_at = max(1, steps // LOGGED)
+        keep_at = max(1, steps // SNAPSHOTS)
+
+        def after(step: int, terms: Terms) -> None:
+            nonlocal clock
+            if step % log_at == 0 or step == steps:
+                self._log(step, terms)
+            if samples is not None and (step % keep_at == 0 or step == steps):
+                save_array(
+                    self.folder / "samples" / f"{phase}-{step:07d}.npy", _to_uint8(samples())
+                )
+            if step == steps or clock.wall() >= self.checkpoint_seconds:
+                self.cpu_seconds += clock.cpu()
+                self.wall_seconds += clock.wall()
+                clock = _Clock()
+                self._checkpoint(phase, step, parts)
+            self._progress(step)
+
+        train(players, batches, steps, seed=self.config["seed"], start=start, after=after)
+        self.steps_done += steps
+
+    def finish(
+        self,
+        networks: Mapping[str, nn.Module | Mapping[str, Tensor]],
+        rows: Iterable[Mapping[str, Any]],
+    ) -> None:
+        """Write weights, history, rows, and last the manifest that makes the unit done."""
+        tensors = {
+            f"{name}.{key}": value.detach().cpu().contiguous()
+            for name, part in networks.items()
+            for key, value in (part.state_dict() if isinstance(part, nn.Module) else part).items()
+        }
+        weights = to_safetensors(tensors)
+        write(self.folder / "weights.safetensors", weights)
+        write(self.folder / "history.csv", _csv(("step", "player", "term", "value"), self.history))
+        rows = list(rows)
+        write(self.folder / "rows.csv", _csv(tuple(rows[0]), [tuple(r.values()) for r in rows]))
+        manifest = {
+            "unit": self.unit.name,
+            "key": self.unit.key,
+            "config": dict(self.config),
+            "needs": {role: unit.key for role, unit in self.unit.needs.items()},
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "cpu_seconds": round(self.cpu_seconds, 2),
+            "wall_seconds": round(self.wall_seconds, 2),
+            **surroundings(self.device),
+        }
+        write(self.folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+        for path in (*self.folder.glob("checkpoint-*.pt"), self.folder / "progress"):
+            path.unlink(missing_ok=True)
+
+    def _log(self, step: int, terms: Terms) -> None:
+        for name, term in terms.items():
+            value = float(term.item())
+            if not np.isfinite(value):
+                raise Diverged(
+                    f"{self.unit.name}: the term {name} is {value} at step {step}; "
+                    "lower the learning rate of that player, or change the seed"
+                )
+            player, term_name = name.split("/", 1)
+            self.history.append((step, player, term_name, value))
+
+    def _checkpoint(self, phase: str, step: int, parts: Mapping[str, Any]) -> None:
+        """Keep the newest two, so that a torn file never costs more than one interval."""
+        payload = {
+            "unit": self.unit.key,
+            "step": step,
+            "state": {name: part.state_dict() for name, part in parts.items()},
+            "history": self.history,
+            "seconds": (self.cpu_seconds, self.wall_seconds),
+        }
+        save_checkpoint(self.folder / f"checkpoint-{phase}-{step:09d}.pt", payload)
+        for old in _checkpoints(self.folder, phase)[2:]:
+            old.unlink(missing_ok=True)
+
+    def _resume(self, phase: str, parts: Mapping[str, Any]) -> int:
+        for path in _checkpoints(self.folder, phase):
+            try:
+                payload = load_checkpoint(path, self.unit.key, self.device)
+            except CheckpointError as error:
+                print(f"{error}; going on from the one before it")
+                continue
+            for name, part in parts.items():
+                part.load_state_dict(payload["state"][name])
+            self.history = [tuple(entry) for entry in payload["history"]]
+            self.cpu_seconds, self.wall_seconds = payload["seconds"]
+            return payload["step"]
+        return 0
+
+    def _progress(self, step: int) -> None:
+        """Tell whoever watches how far the unit is, once a second."""
+        now = time.monotonic()
+        if now - self.told >= 1:
+            self.told = now
+            share = (self.steps_done + step) / self.config["steps"]
+            (self.folder / "progress").write_text(f"{share:.4f}")
+
+
+def perform(
+    unit: Unit,
+    work: Callable[[Run], None],
+    root: Path,
+    *,
+    device: str | torch.device = "cpu",
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Path:
+    """Do a unit and what it needs, unless done; returns its folder.
+
+    A second process on the same unit waits for the first and then finds it done. One thread on a CPU,
+    so that the result does not depend on the number of cores.
+    """
+    folder = unit.folder(root)
+    if unit.done(root):
+        return folder
+    check_space(folder)
+    for need in unit.needs.values():
+        perform(need, work, root, device=device, checkpoint_seconds=checkpoint_seconds)
+    with _alone(folder):
+        if not unit.done(root):
+            run = Run(unit, Path(root), torch.device(device), checkpoint_seconds)
+            try:
+                with _threads(1):
+                    work(run)
+            except BaseException:
+                write(folder / "error.txt", traceback.format_exc().encode())
+                raise
+            (folder / "error.txt").unlink(missing_ok=True)
+    return folder
+
+
+def jobs(
+    units: Iterable[Unit],
+    work: Callable[[Run], None],
+    root: Path,
+    *,
+    n_jobs: int | None = None,
+    device: str = "cpu",
+) -> None:
+    """Do all units, what they need first, side by side in single-threaded processes.
+
+    One bar over units with the time left. A unit that fails does not stop the others: at the end
+    UnitsFailed names it, its last step and the remedy. A worker that is killed is replaced and its
+    unit goes on from its checkpoint, once.
+    """
+    from concurrent.futures import FIRST_COMPLETED, wait
+    from concurrent.futures.process import BrokenProcessPool
+
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    plan = in_order(units)
+    waiting = [unit for unit in plan if not unit.done(root)]
+    failed: dict[str, str] = {}
+    killed: set[str] = set()
+    n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
+    with _Bar(plan, root) as bar:
+        while waiting:
+            running: dict[Any, Unit] = {}
+            # OpenMP threads that wait for each other at every small operator cost more than they give.
+            with ProcessPoolExecutor(n_jobs, env={"OMP_NUM_THREADS": "1"}) as pool:
+                try:
+                    while waiting or running:
+                        for unit in [u for u in waiting if _ready(u, root)][
+                            : n_jobs - len(running)
+                        ]:
+                            waiting.remove(unit)
+                            future = pool.submit(_attempt, unit, work, root, device)
+                            running[future] = unit
+                        if not running:
+                            break
+                        finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                        for future in finished:
+                            error = future.result()
+                            unit = running.pop(future)
+                            if error:
+                                failed[unit.key] = f"{unit.name}: {error}"
+                        bar.show([*running.values()])
+                except BrokenProcessPool:
+                    for unit in running.values():
+                        if unit.key in killed:
+                            failed[unit.key] = (
+                                f"{unit.name}: killed twice, out of memory? fewer jobs"
+                            )
+                        else:
+                            killed.add(unit.key)
+                            waiting.insert(0, unit)
+            blocked = [u for u in waiting if not _ready(u, root) and _needs_any(u, failed)]
+            waiting = [u for u in waiting if u not in blocked]
+            for unit in blocked:
+                failed[unit.key] = f"{unit.name}: not begun, it needs one of the above"
+        bar.show([])
+    if failed:
+        lines = "\n  ".join(failed.values())
+        raise UnitsFailed(
+            f"{len(failed)} of {len(plan)} units failed; run again to go on:\n  {lines}"
+        )
+
+
+def frame(units: Iterable[Unit], root: Path) -> Any:
+    """Rows of all finished units as a DataFrame, their key and training CPU seconds beside them."""
+    import pandas as pd
+
+    parts = []
+    for unit in units:
+        if unit.done(root):
+            rows = pd.read_csv(unit.folder(root) / "rows.csv", dtype={"features": str}).fillna("")
+            parts.append(
+                rows.assign(unit_key=unit.key, cpu_seconds=unit.manifest(root)["cpu_seconds"])
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def find(units: Iterable[Unit], **config: Any) -> list[Unit]:
+    """Units whose configuration has all the given values."""
+    return [u for u in units if all(u.config.get(k) == v for k, v in config.items())]
+
+
+def code(*modules: ModuleType) -> str:
+    """Hash of what modules do: their syntax without comments, layout and docstrings.
+
+    In a unit's configuration it makes a changed method train anew, and a reworded one not.
+    """
+    text = ""
+    for module in modules:
+        tree = ast.parse(inspect.getsource(module))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                kept = [n for n in body if not _is_text(n)]
+                node.body = kept  # pyright: ignore[reportAttributeAccessIssue]
+        text += ast.dump(tree)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def in_order(units: Iterable[Unit]) -> list[Unit]:
+    """Units and everything that they need, each once, needs first."""
+    found: dict[str, Unit] = {}
+
+    def visit(unit: Unit) -> None:
+        for need in unit.needs.values():
+            visit(need)
+        found.setdefault(unit.key, unit)
+
+    for unit in units:
+        visit(unit)
+    return list(found.values())
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pick_device(device: str = "auto") -> str:
+    """ "auto" is the GPU where there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def memmap(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    fill: Callable[[int, int], np.ndarray],
+    *,
+    chunk: int = 1024,
+) -> np.ndarray:
+    """A .npy of ``shape`` computed once, ``fill(start, stop)`` at a time, and read through the disk.
+
+    Resumable: a killed call leaves ``path``.part and the number of rows in it. Read-only.
+    """
+    if not path.exists():
+        part, count = path.with_suffix(".part"), path.with_suffix(".rows")
+        with _alone(path.parent, path.stem + ".lock"):
+            if not path.exists():
+                check_space(path.parent, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+                start = int(count.read_text()) if part.exists() and count.exists() else 0
+                mode = "r+" if start else "w+"
+                rows = np.lib.format.open_memmap(part, mode, np.dtype(dtype), shape)
+                for i in range(start, len(rows), chunk):
+                    rows[i : i + chunk] = fill(i, min(i + chunk, len(rows)))
+                    rows.flush()
+                    write(count, str(min(i + chunk, len(rows))).encode())
+                os.replace(part, path)
+                count.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a reader never sees half of it, not even after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy atomically."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write(path, buffer.getvalue())
+
+
+def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically, its sha256 in front: torch's own file does not notice a torn one."""
+    buffer = io.BytesIO()
+    torch.save(dict(payload), buffer)
+    body = buffer.getvalue()
+    write(path, hashlib.sha256(body).digest() + body)
+
+
+def load_checkpoint(path: Path, unit_key: str, device: torch.device) -> dict[str, Any]:
+    """Read a checkpoint of the unit; raises CheckpointError where it is torn or another unit's."""
+    content = path.read_bytes()
+    digest, body = content[:32], content[32:]
+    if hashlib.sha256(body).digest() != digest:
+        raise CheckpointError(f"{path.name} is torn or not a checkpoint: its sha256 does not match")
+    payload = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
+    if payload["unit"] != unit_key:
+        raise CheckpointError(f"{path.name} belongs to unit {payload['unit']}, expected {unit_key}")
+    return payload
+
+
+def check_space(folder: Path, needed: int = 0, spare: int = 32 << 20) -> None:
+    """Raise OSError before any work where the folder cannot be written or its disk is nearly full."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {folder} ({error.strerror}); free it or choose another folder "
+            "with GANZIP_RUNS"
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < needed + spare:
+        raise OSError(
+            f"the disk of {folder} has {free >> 20} MiB left, {(needed + spare) >> 20} MiB are needed; "
+            "free some or choose another folder with GANZIP_RUNS"
+        )
+
+
+def surroundings(device: torch.device | str = "cpu") -> dict[str, str]:
+    """Versions and device, for manifests."""
+    cuda = torch.device(device).type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else f"cpu, {platform.machine()}",
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("ganzip", "torch", "numpy")},
+    }
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+class _Clock:
+    """CPU and wall seconds since it was made."""
+
+    def __init__(self):
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    def cpu(self) -> float:
+        return time.process_time() - self._cpu
+
+    def wall(self) -> float:
+        return time.monotonic() - self._wall
+
+
+class _Bar:
+    """One bar over the cost of all units, read from their folders."""
+
+    def __init__(self, plan: Sequence[Unit], root: Path):
+        self.plan, self.root = plan, root
+        ready = sum(unit.cost for unit in plan if unit.done(root))
+        self.bar = tqdm(
+            total=sum(unit.cost for unit in plan),
+            initial=ready,
+            file=sys.stdout,
+            mininterval=1,
+            smoothing=0,
+            bar_format="{percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {postfix}",
+        )
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def show(self, running: Sequence[Unit]) -> None:
+        shares = {unit.key: _share(unit, self.root) for unit in running}
+        done = [unit for unit in self.plan if unit.done(self.root)]
+        at = sum(u.cost for u in done) + sum(
+            u.cost * shares[u.key] for u in running if u not in done
+        )
+        doing = ", ".join(f"{unit.name} {shares[unit.key]:.0%}" for unit in running)
+        self.bar.set_postfix_str(f"{len(done)}/{len(self.plan)} units {doing:.70}", refresh=False)
+        self.bar.update(max(0.0, at - self.bar.n))
+        if not running:
+            self.bar.refresh()
+
+
+def _attempt(unit: Unit, work: Callable[[Run], None], root: Path, device: str) -> str | None:
+    """One unit in a worker process: its error in one line, or None."""
+    try:
+        perform(unit, work, root, device=device)
+    except Exception as error:
+        return (
+            f"{type(error).__name__}: {error} (whole traceback: {unit.folder(root) / 'error.txt'})"
+        )
+    return None
+
+
+def _ready(unit: Unit, root: Path) -> bool:
+    return all(need.done(root) for need in unit.needs.values())
+
+
+def _needs_any(unit: Unit, keys: Mapping[str, str]) -> bool:
+    return any(need.key in keys or _needs_any(need, keys) for need in unit.needs.values())
+
+
+def _share(unit: Unit, root: Path) -> float:
+    try:
+        return float((unit.folder(root) / "progress").read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
+@contextmanager
+def _alone(folder: Path, name: str = "lock") -> Iterator[None]:
+    """Hold the folder's lock; say so where another process has it, and wait."""
+    lock = FileLock(folder / name)
+    try:
+        lock.acquire(timeout=0.1)
+    except Timeout:
+        print(f"{folder.name}: another process is at it; waiting for it to finish")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _checkpoints(folder: Path, phase: str) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob(f"checkpoint-{phase}-*.pt"), reverse=True)
+
+
+def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+
+def _bytes(networks: Iterable[nn.Module]) -> int:
+    return sum(t.numel() * t.element_size() for net in networks for t in net.state_dict().values())
+
+
+def _to_uint8(images: Tensor) -> np.ndarray:
+    return ((images.cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _csv(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> bytes:
+    buffer = io.StringIO()
+    out = csv.writer(buffer, lineterminator="\n")
+    out.writerow(columns)
+    out.writerows(lines)
+    return buffer.getvalue().encode()

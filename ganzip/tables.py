@@ -1,0 +1,402 @@
+"""Tables: the rows that runs leave behind, summed up over seeds, beside the published numbers.
+
+A row is one measured value. A table is made from rows and from the csv files in `published/`; no
+number is typed in. Everything here takes and returns plain pandas frames.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+PUBLISHED = Path(__file__).parent / "published"
+
+# One measured value.  `width` is the size of the network in the paper's own terms: d for DCGAN, C
+# for SDAKD, the kept share for NICKEL & DiME.  `n_images` is 0 where no image was measured.
+ROW = (
+    *("paper", "table", "method", "network", "dataset", "width", "metric", "value", "unit"),
+    *("preset", "steps", "n_images", "features", "seed"),
+)
+
+# What says how a number of ours came about; a comparison never shows the number without it.
+BUDGET = ("preset", "features", "seeds", "steps", "n_images")
+
+# Keyed by the part of a metric's name before the first dash: FD-digits and FD-efflite2 are both FD.
+HIGHER_IS_BETTER = {
+    **dict.fromkeys(("IS", "precision", "recall", "PSNR", "SSIM"), True),
+    **dict.fromkeys(("FID", "FD", "KID", "MSE", "LPIPS"), False),
+}
+
+Verdict = Literal["holds", "does not hold", "cannot be told at this scale"]
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Tell the direction of a metric; None where it has none, as the Variance of Laplacian."""
+    return HIGHER_IS_BETTER.get(metric.partition("-")[0])
+
+
+# ------------------------------------------------------------------------------------ reading
+
+
+def published(paper: str, table: str | int) -> pd.DataFrame:
+    """Read a published table, its values unchanged; a cell that is blank in the paper is NaN.
+
+    `published("dcgan_kd", "table1")` and `published("dcgan_kd", 1)` are the same.
+    Raises ValueError, with the list of what exists, for a table that is not there.
+    """
+    name = f"{paper}_table{table}" if isinstance(table, int) else f"{paper}_{table}"
+    known = {path.stem: path for path in sorted(PUBLISHED.glob("*.csv"))}
+    if name not in known:
+        raise ValueError(f"no published table {name!r}; there are {', '.join(known)}")
+    return pd.read_csv(known[name])
+
+
+def rows(sources: Iterable[str | Path | Mapping[str, Any]]) -> pd.DataFrame:
+    """Gather rows from rows.csv files, from dicts, or from both, into one frame with columns `ROW`.
+
+    Raises FileNotFoundError for a missing file, and ValueError naming the file and the column
+    where a column is missing, unknown or not a number.
+    """
+    records: list[dict[str, Any]] = []
+    for source in sources:
+        if isinstance(source, Mapping):
+            records.append(_record(source, "a row given as a dict"))
+            continue
+        if not Path(source).is_file():
+            raise FileNotFoundError(f"{source}: no such file; run the unit that writes it first")
+        with open(source, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            _check_columns(reader.fieldnames or (), str(source))
+            records += [_record(row, str(source)) for row in reader]
+    return pd.DataFrame(records, columns=list(ROW))
+
+
+def _check_columns(columns: Iterable[str], origin: str) -> None:
+    missing = [column for column in ROW if column not in set(columns)]
+    unknown = [str(column) for column in columns if column not in ROW]
+    if missing or unknown:
+        raise ValueError(
+            f"{origin}: missing columns {missing}, unknown columns {unknown}; "
+            f"a row has exactly {', '.join(ROW)}"
+        )
+
+
+def _record(row: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    _check_columns(row, origin)
+    record = {column: "" if row[column] is None else row[column] for column in ROW}
+    for column, read in (("value", _value), ("steps", int), ("n_images", int), ("seed", int)):
+        try:
+            record[column] = read(record[column])
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{origin}: column {column}: found {row[column]!r}, expected a number"
+            ) from None
+    return {**record, "width": _width(record["width"])}
+
+
+def _value(cell: Any) -> float:
+    return math.nan if cell == "" else float(cell)  # a run that diverged leaves a blank
+
+
+def _width(cell: Any) -> Any:
+    """Give 2, "2" and "2.0" the same type, so that they group together; keep text such as 1/2."""
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return cell
+    return int(number) if number.is_integer() else number
+
+
+# ------------------------------------------------------------------------------- summing up
+
+
+def summary(frame: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
+    """Sum rows up over seeds: columns `by`, then mean, std (n - 1; NaN with one seed) and seeds.
+
+    `by` is every column of a row but value and seed unless given.  A seed that diverged (NaN)
+    makes the mean NaN; it is not left out.  Raises ValueError where a group would hold one seed
+    twice, which is how runs of different configurations would be averaged by mistake.
+    """
+    by = list(by or (column for column in ROW if column not in ("value", "seed")))
+    _refuse_doubles(frame, [*by, "seed"], "summary")
+    groups = frame.groupby(by, sort=False, dropna=False)
+    return groups.agg(
+        mean=("value", lambda v: v.mean(skipna=False)),
+        std=("value", lambda v: v.std(skipna=False)),
+        seeds=("seed", "count"),
+    ).reset_index()
+
+
+def _refuse_doubles(frame: pd.DataFrame, keys: list[str], caller: str) -> None:
+    doubled = frame.duplicated(keys)
+    if not doubled.to_numpy().any():
+        return
+    first = frame.loc[doubled, keys].iloc[0]
+    same = frame.loc[(frame.loc[:, keys].astype(str) == first.astype(str)).all(axis=1)]
+    differ = [
+        c for c in frame.columns if c not in keys and same.loc[:, c].astype(str).nunique() > 1
+    ]
+    raise ValueError(
+        f"{caller}: {len(same)} rows for {', '.join(f'{k} {v}' for k, v in first.items())}, which "
+        f"differ in {', '.join(differ) or 'nothing'}; expected one: filter the rows first"
+    )
+
+
+def values(frame: pd.DataFrame, **where: Any) -> list[float]:
+    """Pick the values of one configuration, one per seed: `values(frame, method="mse", width=2)`.
+
+    Raises ValueError for an unknown column, or where more than one configuration is left.
+    """
+    for column, wanted in where.items():
+        if column not in frame.columns:
+            raise ValueError(f"values: no column {column!r}; rows have {', '.join(frame.columns)}")
+        frame = frame.loc[frame[column] == wanted]
+    _refuse_doubles(frame, ["seed"], "values")
+    return frame.sort_values("seed")["value"].tolist()
+
+
+def beside(
+    ours: pd.DataFrame,
+    methods: Mapping[str, str],
+    on: Sequence[str] = ("dataset", "width", "metric"),
+) -> pd.DataFrame:
+    """Set methods of a `summary` side by side: one row for each `on`, NAME_mean and NAME_std each.
+
+    `methods` maps NAME, a prefix of columns, to a method.  A budget column holds one value where
+    the methods agree, and otherwise theirs in the order of `methods`, as in "4000 / 2000".
+    """
+    parts = {}
+    for name, method in methods.items():
+        part = ours[ours["method"] == method]
+        _refuse_doubles(part, list(on), "beside")
+        parts[name] = part.set_index(list(on))[["mean", "std", *BUDGET]]
+    wide = pd.concat(parts, axis=1, sort=False)
+    out = wide.index.to_frame(index=False)
+    for name in methods:
+        out[f"{name}_mean"] = wide[name, "mean"].to_numpy()
+        out[f"{name}_std"] = wide[name, "std"].to_numpy()
+    for column in BUDGET:
+        out[column] = [
+            _agreed([row[name, column] for name in methods]) for _, row in wide.iterrows()
+        ]
+    return out
+
+
+def _agreed(cells: list[Any]) -> Any:
+    cells = [_width(cell) if pd.notna(cell) else None for cell in cells]
+    present = [cell for cell in cells if cell is not None]
+    if len(set(present)) == 1:
+        return present[0]
+    return " / ".join("-" if cell is None else str(cell) for cell in cells)
+
+
+# --------------------------------------------------------------------- beside the published
+
+
+def compare(
+    ours: pd.DataFrame,
+    published: pd.DataFrame,
+    on: Sequence[str] | Mapping[str, str],
+    *,
+    rest: bool = False,
+) -> pd.DataFrame:
+    """Join a `summary` of ours to a published table: every published row stays, in its order.
+
+    `on` names the columns to join on, or maps a published column to ours.  Our columns come after
+    the published ones: data (our data set), our_method, our_metric ..., the values, the budget.
+    `rest` appends those rows of ours that match nothing, their published cells left empty.
+    Raises ValueError where ours lacks a budget column, or has two rows for one published row.
+    """
+    keys = dict(on) if isinstance(on, Mapping) else {column: column for column in on}
+    needed = [*BUDGET, "dataset", *keys.values()]
+    if missing := [column for column in needed if column not in ours.columns]:
+        raise ValueError(f"compare: ours lacks the columns {missing}; make it with tables.summary")
+    _refuse_doubles(ours, list(keys.values()), "compare")
+    names = {column: f"our_{column}" for column in ("method", "network", "width", "metric", "unit")}
+    right = ours.drop(columns=["paper", "table"], errors="ignore")
+    right = right.rename(columns={"dataset": "data", **names})
+    right = right.reindex(columns=[*right.columns.difference(BUDGET, sort=False), *BUDGET])
+    joints = {f"on {theirs}": ours[mine] for theirs, mine in keys.items()}
+    right = right.assign(**joints, row=range(len(right)))
+    table = published.merge(right, how="left", left_on=list(keys), right_on=list(joints))
+    if rest:
+        unmatched = right[~right["row"].isin(table["row"])]
+        table = pd.concat([table, unmatched], ignore_index=True)
+    return table.drop(columns=[*joints, "row"])
+
+
+def dcgan_table1(
+    frame: pd.DataFrame,
+    *,
+    dataset: str,
+    stands_for: str,
+    teacher_d: int,
+    params: Callable[[int], int] | Mapping[int, int],
+    methods: Mapping[str, str] | None = None,
+    metrics: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Make Table 1 of Aguinaldo et al. (2019): its 24 rows, ours beside those that we ran.
+
+    Our rows on `dataset` fill the published rows of `stands_for` that have the same d and metric;
+    those without a counterpart follow, their published cells empty.  `params` gives our parameter
+    count for d.  `methods` are the columns of ours (default: student is "mse", regular "regular");
+    `metrics` maps a published metric to ours where the names differ, as in {"IS": "IS-digits"}.
+    """
+    methods = methods or {"student": "mse", "regular": "regular"}
+    paper = published("dcgan_kd", 1).drop(columns="teacher_params")
+    paper = paper.rename(columns={"student": "published_student", "regular": "published_regular"})
+    for name, known, where in (
+        (stands_for, paper["dataset"].unique(), "Table 1"),
+        (dataset, frame["dataset"].unique(), "the rows"),
+    ):
+        if name not in known:
+            raise ValueError(f"no data set {name!r} in {where}; there are {', '.join(known)}")
+
+    count = params if callable(params) else params.__getitem__
+    wide = beside(summary(frame.loc[frame["dataset"] == dataset]), methods)
+    sizes = [count(d) for d in wide["width"]]
+    ours = wide.assign(
+        our_teacher_d=teacher_d,
+        our_params=sizes,
+        our_ratio=[round(count(teacher_d) / size) for size in sizes],
+        stands_for=stands_for,
+        stands_for_metric=wide["metric"].replace({v: k for k, v in (metrics or {}).items()}),
+    )
+    on = {"dataset": "stands_for", "d": "width", "metric": "stands_for_metric"}
+    table = compare(ours, paper, on, rest=True)
+    table["d"] = table["d"].fillna(table["our_width"]).astype(int)
+    measured = [f"{name}_{what}" for name in methods for what in ("mean", "std")]
+    sized = ("data", "our_teacher_d", "our_params", "our_ratio", "our_metric")
+    budget = ("seeds", "steps", "n_images", "features", "preset")
+    return table.reindex(columns=[*paper.columns, *sized, *measured, *budget])
+
+
+# ----------------------------------------------------------------------------------- claims
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a paper, the figures it rests on, ours, and what ours say about it."""
+
+    text: str
+    published: str
+    ours: str
+    verdict: Verdict
+
+
+def verdict(better: Sequence[float], worse: Sequence[float], higher_is_better: bool) -> Verdict:
+    """Tell whether `better` is better than `worse`, from one value per seed on either side.
+
+    The rule: Welch's t-test, two-sided, at the 90 % level.  A difference of means inside that
+    margin cannot be told, nor can one with fewer than two seeds on a side, or with a seed that
+    diverged.  Where neither side varies at all, any difference counts.
+    """
+    from scipy import stats
+
+    untold = "cannot be told at this scale"
+    if min(len(better), len(worse)) < 2 or not all(map(math.isfinite, [*better, *worse])):
+        return untold
+    gain = (_mean(better) - _mean(worse)) * (1 if higher_is_better else -1)
+    varies = max(len(set(better)), len(set(worse))) > 1
+    if gain == 0 or (varies and stats.ttest_ind(better, worse, equal_var=False)[1] >= 0.1):
+        return untold
+    return "holds" if gain > 0 else "does not hold"
+
+
+def all_hold(verdicts: Iterable[Verdict]) -> Verdict:
+    """Join the verdicts on the parts of a claim: it holds if all do, and not if one does not."""
+    found = set(verdicts)
+    if "does not hold" in found:
+        return "does not hold"
+    return "holds" if found == {"holds"} else "cannot be told at this scale"
+
+
+def ordering(
+    text: str,
+    published: str,
+    *,
+    better: Sequence[float],
+    worse: Sequence[float],
+    higher_is_better: bool,
+) -> Claim:
+    """Make the claim that `better` is better than `worse`; see `verdict` for the rule."""
+    found = verdict(better, worse, higher_is_better)
+    return Claim(text, published, f"{spread(better)} against {spread(worse)}", found)
+
+
+def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:
+    """Lay claims out as a frame with columns claim, published, ours, verdict."""
+    frame = pd.DataFrame(map(asdict, claims), columns=["text", "published", "ours", "verdict"])
+    return frame.rename(columns={"text": "claim"})
+
+
+# ---------------------------------------------------------------------------------- showing
+
+
+def short(number: float, digits: int = 2) -> str:
+    """Write a number with `digits` decimals: none from 1000 on, and as many figures below 1."""
+    if pd.isna(number):
+        return ""
+    size = abs(number)
+    if size >= 1000 or math.isinf(number):
+        return f"{number:.0f}"
+    if size == 0 or size >= 1:
+        return f"{number:.{digits}f}"
+    return f"{number:.{digits - 1 - math.floor(math.log10(size))}f}"
+
+
+def spread(numbers: Sequence[float], digits: int = 2) -> str:
+    """Write values of several seeds as "6.67 ± 0.15 (2 seeds)"."""
+    if not numbers:
+        return "no runs"
+    mean = short(_mean(numbers), digits) or "not finite"
+    if len(numbers) == 1:
+        return f"{mean} (1 seed)"
+    return f"{mean} ± {short(_std(numbers), digits)} ({len(numbers)} seeds)"
+
+
+def tidy(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Turn a frame into short text for display: `short` numbers, whole columns whole, NaN blank."""
+    return frame.transform(lambda column: _text(column, digits))
+
+
+def _text(column: pd.Series, digits: int) -> pd.Series:
+    whole = pd.api.types.is_numeric_dtype(column) and (column.dropna() % 1 == 0).all()
+
+    def cell(value: Any) -> str:
+        if pd.isna(value):
+            return ""
+        if isinstance(value, float):
+            return f"{value:.0f}" if whole else short(value, digits)
+        return str(value)
+
+    return column.astype(object).map(cell)
+
+
+def markdown(frame: pd.DataFrame, digits: int = 2) -> str:
+    """Write a frame as a Markdown table, tidied."""
+    shown = tidy(frame, digits)
+    lines = [list(map(str, shown.columns)), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
+    cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def save(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Write a frame as csv, six figures a number, so that equal frames give equal bytes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Counts that turned to floats beside blank cells go back to whole numbers: no 4.73249e+07.
+    frame.convert_dtypes().to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    return path
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return math.fsum(numbers) / len(numbers)
+
+
+def _std(numbers: Sequence[float]) -> float:
+    return math.sqrt(math.fsum((x - _mean(numbers)) ** 2 for x in numbers) / (len(numbers) - 1))

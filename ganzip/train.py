@@ -1,0 +1,124 @@
+"""The one training loop. It knows players and batches, and nothing about GANs."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Terms = dict[str, Tensor]
+"""Loss terms by name, already weighted: what is logged is what is optimised."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees. A method reads the fields that it needs.
+
+    cond: what the network is given, (N, ...): noise, a low-resolution image, an image to classify.
+    real: images of the data set, (N, C, H, W) in [-1, 1].
+    target: what the network should answer to ``cond``: the teacher's image, a label.
+    """
+
+    cond: Tensor
+    real: Tensor | None = None
+    target: Tensor | None = None
+
+
+def always(step: int) -> bool:
+    """Act at every step."""
+    return True
+
+
+@dataclass(frozen=True)
+class Player:
+    """One optimiser and the terms that it minimises.
+
+    A player owns the optimiser and not the network, so that a discriminator and its lazy
+    regulariser, two players, share one Adam state. ``due`` says at which steps it acts; ``lr``, where
+    given, is the learning rate at a step: a function of the step alone, so that nothing about a
+    schedule has to be saved.
+    """
+
+    name: str
+    optimiser: Optimizer
+    terms: Callable[[Batch], Terms]
+    due: Callable[[int], bool] = always
+    lr: Callable[[int], float] | None = None
+
+    def parameters(self) -> list[Tensor]:
+        """The parameters that this player moves."""
+        return [p for group in self.optimiser.param_groups for p in group["params"]]
+
+
+def train(
+    players: Sequence[Player],
+    batches: Callable[[int], Batch],
+    steps: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    after: Callable[[int, Terms], None] | None = None,
+) -> None:
+    """Let every player act, in order, on the batch of each step from ``start`` to ``steps``.
+
+    All randomness of a step is a function of (seed, step): the generators are seeded at its top and
+    the batch is asked for by number. A run that was killed anywhere goes on to the same bits.
+    While one player acts the parameters of all others are frozen. ``after(step, terms)`` is called
+    with the number of steps done and this step's terms, detached, under "player/term".
+    """
+    everyone = {p for player in players for p in player.parameters()}
+    for step in range(start, steps):
+        torch.manual_seed(step_seed(seed, step))
+        batch = batches(step)
+        logged: Terms = {}
+        for player in players:
+            if player.due(step):
+                terms = act(player, everyone, batch, step)
+                logged |= {f"{player.name}/{name}": term.detach() for name, term in terms.items()}
+        if after is not None:
+            after(step + 1, logged)
+
+
+def act(player: Player, everyone: set[Tensor], batch: Batch, step: int) -> Terms:
+    """One optimiser step of one player, everybody else frozen."""
+    own = player.parameters()
+    for p in everyone.difference(own):
+        p.requires_grad_(False)
+    for p in own:
+        p.requires_grad_(True)
+    if player.lr is not None:
+        for group in player.optimiser.param_groups:
+            group["lr"] = player.lr(step)
+    terms = player.terms(batch)
+    player.optimiser.zero_grad(set_to_none=True)
+    torch.stack(list(terms.values())).sum().backward()
+    player.optimiser.step()
+    return terms
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A 32-bit seed for one step: torch's CPU generator reads no more than 32 bits of a seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:4], "big")
+
+
+def every(n: int) -> Callable[[int], bool]:
+    """Act at the steps divisible by n, for lazy regularisers."""
+    return lambda step: step % n == 0
+
+
+def cosine(lr: float, steps: int) -> Callable[[int], float]:
+    """Learning rate that falls from ``lr`` to 0 over ``steps`` along half a cosine."""
+    return lambda step: lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def frozen(net: nn.Module) -> nn.Module:
+    """The network in eval mode without gradients: batch statistics stay untouched too.
+
+    Without ``eval()`` a forward under ``no_grad`` still moves BatchNorm's running statistics.
+    """
+    return net.eval().requires_grad_(False)

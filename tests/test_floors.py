@@ -1,0 +1,80 @@
+"""Imports run one way: a module imports only modules of lower floors, and few of its own."""
+
+import ast
+from pathlib import Path
+
+import ganzip
+
+PACKAGE = Path(ganzip.__file__).parent
+FLOORS = {
+    0: ["_compat", "train", "taps", "losses", "nets.width"],
+    1: ["nets", "data", "degrade", "features", "assets", "prune", "runs"],
+    2: ["methods"],
+    3: ["metrics", "presets", "tables"],
+    4: ["papers", "figures"],
+}
+SIDEWAYS = {  # edges within a floor, by name
+    ("methods", "methods.gan"),
+    ("nets.gcfsr", "nets.stylegan2"),
+    ("features", "assets"),
+    ("figures", "papers"),
+}
+FORBIDDEN = [("methods", "nets"), ("methods", "features"), ("methods", "data"), ("methods", "runs")]
+
+
+def floor(module: str) -> int:
+    found = [n for n, names in FLOORS.items() for name in names if under(module, name)]
+    assert found, f"{module} stands on no floor: add it to FLOORS"
+    return min(found)
+
+
+def under(module: str, name: str) -> bool:
+    return module == name or module.startswith(name + ".")
+
+
+def modules() -> dict[str, Path]:
+    paths = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+    return {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in paths}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of ganzip that a file imports anywhere, functions included."""
+    known, found = modules(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("ganzip.") for a in node.names if a.name.startswith("ganzip.")}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ganzip":
+            base = (node.module or "").removeprefix("ganzip").lstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}".lstrip(".")
+                found.add(full if full in known else base or full)
+    return {name for name in found if name in known}
+
+
+def broken(edges: set[tuple[str, str]]) -> list[str]:
+    out = []
+    for a, b in sorted(edges):
+        sideways = any(under(a, x) and under(b, y) for x, y in SIDEWAYS)
+        if any(under(a, x) and under(b, y) for x, y in FORBIDDEN):
+            out.append(f"{a} must not import {b}")
+        elif floor(b) >= floor(a) and not sideways:
+            out.append(f"{a} (floor {floor(a)}) imports {b} (floor {floor(b)})")
+    return out
+
+
+def test_imports_run_one_way():
+    edges = {(name, other) for name, path in modules().items() for other in imports(path)}
+    assert ("papers.dcgan_kd", "runs") in edges  # the reader of imports does see them
+    assert broken(edges) == []
+
+
+def test_a_wrong_edge_is_seen():
+    assert broken({("train", "runs")}) and broken({("methods.gan", "nets.dcgan")})
+    assert broken({("methods.mse_joint", "methods.omgd")})
+
+
+def test_the_lowest_floor_is_torch_only():
+    for name in ("train", "taps", "losses"):
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+        outside = {n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)}
+        assert outside <= {"torch", "torch.nn.functional", "hashlib", "math"}, name

@@ -1,0 +1,50 @@
+import pytest
+import torch
+from ganzip.metrics import params
+
+from ganzip.nets.dcgan import Discriminator, Generator
+
+PRINTED = {  # table 1 of paper A
+    2: 28_351, 4: 62_077, 8: 145_657, 16: 377_329, 32: 1_098_721, 48: 2_164_177,
+    64: 3_573_697, 128: 12_652_417, 256: 47_324_929,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("d", "count"), PRINTED.items())
+def test_generator_has_the_printed_number_of_parameters(d, count):
+    assert params(Generator(d)) == count
+    assert params(Generator(d, channels=3)) == count + 32 * d + 2
+
+
+@pytest.mark.parametrize(("d", "count"), {8: 44_281, 64: 2_762_689, 128: 11_030_401}.items())
+def test_discriminator_mirrors_the_generator(d, count):
+    assert params(Discriminator(d)) == count
+
+
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shapes_and_range(size, channels):
+    G = Generator(3, channels=channels, size=size, latent=7)
+    images = G(torch.randn(5, 7))
+    assert images.shape == (5, channels, size, size)
+    assert images.abs().max() <= 1
+    assert Discriminator(3, channels=channels, size=size)(images).shape == (5,)
+
+
+def test_smaller_images_keep_the_formula():
+    for d in (2, 16):
+        assert params(Generator(d, size=32)) == 160 * d * d + 6423 * d + 1
+        assert params(Generator(d, size=16)) == 32 * d * d + 3219 * d + 1
+
+
+@pytest.mark.parametrize("size", [0, 4, 48, 65])
+def test_impossible_sizes_are_refused(size):
+    with pytest.raises(ValueError, match=f"size is {size}; expected a power of two"):
+        Generator(4, size=size)
+    with pytest.raises(ValueError, match="d is 0"):
+        Discriminator(0)
+
+
+def test_convolutions_start_as_dcgan_says():
+    weight = Generator(32).stages[1][0].weight  # pyright: ignore
+    assert abs(weight.std().item() - 0.02) < 1e-3

@@ -1,0 +1,236 @@
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import toy
+import torch
+
+from ganzip import runs
+from ganzip.methods import gan, mse_joint
+from ganzip.runs import Unit, perform
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    names = ("weights.safetensors", "rows.csv", "history.csv")
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def start(root: Path, wait: float) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, toy.__file__, str(root), str(wait)], cwd=Path(__file__).parent)
+
+
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
+    whole = perform(toy.unit(wait=0.01), toy.work, tmp_path / "whole")
+    unit = toy.unit(wait=0.01)
+    folder = unit.folder(tmp_path / "killed")
+    steps = sorted(random.Random(os.urandom(8)).sample(range(2, 55), 2))
+    for step in steps:
+        process = start(tmp_path / "killed", 0.01)
+        while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-*.pt")):
+            assert process.poll() is None, "the run ended before it was killed"
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not unit.done(tmp_path / "killed")
+    assert start(tmp_path / "killed", 0.01).wait() == 0
+    assert hashes(folder) == hashes(whole), f"killed after steps {steps}"
+    assert not list(folder.glob("checkpoint-*")), "checkpoints stay after the end"
+
+
+def test_a_finished_unit_is_not_done_again(tmp_path):
+    folder = perform(toy.unit(), toy.work, tmp_path)
+    before = (folder / "manifest.json").stat().st_mtime_ns
+    perform(toy.unit(), None, tmp_path)  # pyright: ignore
+    assert (folder / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_the_key_is_the_configuration_and_what_it_needs():
+    teacher, other = toy.unit(seed=1), toy.unit(seed=2)
+    a = Unit("toy", "student", {"steps": 1, "seed": 0}, {"teacher": teacher})
+    assert a.key == Unit("toy", "renamed", {"seed": 0, "steps": 1}, {"teacher": teacher}, cost=9).key
+    assert a.key != Unit("toy", "student", {"steps": 1, "seed": 0}, {"teacher": other}).key
+    assert a.key != Unit("toy", "student", {"steps": 2, "seed": 0}, {"teacher": teacher}).key
+
+
+def test_manifest_history_and_samples(tmp_path):
+    unit = toy.unit()
+    folder = perform(unit, toy.work, tmp_path)
+    manifest = unit.manifest(tmp_path)
+    weights = (folder / "weights.safetensors").read_bytes()
+    assert manifest["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert manifest["config"]["steps"] == 60 and manifest["torch"] == torch.__version__
+    assert manifest["cpu_seconds"] > 0
+    lines = (folder / "history.csv").read_text().splitlines()
+    assert lines[0] == "step,player,term,value" and len(lines) == 61
+    kept = sorted((folder / "samples").iterdir())
+    assert len(kept) == 9 and np.load(kept[-1]).dtype == np.uint8
+
+
+def checkpointed(tmp_path: Path) -> tuple[Unit, Path]:
+    """A unit that died with two checkpoints."""
+    unit = toy.unit(crash_at=30)
+    with pytest.raises(MemoryError):
+        perform(unit, toy.work, tmp_path, checkpoint_seconds=0.0)
+    return unit, unit.folder(tmp_path)
+
+
+def test_a_torn_checkpoint_is_refused_and_the_one_before_it_used(tmp_path, capsys):
+    unit, folder = checkpointed(tmp_path)
+    older, newer = sorted(folder.glob("checkpoint-*.pt"))
+    assert (older.stem[-2:], newer.stem[-2:]) == ("29", "30")
+    newer.write_bytes(newer.read_bytes()[:-100])
+    resumed = runs.Run(unit, tmp_path)
+    net = torch.nn.Linear(1, 1)
+    with pytest.raises(RuntimeError):  # the older one is opened, and is not a Linear(1, 1)
+        resumed._resume("train", {"net": net})
+    assert f"{newer.name} is torn" in capsys.readouterr().out
+    with pytest.raises(runs.CheckpointError, match="is torn or not a checkpoint"):
+        runs.load_checkpoint(newer, unit.key, torch.device("cpu"))
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path):
+    _, folder = checkpointed(tmp_path)
+    path = max(folder.glob("checkpoint-*.pt"))
+    with pytest.raises(runs.CheckpointError, match="belongs to unit .*, expected 0123"):
+        runs.load_checkpoint(path, "0123", torch.device("cpu"))
+    path.write_bytes(b"not a checkpoint at all, but long enough to hold a digest")
+    with pytest.raises(runs.CheckpointError, match="torn or not a checkpoint"):
+        runs.load_checkpoint(path, "0123", torch.device("cpu"))
+
+
+def test_an_unusable_folder_fails_before_training(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="cannot write into .*GANZIP_RUNS"):
+        perform(toy.unit(), toy.work, tmp_path / "file")
+
+
+def test_a_full_disk_fails_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
+    with pytest.raises(OSError, match="has 5 MiB left, 32 MiB are needed"):
+        perform(toy.unit(), toy.work, tmp_path)
+    assert not list(toy.unit().folder(tmp_path).glob("checkpoint-*"))
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
+    runs.write(tmp_path / "rows.csv", b"old")
+    monkeypatch.setattr(runs.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        runs.write(tmp_path / "rows.csv", b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
+    assert (tmp_path / "rows.csv").read_bytes() == b"old"
+
+
+def test_two_processes_on_one_unit_do_not_both_train_it(tmp_path):
+    both = [
+        subprocess.Popen(
+            [sys.executable, toy.__file__, str(tmp_path), "0.05"],
+            cwd=Path(__file__).parent,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted("another process is at it" in text for text in said) == [False, True]
+    assert toy.unit(wait=0.05).done(tmp_path)
+
+
+def test_nan_stops_the_unit_with_its_name_term_and_step(tmp_path):
+    with pytest.raises(runs.Diverged, match="line-seed0: the term net/square is nan at step 1; lower"):
+        perform(toy.unit(nan=True), toy.work, tmp_path)
+
+
+def test_jobs_do_needs_first_and_a_failure_stops_nobody_else(tmp_path, capsys):
+    good, bad = toy.unit(seed=1), toy.unit(seed=2, crash_at=5)
+    student = Unit("toy", "student", {"steps": 20, "seed": 3, "wait": 0, "teacher": 1}, {"teacher": good})
+    orphan = Unit("toy", "orphan", {"steps": 20, "seed": 4, "wait": 0}, {"teacher": bad})
+    with pytest.raises(runs.UnitsFailed) as error:
+        runs.jobs([orphan, student], toy.work, tmp_path, n_jobs=2)
+    assert "2 of 4 units failed" in str(error.value)
+    assert "line-seed2: MemoryError: as asked" in str(error.value)
+    assert "orphan: not begun" in str(error.value)
+    assert good.done(tmp_path) and student.done(tmp_path)
+    assert "MemoryError" in (bad.folder(tmp_path) / "error.txt").read_text()
+    assert "2/4 units" in capsys.readouterr().out
+
+
+def test_jobs_give_the_bits_of_a_single_process(tmp_path):
+    units = [toy.unit(seed=s) for s in range(3)]
+    runs.jobs(units, toy.work, tmp_path / "many", n_jobs=2)
+    for unit in units:
+        one = perform(unit, toy.work, tmp_path / "one")
+        assert hashes(one) == hashes(unit.folder(tmp_path / "many"))
+
+
+def test_a_killed_worker_is_replaced_once(tmp_path):
+    runs.jobs([toy.unit(), toy.unit(seed=1)], kill_once, tmp_path, n_jobs=2)
+    assert toy.unit().done(tmp_path) and toy.unit(seed=1).done(tmp_path)
+
+
+def kill_once(run):
+    mark = run.root / "killed"
+    if run.config["seed"] == 0 and not mark.exists():
+        mark.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    toy.work(run)
+
+
+def test_memmap_is_computed_once_and_resumes(tmp_path):
+    asked = []
+
+    def fill(start, stop, die_at=None):
+        if start == die_at:
+            raise KeyboardInterrupt
+        asked.append(start)
+        return np.arange(start, stop)[:, None] * np.ones((1, 3))
+
+    path = tmp_path / "pairs.npy"
+    with pytest.raises(KeyboardInterrupt):
+        runs.memmap(path, (10, 3), "float32", lambda a, b: fill(a, b, die_at=8), chunk=4)
+    assert not path.exists()
+    for _ in range(2):
+        rows = runs.memmap(path, (10, 3), "float32", fill, chunk=4)
+        assert np.array_equal(rows[:, 1], np.arange(10))
+    assert asked == [0, 4, 8]
+    assert not rows.flags.writeable
+
+
+def test_frame_joins_rows_and_training_seconds(tmp_path):
+    units = [toy.unit(), toy.unit(seed=1)]
+    perform(units[0], toy.work, tmp_path)
+    frame = runs.frame(units, tmp_path)
+    assert list(frame["metric"]) == ["bias"]
+    assert frame["cpu_seconds"][0] == units[0].manifest(tmp_path)["cpu_seconds"]
+
+
+def test_code_sees_changes_and_not_rewording(tmp_path, monkeypatch):
+    def module(text):
+        monkeypatch.setattr(runs.inspect, "getsource", lambda m: text)
+        return runs.code(gan)
+
+    a = module('def f(x):\n    """Doc."""\n    return 2 * x  # why\n')
+    assert a == module('def f(x):\n    """Other words."""\n\n    return (2 * x)\n')
+    assert a != module('def f(x):\n    """Doc."""\n    return 3 * x\n')
+    monkeypatch.undo()
+    assert runs.code(gan) != runs.code(mse_joint)
+
+
+def test_find_and_order():
+    units = [toy.unit(seed=s, method="a" if s else "b") for s in range(3)]
+    assert runs.find(units, method="a", seed=2) == [units[2]]
+    student = Unit("toy", "s", {"steps": 1, "seed": 0}, {"teacher": units[0]})
+    assert runs.in_order([student, units[0]]) == [units[0], student]
+
+
+def test_configurations_are_plain_json():
+    assert json.loads(json.dumps(dict(toy.unit().config))) == dict(toy.unit().config)

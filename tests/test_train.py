@@ -1,0 +1,91 @@
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adam
+
+from ganzip.train import Batch, Player, cosine, every, frozen, step_seed, train
+
+
+def noise(step):
+    return Batch(torch.randn(4, 3))
+
+
+def square(net):
+    return lambda b: {"square": net(b.cond).square().mean()}
+
+
+def test_one_step_is_hand_computed_descent():
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(net.weight, 2.0)
+    player = Player("a", SGD(net.parameters(), 0.1), lambda b: {"loss": 3 * net(b.cond).sum()})
+    train([player], lambda step: Batch(torch.ones(1, 1)), 1)
+    assert net.weight.item() == pytest.approx(2.0 - 0.1 * 3)
+
+
+def test_randomness_is_a_function_of_seed_and_step():
+    def run(seed, start=0, net=None):
+        torch.manual_seed(5)
+        net = net or nn.Linear(3, 1)
+        player = Player("a", SGD(net.parameters(), 0.1), square(net))
+        train([player], noise, 6 if start else 3, seed=seed, start=start)
+        return net
+
+    torch.manual_seed(5)
+    whole = nn.Linear(3, 1)
+    train([Player("a", SGD(whole.parameters(), 0.1), square(whole))], noise, 6, seed=1)
+    halves = run(1, start=3, net=run(1))
+    assert torch.equal(whole.weight, halves.weight)
+    assert not torch.equal(run(1).weight, run(2).weight)
+
+
+def test_seeds_beyond_32_bits_do_not_collide():
+    assert len({step_seed(seed, step) for seed in range(50) for step in range(200)}) == 10_000
+
+
+def test_others_are_frozen_while_one_acts():
+    a, b = nn.Linear(3, 3), nn.Linear(3, 1)
+    seen = {}
+
+    def terms(name):
+        def f(batch):
+            seen[name] = [p.requires_grad for p in (*a.parameters(), *b.parameters())]
+            return {"loss": b(a(batch.cond)).square().mean()}
+
+        return f
+
+    train([Player("a", Adam(a.parameters()), terms("a")), Player("b", Adam(b.parameters()), terms("b"))], noise, 1)
+    assert seen == {"a": [True, True, False, False], "b": [False, False, True, True]}
+
+
+def test_two_players_share_one_optimiser_state():
+    net = nn.Linear(3, 1)
+    adam = Adam(net.parameters())
+    players = [Player("D", adam, square(net)), Player("D lazy", adam, square(net), every(4))]
+    acted = []
+    train(players, noise, 8, after=lambda step, terms: acted.append(len(terms)))
+    assert acted == [2, 1, 1, 1, 2, 1, 1, 1]
+    assert adam.state[net.weight]["step"].item() == 10
+
+
+def test_learning_rate_follows_its_schedule():
+    net = nn.Linear(3, 1)
+    sgd = SGD(net.parameters(), 1.0)
+    rates = []
+    player = Player("a", sgd, square(net), lr=cosine(0.5, 4))
+    train([player], noise, 4, after=lambda step, terms: rates.append(sgd.param_groups[0]["lr"]))
+    assert rates == pytest.approx([0.5, 0.25 * (1 + 0.5**0.5), 0.25, 0.25 * (1 - 0.5**0.5)])
+
+
+def test_logged_terms_are_detached_and_named():
+    net = nn.Linear(3, 1)
+    logged = []
+    train([Player("G", SGD(net.parameters(), 0.1), square(net))], noise, 1, after=lambda s, t: logged.append(t))
+    assert list(logged[0]) == ["G/square"] and not logged[0]["G/square"].requires_grad
+
+
+def test_frozen_keeps_batch_statistics():
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    frozen(net)(torch.randn(8, 3))
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert not any(p.requires_grad for p in net.parameters())

@@ -1,0 +1,44 @@
+"""A small real unit of work for the tests of ``runs``: run as a script, it does one unit."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim import Adam
+
+from ganzip.runs import Run, Unit, perform
+from ganzip.train import Batch, Player, step_seed
+
+
+def unit(steps=60, seed=0, **config):
+    return Unit("toy", f"line-seed{seed}", {"steps": steps, "seed": seed, "wait": 0.0, **config})
+
+
+def work(run: Run) -> None:
+    """Fit a noisy line with a network that has batch statistics, so that all state matters."""
+    import time
+
+    torch.manual_seed(step_seed(run.config["seed"], -1))
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+    if run.config.get("teacher"):
+        with torch.no_grad():
+            net[3].bias += run.needed("teacher")["net.3.bias"]  # pyright: ignore
+
+    def terms(batch: Batch):
+        time.sleep(run.config["wait"])
+        if run.config.get("crash_at") == len(run.history):
+            raise MemoryError("as asked")
+        scale = float("nan") if run.config.get("nan") else 1.0
+        return {"square": scale * (net(batch.cond) - batch.cond.sum(1, keepdim=True)).square().mean()}
+
+    def batches(step: int) -> Batch:
+        return Batch(torch.randn(16, 4))
+
+    player = Player("net", Adam(net.parameters(), 1e-2), terms)
+    run.train([player], batches, run.config["steps"], {"net": net}, samples=lambda: torch.zeros(2, 1, 4, 4))
+    run.finish({"net": net}, [{"metric": "bias", "value": net[3].bias.item()}])  # pyright: ignore
+
+
+if __name__ == "__main__":
+    perform(unit(wait=float(sys.argv[2])), work, Path(sys.argv[1]), checkpoint_seconds=0.0)
