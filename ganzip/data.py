@@ -432,7 +432,9 @@ def _decode(
             new = partial(np.lib.format.open_memmap, target, "w+") if target else np.empty
             pixels = new(shape=(count, *image.shape), dtype=np.uint8)
         if image.shape != pixels.shape[1:]:
-            found = f"image {key} is {image.shape}, expected {pixels.shape[1:]} (C, H, W) as before"
+            found = (
+                f"image {key} is {image.shape}, expected (C, H, W) {pixels.shape[1:]} as the first"
+            )
             remedy = "size=" if image.shape[1:] != pixels.shape[2:] else "channels="
             raise DataError(f"{source.path}: {found}; pass {remedy} to bring all to one form")
         pixels[i] = image

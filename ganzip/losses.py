@@ -23,12 +23,12 @@ def g_logistic(fake: Tensor) -> Tensor:
 
 
 def g_saturating(fake: Tensor) -> Tensor:
-    """Generator's loss as the minimax game has it: log(1 - f(G(z))), paper A eq. (4) to the letter."""
+    """Generator's loss in the minimax game: log(1 - f(G(z))), paper A eq. (4) to the letter."""
     return -F.softplus(fake).mean()
 
 
 def critic_gap(real: Tensor, fake: Tensor) -> Tensor:
-    """Wasserstein critic's loss: mean f(G(z)) - mean f(x). Arjovsky et al. 2017; paper A eq. (2)."""
+    """Wasserstein critic's loss: mean f(G(z)) - mean f(x). Arjovsky et al. 2017; eq. (2)."""
     return fake.mean() - real.mean()
 
 
@@ -46,8 +46,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 def squared_error(student: Tensor, teacher: Tensor, reduction: str = "mean") -> Tensor:
     """Distance of paper A eq. (3), averaged over the batch.
 
-    ``reduction`` decides over the pixels of an image: "mean" (ours) or "sum" (the norm as printed).
-    They differ by the factor C*H*W, which matters only where another term stands beside it, eq. (4).
+    ``reduction`` is over the pixels of an image: "mean" (ours) or "sum" (the norm as printed). They
+    differ by the factor C*H*W, which matters only where another term stands beside, eq. (4).
     """
     per_image = (student - teacher).square().flatten(1)
     if reduction == "mean":

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 NAMES = ("smoke", "cpu", "gpu", "paper")
@@ -18,8 +19,8 @@ NAMES = ("smoke", "cpu", "gpu", "paper")
 class Recipe:
     """How one kind of network is trained.
 
-    steps: batches; for W-DCGAN generator steps. lr, d_lr: learning rates of the generator and of the
-    discriminator. cosine: whether they fall to 0. betas: Adam's; W-DCGAN uses RMSprop.
+    steps: batches; for W-DCGAN generator steps. lr, d_lr: learning rates of the generator and of
+    the discriminator. cosine: whether they fall to 0. betas: Adam's; W-DCGAN uses RMSprop.
     """
 
     steps: int
@@ -40,7 +41,8 @@ class DcganKd:
     regular: Mapping[int, int]  # figure 2, and the regular column of table 1
     mse: Mapping[int, int]  # the student column
     cached: Mapping[int, int]  # students taught from the cache
-    joint: Mapping[int, int]
+    joint: Mapping[int, int]  # at every alpha
+    warm: Mapping[int, int]  # joint students that start from the MSE student, at the largest alpha
     letter: Mapping[int, int]  # regular GANs with the reference code's settings, untuned
     other: Mapping[int, int]  # the other of gan and wgan
     penalty: Mapping[int, int]  # W-DCGAN with gradient penalty in place of clipping
@@ -68,19 +70,22 @@ MSE = Recipe(steps=0, lr=5e-3, betas=(0.9, 0.999), cosine=True)
 JOINT = Recipe(steps=0, lr=2e-3, d_lr=5e-4, cosine=True)
 
 
-def dcgan_kd(preset: str = "cpu", *, grey: bool = True, labels: bool = True, scale: float = 1.0) -> DcganKd:
+def dcgan_kd(
+    preset: str = "cpu", *, grey: bool = True, labels: bool = True, scale: float = 1.0
+) -> DcganKd:
     """Paper A's numbers at a preset.
 
-    grey, labels: what the data are. At paper scale they decide the teacher, as in the paper: W-DCGAN
-    d=256 on grey digits (MNIST), W-DCGAN d=64 on labelled colour images (CIFAR-10), DCGAN d=128 on
-    faces. ``scale`` multiplies steps and seeds.
+    grey, labels: what the data are. At paper scale they decide the teacher, as in the paper:
+    W-DCGAN d=256 on grey digits (MNIST), W-DCGAN d=64 on labelled colour images (CIFAR-10), DCGAN
+    d=128 on faces. ``scale`` multiplies steps and seeds.
     """
     check_name(preset)
     steps = dataclasses.replace
     if preset == "smoke":
         chosen = DcganKd(
             name=preset, size=16, teacher_d=4, teacher_gan="gan",
-            regular={2: 1, 4: 1}, mse={2: 1}, cached={2: 1}, joint={2: 1}, letter={2: 1}, other={2: 1},
+            regular={2: 1, 4: 1}, mse={2: 1}, cached={2: 1}, joint={2: 1}, warm={2: 1},
+            letter={2: 1}, other={2: 1},
             penalty={2: 1}, alphas=(1e-4,),
             gan_recipe=steps(GAN, steps=150), teacher_recipe=steps(TEACHER, steps=150),
             wgan_recipe=steps(WGAN, steps=2),
@@ -91,7 +96,8 @@ def dcgan_kd(preset: str = "cpu", *, grey: bool = True, labels: bool = True, sca
     elif preset == "cpu":
         chosen = DcganKd(
             name=preset, size=16, teacher_d=16, teacher_gan="gan",
-            regular={2: 3, 4: 3, 8: 3, 16: 3}, mse={2: 3, 4: 3, 8: 3}, cached={4: 3}, joint={4: 1},
+            regular={2: 3, 4: 3, 8: 3, 16: 3}, mse={2: 3, 4: 3, 8: 3}, cached={4: 3},
+            joint={4: 1}, warm={4: 1},
             letter={2: 1, 4: 1}, other={4: 1}, penalty={4: 1}, alphas=(1e-4, 1e-1),
             gan_recipe=steps(GAN, steps=2000), teacher_recipe=steps(TEACHER, steps=2000),
             wgan_recipe=steps(WGAN, steps=500),
@@ -103,7 +109,7 @@ def dcgan_kd(preset: str = "cpu", *, grey: bool = True, labels: bool = True, sca
         chosen = DcganKd(
             name=preset, size=64, teacher_d=128, teacher_gan="gan",
             regular={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1, 128: 1},
-            mse={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1}, cached={4: 3}, joint={8: 1},
+            mse={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1}, cached={4: 3}, joint={8: 1}, warm={8: 1},
             letter={2: 1, 4: 1, 8: 1}, other={8: 1}, penalty={8: 1}, alphas=(1e-4, 1e-2, 1e-1),
             gan_recipe=steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4),
             teacher_recipe=steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4),
@@ -117,7 +123,8 @@ def dcgan_kd(preset: str = "cpu", *, grey: bool = True, labels: bool = True, sca
         chosen = DcganKd(
             name=preset, size=64, teacher_d=teacher_d, teacher_gan=gan,
             regular=sizes, mse={d: n for d, n in sizes.items() if d < teacher_d},
-            cached={4: 3}, joint={8: 3}, letter={2: 3, 4: 3, 8: 3}, other={8: 3}, penalty={8: 3},
+            cached={4: 3}, joint={8: 3}, warm={8: 3},
+            letter={2: 3, 4: 3, 8: 3}, other={8: 3}, penalty={8: 3},
             alphas=(1e-4, 1e-3, 1e-2, 1e-1),
             gan_recipe=steps(LETTER, steps=79_000), teacher_recipe=steps(LETTER, steps=79_000),
             wgan_recipe=steps(WGAN, steps=50_000),
@@ -152,13 +159,17 @@ def check_name(preset: str) -> None:
         raise ValueError(f"preset is {preset!r}; expected one of {', '.join(NAMES)}")
 
 
-def check_parameters(given: Collection[str], known: Collection[str]) -> None:
+def check_parameters(namespace: Mapping[str, Any], known: Collection[str]) -> None:
     """Raise NameError for a notebook parameter that nothing reads: papermill itself only logs it.
 
-    given: the names of the notebook's namespace before it defines any of its own.
+    namespace: the notebook's ``globals()`` before it holds anything but parameters and modules.
     """
-    for name in given:
-        if name not in known:
+    theirs = {"In", "Out", "exit", "quit", "open", "get_ipython"}  # Jupyter's own
+    for name, value in namespace.items():
+        ours = not name.startswith("_") and name not in theirs and not isinstance(value, ModuleType)
+        if ours and name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise NameError(f"unknown parameter {name!r}{meant} The notebook takes {', '.join(known)}")
+            meant = f", did you mean {near[0]}?" if near else ";"
+            raise NameError(
+                f"unknown parameter {name!r}{meant} this notebook takes {', '.join(known)}"
+            )

@@ -2,14 +2,15 @@
 
 A unit's folder is keyed by the hash of its configuration and holds ``checkpoint-*.pt`` (atomic,
 resumable), ``weights.safetensors``, ``history.csv``, ``rows.csv``, ``samples/`` and, written last,
-``manifest.json``. A unit without a manifest goes on from its last good checkpoint; on a CPU it ends in
-the bits of a run that was never interrupted.
+``manifest.json``. A unit without a manifest goes on from its last good checkpoint; on a CPU it ends
+in the bits of a run that was never interrupted.
 """
 
 from __future__ import annotations
 
 import ast
 import csv
+import difflib
 import hashlib
 import inspect
 import io
@@ -63,7 +64,7 @@ class Unit:
 
     config: JSON values; ``steps`` and ``seed`` among them.
     needs: units whose results this one reads, by the role that they play ("teacher").
-    cost: rough relative cost, for the time left.
+    cost: rough relative cost, for the time left; source: where its data are on this machine.
     """
 
     paper: str
@@ -71,6 +72,7 @@ class Unit:
     config: Mapping[str, Any]
     needs: Mapping[str, Unit] = field(default_factory=dict)
     cost: float = 1.0
+    source: str = ""
 
     @property
     def key(self) -> str:
@@ -142,8 +144,9 @@ class Run:
     ) -> None:
         """``train.train`` with checkpoints, a loss history, and snapshots of ``samples()``.
 
-        networks: every network whose state moves, by name. A unit with several phases calls this once
-        a phase, each under a name of its own. ``samples`` returns images in [-1, 1] and draws no noise.
+        networks: every network whose state moves, by name. A unit with several phases calls this
+        once a phase, each under a name of its own. ``samples`` returns images in [-1, 1] and draws
+        no noise.
         """
         parts: dict[str, Any] = dict(networks) | {
             f"{p.name} optimiser": p.optimiser for p in players
@@ -260,8 +263,8 @@ def perform(
 ) -> Path:
     """Do a unit and what it needs, unless done; returns its folder.
 
-    A second process on the same unit waits for the first and then finds it done. One thread on a CPU,
-    so that the result does not depend on the number of cores.
+    A second process on the same unit waits for the first and then finds it done. One thread on a
+    CPU, so that the result does not depend on the number of cores.
     """
     folder = unit.folder(root)
     if unit.done(root):
@@ -309,7 +312,7 @@ def jobs(
     with _Bar(plan, root) as bar:
         while waiting:
             running: dict[Any, Unit] = {}
-            # OpenMP threads that wait for each other at every small operator cost more than they give.
+            # OpenMP threads waiting for each other at every small operator cost more than they do.
             with ProcessPoolExecutor(n_jobs, env={"OMP_NUM_THREADS": "1"}) as pool:
                 try:
                     while waiting or running:
@@ -361,6 +364,36 @@ def frame(units: Iterable[Unit], root: Path) -> Any:
                 rows.assign(unit_key=unit.key, cpu_seconds=unit.manifest(root)["cpu_seconds"])
             )
     return pd.concat(parts, ignore_index=True)
+
+
+def by_name(units: Iterable[Unit], name: str) -> Unit:
+    """The unit of that name; raises ValueError with the nearest names where there is none."""
+    known = {unit.name: unit for unit in units}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3) or list(known)
+        raise ValueError(f"no unit {name!r} in this plan; perhaps {', '.join(near)}")
+    return known[name]
+
+
+def repository() -> Path:
+    """The checkout that holds this package; the working directory where it is installed alone."""
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+
+
+def home() -> Path:
+    """Where runs are kept: GANZIP_RUNS, or ``runs`` in the checkout."""
+    return Path(os.environ.get("GANZIP_RUNS") or repository() / "runs").expanduser()
+
+
+def output_folder(root: Path, paper: str, preset: str, data: str, scale: float) -> Path:
+    """Where a notebook's tables and figures go, a folder a kind of run: cpu, cpu-mnist, cpu-x3."""
+    name = preset
+    if data != "digits":
+        name += f"-{Path(data).stem}"
+    if scale != 1:
+        name += f"-x{scale:g}"
+    return root / paper / name
 
 
 def find(units: Iterable[Unit], **config: Any) -> list[Unit]:
@@ -417,7 +450,7 @@ def memmap(
     *,
     chunk: int = 1024,
 ) -> np.ndarray:
-    """A .npy of ``shape`` computed once, ``fill(start, stop)`` at a time, and read through the disk.
+    """A .npy of ``shape`` computed once, ``fill(start, stop)`` at a time, read from the disk.
 
     Resumable: a killed call leaves ``path``.part and the number of rows in it. Read-only.
     """
@@ -439,7 +472,7 @@ def memmap(
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a reader never sees half of it, not even after a power cut."""
+    """Write a file whole or not at all: nobody sees half of it, not even after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -460,7 +493,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically, its sha256 in front: torch's own file does not notice a torn one."""
+    """Write a checkpoint atomically, its sha256 in front: torch alone may not see a torn one."""
     buffer = io.BytesIO()
     torch.save(dict(payload), buffer)
     body = buffer.getvalue()
@@ -479,8 +512,13 @@ def load_checkpoint(path: Path, unit_key: str, device: torch.device) -> dict[str
     return payload
 
 
+def snapshot(path: Path) -> Tensor:
+    """Samples that a run kept: uint8 (N, C, H, W)."""
+    return torch.from_numpy(np.load(path))
+
+
 def check_space(folder: Path, needed: int = 0, spare: int = 32 << 20) -> None:
-    """Raise OSError before any work where the folder cannot be written or its disk is nearly full."""
+    """Raise OSError before any work: the folder cannot be written, or its disk is nearly full."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -493,8 +531,8 @@ def check_space(folder: Path, needed: int = 0, spare: int = 32 << 20) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + spare:
         raise OSError(
-            f"the disk of {folder} has {free >> 20} MiB left, {(needed + spare) >> 20} MiB are needed; "
-            "free some or choose another folder with GANZIP_RUNS"
+            f"the disk of {folder} has {free >> 20} MiB left, {(needed + spare) >> 20} MiB are "
+            "needed; free some or choose another folder with GANZIP_RUNS"
         )
 
 

@@ -151,12 +151,11 @@ def values(frame: pd.DataFrame, **where: Any) -> list[float]:
 
     Raises ValueError for an unknown column, or where more than one configuration is left.
     """
-    for column, wanted in where.items():
-        if column not in frame.columns:
-            raise ValueError(f"values: no column {column!r}; rows have {', '.join(frame.columns)}")
-        frame = frame.loc[frame[column] == wanted]
-    _refuse_doubles(frame, ["seed"], "values")
-    return frame.sort_values("seed")["value"].tolist()
+    if unknown := [column for column in where if column not in frame.columns]:
+        raise ValueError(f"values: no columns {unknown}; rows have {', '.join(frame.columns)}")
+    chosen = frame.loc[[all(row[c] == v for c, v in where.items()) for _, row in frame.iterrows()]]
+    _refuse_doubles(chosen, ["seed"], "values")
+    return chosen.sort_values("seed")["value"].tolist()
 
 
 def beside(
@@ -171,9 +170,9 @@ def beside(
     """
     parts = {}
     for name, method in methods.items():
-        part = ours[ours["method"] == method]
+        part = ours.loc[ours["method"] == method]
         _refuse_doubles(part, list(on), "beside")
-        parts[name] = part.set_index(list(on))[["mean", "std", *BUDGET]]
+        parts[name] = part.set_index(list(on)).reindex(columns=["mean", "std", *BUDGET])
     wide = pd.concat(parts, axis=1, sort=False)
     out = wide.index.to_frame(index=False)
     for name in methods:
@@ -224,8 +223,8 @@ def compare(
     right = right.assign(**joints, row=range(len(right)))
     table = published.merge(right, how="left", left_on=list(keys), right_on=list(joints))
     if rest:
-        unmatched = right[~right["row"].isin(table["row"])]
-        table = pd.concat([table, unmatched], ignore_index=True)
+        unmatched = right.loc[~right["row"].isin(table["row"])]
+        table = pd.DataFrame(pd.concat([table, unmatched], ignore_index=True))
     return table.drop(columns=[*joints, "row"])
 
 
@@ -302,7 +301,8 @@ def verdict(better: Sequence[float], worse: Sequence[float], higher_is_better: b
         return untold
     gain = (_mean(better) - _mean(worse)) * (1 if higher_is_better else -1)
     varies = max(len(set(better)), len(set(worse))) > 1
-    if gain == 0 or (varies and stats.ttest_ind(better, worse, equal_var=False)[1] >= 0.1):
+    welch: Any = stats.ttest_ind(better, worse, equal_var=False) if varies else None
+    if gain == 0 or (varies and welch.pvalue >= 0.1):
         return untold
     return "holds" if gain > 0 else "does not hold"
 
@@ -361,7 +361,7 @@ def spread(numbers: Sequence[float], digits: int = 2) -> str:
 
 def tidy(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     """Turn a frame into short text for display: `short` numbers, whole columns whole, NaN blank."""
-    return frame.transform(lambda column: _text(column, digits))
+    return pd.DataFrame({name: _text(column, digits) for name, column in frame.items()})
 
 
 def _text(column: pd.Series, digits: int) -> pd.Series:

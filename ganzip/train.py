@@ -39,9 +39,9 @@ class Player:
     """One optimiser and the terms that it minimises.
 
     A player owns the optimiser and not the network, so that a discriminator and its lazy
-    regulariser, two players, share one Adam state. ``due`` says at which steps it acts; ``lr``, where
-    given, is the learning rate at a step: a function of the step alone, so that nothing about a
-    schedule has to be saved.
+    regulariser, two players, share one Adam state. ``due`` says at which steps it acts; ``lr``,
+    where given, is the learning rate at a step: a function of the step alone, so that nothing about
+    a schedule has to be saved.
     """
 
     name: str

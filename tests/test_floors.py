@@ -42,7 +42,9 @@ def imports(path: Path) -> set[str]:
     known, found = modules(), set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {a.name.removeprefix("ganzip.") for a in node.names if a.name.startswith("ganzip.")}
+            found |= {
+                a.name.removeprefix("ganzip.") for a in node.names if a.name.startswith("ganzip.")
+            }
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ganzip":
             base = (node.module or "").removeprefix("ganzip").lstrip(".")
             for alias in node.names:

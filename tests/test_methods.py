@@ -81,14 +81,19 @@ def test_joint_is_equation_4():
     T, (G, D, g, d) = teacher(), nets()
     G.eval(), D.eval()
     batch = batches(T)(0)
-    adversarial, mse = losses.g_logistic(D(G(batch.cond))), losses.squared_error(G(batch.cond), batch.target)  # type: ignore
+    adversarial, mse = (
+        losses.g_logistic(D(G(batch.cond))),
+        losses.squared_error(G(batch.cond), batch.target),
+    )  # type: ignore
     _, player = mse_joint.joint(G, D, g, d, alpha=0.3)
     terms = player.terms(batch)
     assert terms["adversarial"].item() == pytest.approx(0.3 * adversarial.item())
     assert terms["mse"].item() == pytest.approx(0.7 * mse.item())
     _, letter = mse_joint.joint(G, D, g, d, alpha=0.3, saturating=True, reduction="sum")
     terms = letter.terms(batch)
-    assert terms["adversarial"].item() == pytest.approx(0.3 * losses.g_saturating(D(G(batch.cond))).item())
+    assert terms["adversarial"].item() == pytest.approx(
+        0.3 * losses.g_saturating(D(G(batch.cond))).item()
+    )
     assert terms["mse"].item() == pytest.approx(0.7 * 64 * mse.item(), rel=1e-5)
 
 

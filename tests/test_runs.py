@@ -25,7 +25,9 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def start(root: Path, wait: float) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, toy.__file__, str(root), str(wait)], cwd=Path(__file__).parent)
+    return subprocess.Popen(
+        [sys.executable, toy.__file__, str(root), str(wait)], cwd=Path(__file__).parent
+    )
 
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
@@ -56,7 +58,9 @@ def test_a_finished_unit_is_not_done_again(tmp_path):
 def test_the_key_is_the_configuration_and_what_it_needs():
     teacher, other = toy.unit(seed=1), toy.unit(seed=2)
     a = Unit("toy", "student", {"steps": 1, "seed": 0}, {"teacher": teacher})
-    assert a.key == Unit("toy", "renamed", {"seed": 0, "steps": 1}, {"teacher": teacher}, cost=9).key
+    assert (
+        a.key == Unit("toy", "renamed", {"seed": 0, "steps": 1}, {"teacher": teacher}, cost=9).key
+    )
     assert a.key != Unit("toy", "student", {"steps": 1, "seed": 0}, {"teacher": other}).key
     assert a.key != Unit("toy", "student", {"steps": 2, "seed": 0}, {"teacher": teacher}).key
 
@@ -122,7 +126,9 @@ def test_a_full_disk_fails_before_training(tmp_path, monkeypatch):
 
 def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
     runs.write(tmp_path / "rows.csv", b"old")
-    monkeypatch.setattr(runs.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(
+        runs.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
     with pytest.raises(OSError, match="No space left"):
         runs.write(tmp_path / "rows.csv", b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
@@ -146,13 +152,17 @@ def test_two_processes_on_one_unit_do_not_both_train_it(tmp_path):
 
 
 def test_nan_stops_the_unit_with_its_name_term_and_step(tmp_path):
-    with pytest.raises(runs.Diverged, match="line-seed0: the term net/square is nan at step 1; lower"):
+    with pytest.raises(
+        runs.Diverged, match="line-seed0: the term net/square is nan at step 1; lower"
+    ):
         perform(toy.unit(nan=True), toy.work, tmp_path)
 
 
 def test_jobs_do_needs_first_and_a_failure_stops_nobody_else(tmp_path, capsys):
     good, bad = toy.unit(seed=1), toy.unit(seed=2, crash_at=5)
-    student = Unit("toy", "student", {"steps": 20, "seed": 3, "wait": 0, "teacher": 1}, {"teacher": good})
+    student = Unit(
+        "toy", "student", {"steps": 20, "seed": 3, "wait": 0, "teacher": 1}, {"teacher": good}
+    )
     orphan = Unit("toy", "orphan", {"steps": 20, "seed": 4, "wait": 0}, {"teacher": bad})
     with pytest.raises(runs.UnitsFailed) as error:
         runs.jobs([orphan, student], toy.work, tmp_path, n_jobs=2)

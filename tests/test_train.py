@@ -53,7 +53,14 @@ def test_others_are_frozen_while_one_acts():
 
         return f
 
-    train([Player("a", Adam(a.parameters()), terms("a")), Player("b", Adam(b.parameters()), terms("b"))], noise, 1)
+    train(
+        [
+            Player("a", Adam(a.parameters()), terms("a")),
+            Player("b", Adam(b.parameters()), terms("b")),
+        ],
+        noise,
+        1,
+    )
     assert seen == {"a": [True, True, False, False], "b": [False, False, True, True]}
 
 
@@ -79,7 +86,12 @@ def test_learning_rate_follows_its_schedule():
 def test_logged_terms_are_detached_and_named():
     net = nn.Linear(3, 1)
     logged = []
-    train([Player("G", SGD(net.parameters(), 0.1), square(net))], noise, 1, after=lambda s, t: logged.append(t))
+    train(
+        [Player("G", SGD(net.parameters(), 0.1), square(net))],
+        noise,
+        1,
+        after=lambda s, t: logged.append(t),
+    )
     assert list(logged[0]) == ["G/square"] and not logged[0]["G/square"].requires_grad
 
 

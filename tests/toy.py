@@ -30,13 +30,21 @@ def work(run: Run) -> None:
         if run.config.get("crash_at") == len(run.history):
             raise MemoryError("as asked")
         scale = float("nan") if run.config.get("nan") else 1.0
-        return {"square": scale * (net(batch.cond) - batch.cond.sum(1, keepdim=True)).square().mean()}
+        return {
+            "square": scale * (net(batch.cond) - batch.cond.sum(1, keepdim=True)).square().mean()
+        }
 
     def batches(step: int) -> Batch:
         return Batch(torch.randn(16, 4))
 
     player = Player("net", Adam(net.parameters(), 1e-2), terms)
-    run.train([player], batches, run.config["steps"], {"net": net}, samples=lambda: torch.zeros(2, 1, 4, 4))
+    run.train(
+        [player],
+        batches,
+        run.config["steps"],
+        {"net": net},
+        samples=lambda: torch.zeros(2, 1, 4, 4),
+    )
     run.finish({"net": net}, [{"metric": "bias", "value": net[3].bias.item()}])  # pyright: ignore
 
 

@@ -1,7 +1,7 @@
 """Plain adversarial training: the teachers, and the regular GANs that students are compared with.
 
-DCGAN (Radford et al. 2015) and W-DCGAN, that is DCGAN with the modifications of Arjovsky et al. 2017
-("Wasserstein GAN") or, as a switch, the gradient penalty of Gulrajani et al. 2017.
+DCGAN (Radford et al. 2015) and W-DCGAN, that is DCGAN with the modifications of Arjovsky et al.
+2017 ("Wasserstein GAN") or, as a switch, the gradient penalty of Gulrajani et al. 2017.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def wgan_due(
 ) -> Callable[[int], bool]:
     """Steps, counted in critic steps, at which the generator acts after its critic steps.
 
-    Reference schedule of Arjovsky et al.: ``critic`` critic steps before a generator step, but ``first``
-    before the first ``warm`` ones and before every ``again``-th.
+    Reference schedule of Arjovsky et al.: ``critic`` critic steps before a generator step, but
+    ``first`` before the first ``warm`` ones and before every ``again``-th.
     """
 
     def due(step: int) -> bool:

@@ -1,8 +1,8 @@
 """Paper A: a student generator from a teacher that is a black box of (z, G_T(z)) pairs.
 
-Aguinaldo et al., "Compressing GANs using Knowledge Distillation", arXiv:1902.00159, eq. (3) and (4).
-The teacher's image is the batch's target, computed on the spot or read from a cache: no function here
-sees the teacher.
+Aguinaldo et al., "Compressing GANs using Knowledge Distillation", arXiv:1902.00159, eq. (3), (4).
+The teacher's image is the batch's target, computed on the spot or read from a cache: no function
+here sees the teacher.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def joint(
     saturating: bool = False,
     reduction: str = "mean",
 ) -> list[Player]:
-    """Eq. (4): alpha * adversarial + (1 - alpha) * squared error; D trains with its full, unscaled loss.
+    """Eq. (4): alpha * adversarial + (1 - alpha) * squared error; D trains with its full loss.
 
     alpha weighs the ADVERSARIAL term: 0 is eq. (3), 1 an ordinary GAN, 1e-4 the dose of figure 11.
     ``saturating`` takes log(1 - f) to the letter; ``reduction="sum"`` the norm to the letter, which

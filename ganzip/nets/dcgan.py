@@ -13,8 +13,8 @@ from torch import Tensor, nn
 class Generator(nn.Module):
     """Noise (N, latent) -> images (N, channels, size, size) in [-1, 1].
 
-    ``size`` is a power of two, 8 or more. At 64 the maps are 4, 8, 16, 32 with 8d, 4d, 2d, d channels;
-    smaller images drop the widest stages first, so that d means the same at every size. With
+    ``size`` is a power of two, 8 or more. At 64 the maps are 4, 8, 16, 32 with 8d, 4d, 2d, d
+    channels; smaller images drop the widest stages, so that d means the same at every size. With
     channels=1, size=64, latent=100 it has 672 d^2 + 12831 d + 1 parameters.
     """
 
@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
 
 
 def stage_widths(d: int, size: int) -> list[int]:
-    """Channels of the generator's stages, from the 4x4 map up: [8d, 4d, 2d, d] at 64, [2d, d] at 16."""
+    """Channels of the generator's stages, the 4x4 map first: [8d, 4d, 2d, d] at 64 pixels."""
     if d < 1:
         raise ValueError(f"d is {d}; expected 1 or more: the number of channels of the widest map")
     if size < 8 or size & (size - 1):

@@ -3,44 +3,50 @@
 Aguinaldo et al., "Compressing GANs using Knowledge Distillation", arXiv:1902.00159.
 ``plan`` lists the units of a preset; ``work`` does any of them, from a notebook or plain Python:
 
-    units = dcgan_kd.plan(presets.dcgan_kd("cpu"), images)
+    images = data.load("digits", size=16)
+    units = dcgan_kd.plan(presets.dcgan_kd("cpu"), images, "digits")
     runs.jobs(units, dcgan_kd.work, root)
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, RMSprop
 
-from ganzip import assets, data, features, metrics, runs
+from ganzip import assets, data, features, metrics, runs, tables
 from ganzip.data import Images
 from ganzip.features import Features
 from ganzip.methods import gan, mse_joint
 from ganzip.nets import dcgan
 from ganzip.presets import DcganKd, Recipe
 from ganzip.runs import Run, Unit
-from ganzip.train import Batch, Player, cosine, frozen, step_seed
+from ganzip.tables import Claim, Verdict
+from ganzip.train import Batch, Player, Terms, cosine, frozen, step_seed
 
 PAPER = "dcgan_kd"
 STUDENTS = ("mse", "cached", "joint")  # methods that need a teacher
+HEADLINE = (("MNIST", 2), ("CIFAR-10", 4), ("Celeb-A", 8))  # the paper's conclusion
 PENALTY = 10.0  # Gulrajani et al. 2017
 HELD_OUT = 190200159  # seed of the noise on which every generator is measured
 REFERENCE = 10_000  # real images, at most, that generated ones are compared with
 UNLABELLED = 1000  # images measured where an ImageNet network judges, slow on a CPU
 
 
-def load_images(c: Mapping[str, Any], root: Path, split: str = "train") -> Images:
-    """The images that a unit's configuration names; raises DataError where they have changed."""
+def load_images(run: Run, split: str = "train") -> Images:
+    """The images that a unit was planned for; raises DataError where they have changed."""
+    c, cache = run.config, run.root / "cache"
     images = data.load(
-        c["data"], size=c["size"], channels=c["channels"], split=split, cache=root / "cache"
+        run.unit.source, size=c["size"], channels=c["channels"], split=split, cache=cache
     )
     if split == "train" and images.fingerprint != c["fingerprint"]:
         raise data.DataError(
@@ -50,8 +56,10 @@ def load_images(c: Mapping[str, Any], root: Path, split: str = "train") -> Image
     return images
 
 
-def plan(preset: DcganKd, images: Images) -> list[Unit]:
+def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
     """Every unit of the preset on these images, what is needed first.
+
+    source: what ``data.load`` found the images by, for the processes that load them again.
 
     The regular GANs are figure 2's sweep over d, the regular column of table 1 and, at teacher_d,
     the teachers: one run serves all three. Student and teacher share the seed, so that the spread
@@ -76,17 +84,22 @@ def plan(preset: DcganKd, images: Images) -> list[Unit]:
         | {"method": "judge", "classes": images.classes, "steps": preset.judge_steps, "seed": 0}
         | {"code": runs.code(features)},
         cost=2 * preset.judge_steps,
+        source=source,
     )
 
-    def unit(method: str, d: int, seed: int, recipe: Recipe, *, teacher: bool, **more: Any) -> Unit:
+    def unit(
+        method: str, d: int, seed: int, recipe: Recipe, needs: Mapping[str, Unit], **more: Any
+    ) -> Unit:
         settings = dataclasses.asdict(recipe) | {"method": method, "d": d, "seed": seed}
         alpha = f"-alpha{more['alpha']:g}" if "alpha" in more else ""
+        alpha += "-warm" if "start" in needs else ""
         return Unit(
             PAPER,
             f"{method}{alpha}-d{d}-seed{seed}",
             common | settings | {"code": code} | more,
-            {"judge": judge} | ({"teacher": teachers[seed]} if teacher else {}),
+            {"judge": judge, **needs},
             cost=recipe.steps * (1 if method in ("mse", "cached") else 1.8),
+            source=source,
         )
 
     def regular(d: int, seed: int, method: str = "regular", loss: str = preset.teacher_gan) -> Unit:
@@ -95,7 +108,7 @@ def plan(preset: DcganKd, images: Images) -> list[Unit]:
         else:
             steps = gan.wgan_steps(preset.wgan_recipe.steps)
             recipe = dataclasses.replace(preset.wgan_recipe, steps=steps)
-        return unit(method, d, seed, recipe, teacher=False, loss=loss)
+        return unit(method, d, seed, recipe, {}, loss=loss)
 
     students = [preset.mse, preset.cached, preset.joint]
     teachers = [regular(preset.teacher_d, s) for s in range(max(max(n.values()) for n in students))]
@@ -103,21 +116,27 @@ def plan(preset: DcganKd, images: Images) -> list[Unit]:
     units = [judge, *teachers]
     units += [regular(d, s) for d, s in each(preset.regular)]
     units += [
-        unit("letter", d, s, preset.letter_recipe, teacher=False, loss="gan")
-        for d, s in each(preset.letter)
+        unit("letter", d, s, preset.letter_recipe, {}, loss="gan") for d, s in each(preset.letter)
     ]
     units += [regular(d, s, method=other, loss=other) for d, s in each(preset.other)]
     units += [regular(d, s, method="wgan-gp", loss="wgan-gp") for d, s in each(preset.penalty)]
-    units += [unit("mse", d, s, preset.mse_recipe, teacher=True) for d, s in each(preset.mse)]
+
+    def student(method: str, d: int, seed: int, recipe: Recipe, **more: Any) -> Unit:
+        return unit(method, d, seed, recipe, {"teacher": teachers[seed]}, **more)
+
+    units += [student("mse", d, s, preset.mse_recipe) for d, s in each(preset.mse)]
     units += [
-        unit("cached", d, s, preset.mse_recipe, teacher=True, pairs=preset.cache_pairs)
+        student("cached", d, s, preset.mse_recipe, pairs=preset.cache_pairs)
         for d, s in each(preset.cached)
     ]
     units += [
-        unit("joint", d, s, preset.joint_recipe, teacher=True, alpha=alpha)
+        student("joint", d, s, preset.joint_recipe, alpha=alpha)
         for alpha in preset.alphas
         for d, s in each(preset.joint)
     ]
+    for d, s in each(preset.warm):
+        needs = {"teacher": teachers[s], "start": student("mse", d, s, preset.mse_recipe)}
+        units.append(unit("joint", d, s, preset.joint_recipe, needs, alpha=preset.alphas[-1]))
     return runs.in_order(units)
 
 
@@ -153,15 +172,18 @@ def train_generator(run: Run) -> None:
 def build(run: Run) -> dict[str, nn.Module]:
     """Freshly initialised networks of a unit: G and, where it trains adversarially, D.
 
-    A regular GAN's D has its own depth, a joint student's the teacher's (figure 4).
+    A regular GAN's D has its own depth, a joint student's the teacher's (figure 4). A student with
+    a warm start has the weights of the finished unit that it starts from.
     """
     c = run.config
     shape = {"channels": c["channels"], "size": c["size"]}
     torch.manual_seed(step_seed(c["seed"], -1))
     networks: dict[str, nn.Module] = {"G": dcgan.Generator(c["d"], **shape, latent=c["latent"])}
-    if c["method"] not in ("mse", "cached"):
+    if has_discriminator(run.unit):
         depth = run.unit.needs["teacher"].config["d"] if c["method"] == "joint" else c["d"]
         networks["D"] = dcgan.Discriminator(depth, **shape)
+    if "start" in run.unit.needs:
+        runs.load(networks["G"], run.needed("start"), "G")
     return {name: net.to(run.device) for name, net in networks.items()}
 
 
@@ -175,7 +197,8 @@ def players(networks: Mapping[str, nn.Module], c: Mapping[str, Any]) -> list[Pla
     if c["method"] in ("mse", "cached"):
         acting = mse_joint.mse(networks["G"], adam["G"])
     elif c["method"] == "joint":
-        acting = mse_joint.joint(**_both(networks, adam), alpha=c["alpha"])
+        G, D = networks["G"], networks["D"]
+        acting = mse_joint.joint(G, D, adam["G"], adam["D"], alpha=c["alpha"])
     else:
         acting = gan.gan(networks["G"], networks["D"], adam["G"], adam["D"])
     return [
@@ -195,7 +218,7 @@ def batches(run: Run) -> Callable[[int], Batch]:
         return cached_batches(run)
     real = teacher = None
     if c["method"] != "mse":
-        real = data.real_batches(load_images(c, run.root), c["batch"], c["seed"])
+        real = data.real_batches(load_images(run), c["batch"], c["seed"])
     if c["method"] in STUDENTS:
         teacher = generator(run.unit.needs["teacher"], run.root).to(device)
 
@@ -249,6 +272,11 @@ def generator(unit: Unit, root: Path) -> nn.Module:
     return frozen(runs.load(G, unit.weights(root), "G"))
 
 
+def has_discriminator(unit: Unit) -> bool:
+    """Whether the unit trains one: students of eq. (3) do not."""
+    return unit.config["method"] not in ("judge", "mse", "cached")
+
+
 def discriminator(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen discriminator of a finished unit that has one."""
     c = unit.config
@@ -279,7 +307,7 @@ def train_judge(run: Run) -> None:
     Its rows are those of real held-out images: what a perfect generator would get.
     """
     c = run.config
-    images, test = load_images(c, run.root), load_images(c, run.root, "test")
+    images, test = load_images(run), load_images(run, "test")
     networks: dict[str, nn.Module] = {}
     accuracy = []
     if images.classes:
@@ -287,8 +315,12 @@ def train_judge(run: Run) -> None:
         shape = {"channels": c["channels"], "size": c["size"]}
         net = networks["judge"] = features.Classifier(images.classes, **shape).to(run.device)
         adam = Adam(net.parameters(), 1e-3, fused=True)
-        learner = Player("judge", adam, lambda b: {"entropy": F.cross_entropy(net(b.cond), b.target)})
-        learner = dataclasses.replace(learner, lr=cosine(2e-3, c["steps"]))
+
+        def terms(batch: Batch) -> Terms:
+            assert batch.target is not None
+            return {"cross entropy": F.cross_entropy(net(batch.cond), batch.target)}
+
+        learner = Player("judge", adam, terms, lr=cosine(2e-3, c["steps"]))
         run.train([learner], labelled_batches(images, run), c["steps"], networks)
         frozen(net)
         right = features.probabilities(net, data.to_float(test.pixels)).argmax(1) == test.labels
@@ -319,15 +351,14 @@ def labelled_batches(images: Images, run: Run) -> Callable[[int], Batch]:
 
 def judges(run: Run, networks: Mapping[str, nn.Module]) -> dict[str, Features]:
     """The features that measure, by the name that their metrics bear."""
-    eyes: dict[str, Features] = {}
-    if "judge" in networks:
-        eye = features.classifier(networks["judge"], Path(run.config["data"]).stem)
-        eyes[eye.name] = eye
+    judge, device = networks.get("judge"), str(run.device)
+    if isinstance(judge, features.Classifier):
+        eye = features.classifier(judge, Path(run.config["data"]).stem)
     else:
-        eye = features.efficientnet_lite(2)
-        eyes[eye.name] = eye
+        eye = features.efficientnet_lite(2, device=device)
+    eyes = {eye.name: eye}
     if run.config["inception"]:
-        eyes["inception"] = features.inception(assets.require("inception"))
+        eyes["inception"] = features.inception(assets.require("inception"), device=device)
     return eyes
 
 
@@ -339,7 +370,7 @@ def rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
     classes = run.unit.needs["judge"].config["classes"]
     if classes:
         net = features.Classifier(classes, channels=c["channels"], size=c["size"])
-        networks["judge"] = frozen(runs.load(net, weights, "judge"))
+        networks["judge"] = frozen(runs.load(net.to(run.device), weights, "judge"))
     eyes = judges(run, networks)
     z = noise(c["n_images"], c["latent"])
     images = sample(G, z.to(run.device)).cpu()
@@ -389,11 +420,10 @@ def row(
 ) -> dict[str, Any]:
     """One measured number of the unit, in the columns of ``tables.ROW``."""
     c = run.config
-    method = f"joint {c['alpha']:g}" if c["method"] == "joint" else c["method"]
     return {
         "paper": PAPER,
         "table": "table1",
-        "method": "real" if method == "judge" else method,
+        "method": "real" if c["method"] == "judge" else _label(run.unit),
         "network": "DCGAN",
         "dataset": c["data"],
         "width": c.get("d", ""),
@@ -411,7 +441,9 @@ def row(
 @torch.no_grad()
 def logits(D: nn.Module, sets: Mapping[str, Tensor], batch: int = 500) -> dict[str, Tensor]:
     """D's logits on several sets of images."""
-    return {name: torch.cat([D(part) for part in images.split(batch)]) for name, images in sets.items()}
+    return {
+        name: torch.cat([D(part) for part in images.split(batch)]) for name, images in sets.items()
+    }
 
 
 def interpolate(z: Tensor, steps: int) -> Tensor:
@@ -420,22 +452,157 @@ def interpolate(z: Tensor, steps: int) -> Tensor:
     Spherical, because Gaussian noise lies near a sphere that a straight line would leave.
     """
     path = []
-    for a, b in zip(z[:-1], z[1:], strict=True):
+    for a, b in itertools.pairwise(z):
         angle = torch.acos(F.cosine_similarity(a, b, dim=0))
         for t in torch.arange(steps) / steps:
-            path.append(((1 - t) * angle).sin() / angle.sin() * a + (t * angle).sin() / angle.sin() * b)
+            path.append(
+                ((1 - t) * angle).sin() / angle.sin() * a + (t * angle).sin() / angle.sin() * b
+            )
     return torch.stack([*path, z[-1]])
 
 
-def _both(networks: Mapping[str, nn.Module], adam: Mapping[str, Adam]) -> dict[str, Any]:
+def pick(units: Iterable[Unit], method: str, d: int, *, seed: int = 0, **config: Any) -> Unit:
+    """The unit of a method, size and seed that has no warm start."""
+    found = runs.find(units, method=method, d=d, seed=seed, **config)
+    return next(unit for unit in found if "start" not in unit.needs)
+
+
+def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
+    """A finished unit's images of z (n, latent)."""
+    return sample(generator(unit, root), z)
+
+
+def stands_for(images: Images) -> str:
+    """The paper's data set whose place these images take."""
+    if images.pixels.shape[1] == 1:
+        return "MNIST"
+    return "CIFAR-10" if images.classes else "Celeb-A"
+
+
+def overview(units: Iterable[Unit]) -> pd.DataFrame:
+    """The plan, one line a kind of run: method, d, seeds, steps, learning rates."""
+    lines = [
+        {
+            "method": _label(unit),
+            "d": c.get("d", ""),
+            "seed": c["seed"],
+            "steps": c["steps"],
+            "lr": f"{c['lr']:g}" if "lr" in c else "",
+            "lr of D": f"{c['d_lr']:g}" if c.get("d_lr") else "",
+        }
+        for unit in units
+        for c in [unit.config]
+    ]
+    by = ["method", "d", "steps", "lr", "lr of D"]
+    return pd.DataFrame(lines).groupby(by, sort=False).agg(seeds=("seed", "count")).reset_index()
+
+
+def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> list[Claim]:
+    """The paper's claims, with verdicts from the rows; ``score`` and ``distance`` must agree."""
+    both = sorted(set(preset.mse) & set(preset.regular))
+    small, large, top = both[0], both[-1], preset.teacher_d
+    measures = list(dict.fromkeys([score, distance]))
+    said = published_figures()
+
+    def of(method: str, d: int, metric: str) -> list[float]:
+        return tables.values(frame, method=method, width=d, metric=metric)
+
+    def better(text: str, said: str, a: tuple[str, int], b: tuple[str, int]) -> Claim:
+        """That a is better than b in every measure."""
+        return joined(text, said, [(m, of(*a, m), of(*b, m)) for m in measures])
+
+    def gap(d: int, metric: str) -> list[float]:
+        """By how much students are better than regular GANs, seed by seed."""
+        sign = 1 if tables.higher_is_better(metric) else -1
+        pairs = zip(of("mse", d, metric), of("regular", d, metric), strict=False)
+        return [sign * (student - regular) for student, regular in pairs]
+
+    found = [
+        better(
+            f"The student is better than a regular GAN of its size, d={d}",
+            said["students ahead"],
+            ("mse", d),
+            ("regular", d),
+        )
+        for d in both
+    ]
+    if small < large:
+        gaps = [(m, gap(small, m), gap(large, m)) for m in measures]
+        text = f"The gap to the regular GAN shrinks with d, d={small} against d={large}"
+        found.append(joined(text, said["gaps"], gaps, higher=True))
+        text = f"There is a limit: the student loses as d shrinks, d={large} against d={small}"
+        found.append(better(text, said["limit"], ("mse", large), ("mse", small)))
+    text = f"No loss at the headline ratios: a student, d={small}, equals its teacher, d={top}"
+    found.append(no_worse(better(text, said["headline"], ("regular", top), ("mse", small))))
+    text = f"No student beats its teacher, d={large} against d={top}"
+    found.append(
+        better(text, "teachers' scores are in the text alone", ("regular", top), ("mse", large))
+    )
+    blur = [("VoL", of("regular", top, "VoL"), of("mse", small, "VoL"))]
+    text = f"The MSE student is blurred: its teacher has the higher VoL, d={small}"
+    found.append(joined(text, "figure 11", blur, higher=True))
+    for alpha in preset.alphas:
+        for d in preset.joint:
+            dose = [("VoL", of(f"joint {alpha:g}", d, "VoL"), of("mse", d, "VoL"))]
+            text = f"The joint loss brings detail back: higher VoL at alpha {alpha:g}, d={d}"
+            found.append(joined(text, "figure 11, alpha 0.0001", dose, higher=True))
+    return found
+
+
+def joined(
+    text: str,
+    published: str,
+    sides: Iterable[tuple[str, list[float], list[float]]],
+    *,
+    higher: bool | None = None,
+) -> Claim:
+    """The claim that the first is better than the second in every (metric, first, second).
+
+    ``higher`` says what is better where the metric itself does not.
+    """
+    figures, verdicts = [], []
+    for metric, a, b in sides:
+        up = tables.higher_is_better(metric) if higher is None else higher
+        verdicts.append(tables.verdict(a, b, bool(up)))
+        figures.append(f"{metric} {tables.spread(a)} against {tables.spread(b)}")
+    return Claim(text, published, "; ".join(figures), tables.all_hold(verdicts))
+
+
+def no_worse(claim: Claim) -> Claim:
+    """The opposite claim: it fails where the difference shows. Equality itself cannot be shown."""
+    shown: Verdict = "does not hold" if claim.verdict == "holds" else "cannot be told at this scale"
+    return dataclasses.replace(claim, verdict=shown)
+
+
+def published_figures() -> dict[str, str]:
+    """What table 1 of the paper says about its claims, in words."""
+    table = tables.published(PAPER, 1)
+    full = table.dropna(subset=["student", "regular"])
+    sign = np.where(full["metric"] == "IS", 1, -1)
+    full = full.assign(gap=sign * (full["student"] - full["regular"]))
+    ends = full.groupby("dataset", sort=False)
+    first, last = ends.first(), ends.last()
+    headline = table[[pair in HEADLINE for pair in zip(table["dataset"], table["d"], strict=True)]]
     return {
-        "student": networks["G"],
-        "D": networks["D"],
-        "g_optimiser": adam["G"],
-        "d_optimiser": adam["D"],
+        "students ahead": f"{(full['gap'] > 0).sum()} of {len(full)} rows",
+        "gaps": "; ".join(
+            f"{name} {a['gap']:.2f} at d={a['d']}, {b['gap']:.2f} at d={b['d']}"
+            for (name, a), (_, b) in zip(first.iterrows(), last.iterrows(), strict=True)
+        ),
+        "headline": "; ".join(
+            f"{r['dataset']} {r['ratio']:.0f}:1, {r['metric']} {r['student']:.2f}"
+            for _, r in headline.iterrows()
+        ),
+        "limit": "; ".join(
+            f"{name} {b['metric']} {b['student']:.2f} at d={b['d']}, "
+            f"{a['student']:.2f} at d={a['d']}"
+            for (name, a), (_, b) in zip(first.iterrows(), last.iterrows(), strict=True)
+        ),
     }
 
 
-def compared(units: Iterable[Unit], method: str) -> list[Unit]:
-    """Units of a method in order of d and seed."""
-    return sorted(runs.find(units, method=method), key=lambda u: (u.config["d"], u.config["seed"]))
+def _label(unit: Unit) -> str:
+    """A unit's method as the tables name it."""
+    c = unit.config
+    name = f"joint {c['alpha']:g}" if c["method"] == "joint" else c["method"]
+    return name + (" warm" if "start" in unit.needs else "")

@@ -1,0 +1,567 @@
+"""Figures: sample grids, curves, histograms and the two diagrams of Aguinaldo et al. (2019).
+
+Every function returns a matplotlib Figure that is closed to pyplot: it shows once, where a notebook
+displays it, and `save` writes it.  A function that draws numbers returns them as a frame beside the
+figure, so that a notebook can print what it shows.  Images are (N, C, H, W) in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ganzip import tables
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+STYLE = Path(__file__).parent / "ganzip.mplstyle"
+WIDTH = 7.2  # inches: the text width of a page
+
+# Okabe and Ito's colours.  A method has the same colour and marker in every figure.
+COLOURS = {
+    "teacher": "#000000",
+    "real": "#7F7F7F",
+    "regular": "#D55E00",
+    "letter": "#E69F00",
+    "mse": "#0072B2",
+    "student": "#0072B2",
+    "joint": "#009E73",
+}
+SPARE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = {"regular": "s", "letter": "D", "mse": "o", "student": "o", "joint": "^"}
+NAMES = {
+    "regular": "regular GAN",
+    "letter": "regular GAN, published recipe",
+    "mse": "MSE student",
+    "student": "student",
+    "joint": "joint-loss student",
+    "teacher": "teacher",
+    "real": "real images",
+}
+DIRECTION = {True: ", higher is better", False: ", lower is better", None: ""}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the style of ganzip.mplstyle: `with style():` around, or `@style()` on a function."""
+    import matplotlib.pyplot as plt
+
+    with plt.style.context(STYLE):
+        yield
+
+
+@style()
+def save(figure: Figure, folder: str | Path, stem: str) -> dict[str, Path]:
+    """Write STEM.png (150 dpi) and STEM.pdf and return their paths by suffix.
+
+    No date and no version is written, so that equal figures give equal bytes.  The figure stays
+    usable.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    metadata: dict[str, dict[str, Any]] = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    paths = {suffix: Path(folder) / f"{stem}.{suffix}" for suffix in metadata}
+    for suffix, path in paths.items():
+        figure.savefig(path, metadata=metadata[suffix])
+    return paths
+
+
+def colours(labels: Iterable[str]) -> dict[str, str]:
+    """Give every label a colour: its own where it names a method, else one not yet taken."""
+    labels = list(labels)
+    taken = {COLOURS[label] for label in labels if label in COLOURS}
+    free = cycle([colour for colour in SPARE if colour not in taken] or SPARE)
+    return {label: COLOURS.get(label) or next(free) for label in labels}
+
+
+def name(label: str) -> str:
+    """Write a method's name out, as legends show it."""
+    return NAMES.get(label, label)
+
+
+def _new(*size: float, **panels: Any) -> tuple[Figure, Any]:
+    """Make a figure and its axes; closed to pyplot at once, or Jupyter would show it twice."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=size, **panels)
+    plt.close(figure)
+    return figure, axes
+
+
+# -------------------------------------------------------------------------------------- images
+
+
+@style()
+def sample_grid(
+    images: Mapping[str, Tensor],
+    *,
+    columns: int | None = None,
+    headers: Sequence[str] = (),
+    title: str = "",
+) -> Figure:
+    """Show images, one labelled block per entry: a row, or more where it has over `columns` images.
+
+    Hand every entry the images of the same z in the same order, and a column shows one z.  Images
+    of several sizes are drawn equally large.  `headers` label the columns.
+    Raises ValueError for anything but (N, 1 or 3, H, W), and for entries of unequal N.
+    """
+    blocks = {label: _pixels(label, batch) for label, batch in images.items()}
+    counts = {label: len(block) for label, block in blocks.items()}
+    if len(set(counts.values())) != 1:
+        raise ValueError(f"images: found {counts} images, expected as many under every label")
+    count = next(iter(counts.values()))
+    columns = min(columns or count, count)
+    lines = -(-count // columns)
+
+    # All sizes are in inches and laid out by hand: a layout engine would not keep the cells equal,
+    # and labels are measured so that none is cut.
+    height, width = next(iter(blocks.values())).shape[1:3]
+    edge, between = 0.1, 0.12
+    left = edge + max(map(_text_width, images)) + between
+    cell = min((WIDTH - left - edge) / columns, 1.0)
+    block = lines * cell * height / width
+    top = edge + 0.28 * bool(title) + 0.22 * bool(headers)
+    figure, axes = _canvas(
+        left + columns * cell + edge, top + len(blocks) * (block + between) - between + edge
+    )
+    up = figure.get_figheight() - top
+    for label, batch in blocks.items():
+        axes.text(left - between, up - block / 2, label, ha="right", va="center", linespacing=1.3)
+        for i, picture in enumerate(batch):
+            x, y = left + i % columns * cell, up - (i // columns + 1) * block / lines
+            _picture(axes, picture, (x, x + cell, y, y + block / lines), margin=0.01)
+        up -= block + between
+    for i, header in enumerate(headers):
+        x, y = left + (i + 0.5) * cell, figure.get_figheight() - top + 0.05
+        axes.text(x, y, header, ha="center", va="bottom", fontsize=10)
+    if title:
+        axes.text(left, figure.get_figheight() - edge, title, ha="left", va="top")
+    return figure
+
+
+def interpolation(images: Mapping[str, Tensor], *, title: str = "") -> Figure:
+    """Show strips of a walk between two latent codes; columns bear the share of the second code."""
+    steps = len(next(iter(images.values())))
+    shares = [f"{i / max(steps - 1, 1):.3g}" for i in range(steps)]
+    return sample_grid(images, headers=shares, title=title)
+
+
+def compression_artefacts(
+    images: Mapping[str, Tensor],
+    sharpness: Mapping[str, Sequence[float] | Tensor],
+    *,
+    columns: int | None = None,
+) -> tuple[Figure, pd.DataFrame]:
+    """Show teacher and students at the same z, the Variance of Laplacian written beside each.
+
+    Aguinaldo et al. (2019), figure 11.  `sharpness` holds one value per measured image, as many as
+    one likes; the frame has label, mean, std (n - 1) and n_images.
+    """
+    if missing := [label for label in images if label not in sharpness]:
+        raise ValueError(f"sharpness: no values for {missing}; expected one sequence per label")
+    series = {label: pd.Series(np.asarray(sharpness[label], dtype=float)) for label in images}
+    frame = pd.DataFrame(
+        [(label, s.mean(), s.std(), len(s)) for label, s in series.items()],
+        columns=["label", "mean", "std", "n_images"],
+    )
+    rows = {
+        f"{name(label)}\nVoL {tables.short(s.mean(), 0)} ± {tables.short(s.std(), 0)}": images[
+            label
+        ]
+        for label, s in series.items()
+    }
+    return sample_grid(rows, columns=columns), frame
+
+
+def _pixels(label: str, images: Tensor) -> np.ndarray:
+    """Turn images into bytes, (N, H, W, C)."""
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
+        raise ValueError(
+            f"images {label!r}: found shape {tuple(images.shape)}, expected (N, 1 or 3, H, W)"
+        )
+    array = images.detach().cpu().float().clamp(-1, 1).numpy()
+    return np.round((array + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _picture(
+    axes: Axes, pixels: np.ndarray, box: tuple[float, float, float, float], margin: float
+) -> None:
+    """Draw (H, W, C) bytes into the box (left, right, bottom, top), a margin on each side."""
+    left, right, bottom, top = box
+    extent = (left + margin, right - margin, bottom + margin, top - margin)
+    shown = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
+    axes.imshow(shown, extent=extent, interpolation="nearest", aspect="auto")
+
+
+def _text_width(text: str) -> float:
+    """Width in inches of the longest line of a text, in the current font."""
+    import matplotlib as mpl
+    from matplotlib.textpath import TextPath
+
+    size = mpl.rcParams["font.size"]
+    widths = [TextPath((0, 0), line, size=size).get_extents().width for line in text.split("\n")]
+    return max(widths) / 72
+
+
+# -------------------------------------------------------------------------------------- curves
+
+
+@style()
+def metric_against_d(
+    frame: pd.DataFrame, metric: str, published: pd.DataFrame | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw a metric against d, one line per method: mean over seeds, standard deviation, each seed.
+
+    `frame` holds rows; a "teacher" is drawn as a level.  `published`, Table 1 as
+    `tables.published` gives it, gets panels of its own: its metrics are not ours.
+    The frame returned has source, dataset, metric, method, d, mean, std, seeds.
+    """
+    mine = frame.loc[frame["metric"] == metric]
+    if mine.empty:
+        raise ValueError(f"no rows of metric {metric!r}; there are {_listed(frame, 'metric')}")
+    theirs = _published_rows(published, ["student", "regular"])
+    figure, (first, *others) = _panels(theirs)
+    _curves(first, mine)
+    levels = tables.summary(mine.loc[mine["method"] == "teacher"], by=["width"])
+    for d, level in zip(levels["width"], levels["mean"], strict=True):
+        first.axhline(level, color=COLOURS["teacher"], ls="--", lw=1.4, label=f"teacher, d = {d}")
+    first.set_title(f"ours: {_listed(mine, 'dataset')}", fontweight="bold")
+    for axes, rows in zip(others, _by_dataset(theirs), strict=True):
+        _curves(axes, rows)
+        axes.set_title(f"published: {rows['dataset'].iloc[0]}")
+    _legend(figure)
+    return figure, _drawn(mine, theirs)
+
+
+@style()
+def teacher_selection(
+    frame: pd.DataFrame, metric: str, published: pd.DataFrame | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw how the teacher's size is picked: the metric of regular GANs and teacher against d.
+
+    Aguinaldo et al. (2019), figure 2.  The best mean is ringed.  Published panels show the regular
+    GANs of Table 1 and, as a line, the d that was picked; the teachers' scores are not in it.
+    The frame returned has source, dataset, metric, method, d, mean, std, seeds, picked_d.
+    """
+    higher = tables.higher_is_better(metric)
+    if higher is None:
+        raise ValueError(f"metric {metric!r} has no better end; use IS, FD-... or another that has")
+    mine = frame.loc[(frame["metric"] == metric) & frame["method"].isin(["regular", "teacher"])]
+    if mine.empty:
+        raise ValueError(f"no rows of regular GANs or teachers with metric {metric!r}")
+    mine = mine.assign(method="regular")
+    theirs = _published_rows(published, ["regular"])
+    drawn = _drawn(mine, theirs)
+    ours = drawn.loc[drawn["source"] == "ours"].set_index("d")["mean"]
+    best = int(ours.idxmax() if higher else ours.idxmin())
+    figure, (first, *others) = _panels(theirs)
+    _curves(first, mine)
+    ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5, "ms": 15, "ls": "none"}
+    first.plot(best, ours[best], "o", label="best of ours", **ring)
+    first.margins(0.12)
+    first.set_title(f"ours: {_listed(mine, 'dataset')}, d = {best}", fontweight="bold")
+    picked = {("ours", dataset): best for dataset in mine["dataset"]}
+    for axes, rows in zip(others, _by_dataset(theirs), strict=True):
+        dataset, d = rows["dataset"].iloc[0], int(rows["teacher_d"].iloc[0])
+        picked["published", dataset] = d
+        _curves(axes, rows, also=d)
+        axes.axvline(d, color="black", ls=":", lw=1.5, label="picked in the paper")
+        axes.set_title(f"published: {dataset}, d = {d}")
+    _legend(figure)
+    keys = zip(drawn["source"], drawn["dataset"], strict=True)
+    return figure, drawn.assign(picked_d=[picked[key] for key in keys])
+
+
+def _published_rows(published: pd.DataFrame | None, methods: list[str]) -> pd.DataFrame:
+    """Bring Table 1 into the form of rows, without the blank cells."""
+    if published is None:
+        return pd.DataFrame(columns=["dataset", "metric", "teacher_d", "width", "method", "value"])
+    long = published.melt(["dataset", "metric", "teacher_d", "d"], methods, var_name="method")
+    return long.dropna(subset="value").rename(columns={"d": "width"})
+
+
+def _by_dataset(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    return [rows.loc[rows["dataset"] == dataset] for dataset in rows["dataset"].unique()]
+
+
+def _drawn(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Give the numbers of the curves: ours summed up over seeds, then the published ones."""
+    ours = tables.summary(mine, by=["dataset", "metric", "method", "width"]).assign(source="ours")
+    given = theirs.rename(columns={"value": "mean"}).assign(source="published")
+    both = pd.concat([ours, given], ignore_index=True) if len(given) else ours
+    columns = ("source", "dataset", "metric", "method", "d", "mean", "std", "seeds")
+    return both.rename(columns={"width": "d"}).reindex(columns=columns)
+
+
+def _panels(theirs: pd.DataFrame) -> tuple[Figure, list[Axes]]:
+    """Make a panel for ours and one for each published data set, two in a line."""
+    count = 1 + len(_by_dataset(theirs))
+    lines = -(-count // 2)
+    figure, grid = _new(WIDTH, 0.8 + 2.6 * lines, nrows=lines, ncols=min(count, 2), squeeze=False)
+    for axes in grid.flat[count:]:
+        axes.remove()
+    return figure, list(grid.flat[:count])
+
+
+def _curves(axes: Axes, rows: pd.DataFrame, also: int | None = None) -> None:
+    """Draw rows as lines over d, one per method, each seed a pale point; `also` is a d to show."""
+    import seaborn as sns
+
+    curves = rows.loc[rows["method"] != "teacher"]
+    methods = list(curves["method"].unique())
+    colour = colours(methods)
+    for method in sorted(methods, key=lambda m: [*NAMES, m].index(m)):
+        line = curves.loc[curves["method"] == method]
+        look: dict[str, Any] = {"color": colour[method], "marker": MARKERS.get(method, "o")}
+        sns.lineplot(
+            data=line,
+            x="width",
+            y="value",
+            errorbar="sd",
+            err_style="bars",
+            label=name(method),
+            markeredgecolor="white",
+            legend=False,
+            ax=axes,
+            **look,
+        )
+        if line.duplicated("width").to_numpy().any():
+            axes.scatter(line["width"], line["value"], s=14, alpha=0.45, lw=0, **look)
+    metric = str(rows["metric"].iloc[0])
+    sizes = sorted({int(d) for d in curves["width"]} | ({also} if also else set()))
+    axes.set(xlabel="d", ylabel=f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
+    axes.set_xscale("log", base=2)
+    # Powers of two and the last only: the number of d = 48 would touch that of 64.
+    axes.set_xticks(sizes, [str(d) if d & (d - 1) == 0 or d == sizes[-1] else "" for d in sizes])
+    axes.minorticks_off()
+
+
+def _legend(figure: Figure) -> None:
+    """Put one legend for all panels outside of them: above, or beside a single panel."""
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    single = len(figure.axes) == 1
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside right upper" if single else "outside upper center",
+        ncols=1 if single else min(len(handles), 3),
+    )
+
+
+def _listed(frame: pd.DataFrame, column: str) -> str:
+    return ", ".join(sorted(set(frame[column])))
+
+
+@style()
+def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFrame]:
+    """Draw the loss terms of a run, a panel for each player; history.csv, long form.
+
+    `frame` has columns step, player, term, value.  `smooth` is the number of logged points in a
+    moving mean; the points themselves stay behind it, pale.  The frame returned adds `smoothed`.
+    """
+    if missing := [c for c in ("step", "player", "term", "value") if c not in frame.columns]:
+        raise ValueError(f"history: missing columns {missing}; hand over a unit's history.csv")
+    import seaborn as sns
+
+    by = frame.groupby(["player", "term"], sort=False)["value"]
+    rolled = by.transform(lambda values: values.rolling(smooth, min_periods=1, center=True).mean())
+    drawn = frame.assign(smoothed=rolled)
+
+    players = list(frame["player"].unique())
+    size = (WIDTH, 0.4 + 1.9 * len(players))
+    figure, panels = _new(*size, nrows=len(players), sharex=True, squeeze=False)
+    for axes, player in zip(panels.flat, players, strict=True):
+        terms = drawn.loc[drawn["player"] == player]
+        look: dict[str, Any] = {
+            "data": terms,
+            "x": "step",
+            "hue": "term",
+            "palette": _palette(terms),
+        }
+        if smooth > 1:
+            sns.lineplot(y="value", lw=0.8, alpha=0.3, legend=False, ax=axes, **look)
+        sns.lineplot(y="smoothed", ax=axes, **look)
+        axes.set(title=player, ylabel="loss", xlabel="step")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure, drawn
+
+
+def _palette(terms: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(terms["term"].unique(), cycle(SPARE), strict=False))
+
+
+@style()
+def logit_histogram(
+    logits: Mapping[str, Tensor],
+    *,
+    bins: int = 30,
+    equilibrium: float = 0.0,
+    limits: tuple[float, float] | None = None,
+    xlabel: str = "logit of the discriminator",
+) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
+    """Draw histograms of what a discriminator says, with the value at which it cannot tell.
+
+    For probabilities: `equilibrium=0.5, limits=(0, 1)`.  Returns the figure, the counts (columns
+    left, right and one per label; all share the bins) and the moments (label, n, mean, std).
+    Raises ValueError for logits that are empty or not finite, or lie outside of `limits`.
+    """
+    arrays = {
+        label: np.asarray(x.detach().cpu(), dtype=float).ravel() for label, x in logits.items()
+    }
+    for label, array in arrays.items():
+        if not len(array) or not np.isfinite(array).all():
+            raise ValueError(f"logits {label!r}: empty or not finite; expected finite numbers")
+    everything = np.concatenate(list(arrays.values()))
+    edges = np.histogram_bin_edges(everything, bins, limits)
+    if everything.min() < edges[0] or everything.max() > edges[-1]:
+        raise ValueError(f"limits: {limits} leave out values; expected all values inside")
+    counts = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
+    for label, array in arrays.items():
+        counts[label] = np.histogram(array, edges)[0]
+    moments = pd.DataFrame(
+        [(label, len(a), a.mean(), pd.Series(a).std()) for label, a in arrays.items()],
+        columns=["label", "n", "mean", "std"],
+    )
+
+    figure, axes = _new(WIDTH, 3.4)
+    for label, colour in colours(arrays).items():
+        axes.stairs(counts[label], edges, fill=True, color=colour, alpha=0.25)
+        axes.stairs(counts[label], edges, color=colour, lw=1.8, label=name(label))
+    axes.axvline(equilibrium, color="#009E73", lw=1.8, label=f"equilibrium: {equilibrium:g}")
+    axes.set(xlabel=xlabel, ylabel="images per bin", ylim=(0, None))
+    figure.legend(loc="outside upper center", ncols=min(len(arrays) + 1, 4))
+    return figure, counts, moments
+
+
+# ------------------------------------------------------------------------------------ diagrams
+
+TEACHER, STUDENT, CRITIC, LOSS, PLAIN = "#EDEDED", "#DCEBF6", "#DDF3EB", "#FBE6D8", "#FFFFFF"
+STUDENT_GRADIENT, CRITIC_GRADIENT = "#D55E00", "#00795A"
+
+
+@style()
+def scheme_mse() -> Figure:
+    """Draw training with the MSE loss.  Aguinaldo et al. (2019), figure 3 and equation (3)."""
+    figure, axes = _canvas(WIDTH, 3.05)
+    _latent(axes, 0.55, 1.75)
+    _box(axes, 2.3, 2.4, 1.55, 0.8, "teacher $g_T$\n(frozen)", TEACHER)
+    _box(axes, 2.3, 1.1, 1.55, 0.8, r"student $g_\theta$", STUDENT)
+    _box(axes, 4.35, 2.4, 1.05, 0.8, "$g_T(z)$", PLAIN)
+    _box(axes, 4.35, 1.1, 1.05, 0.8, r"$g_\theta(z)$", PLAIN)
+    _box(axes, 6.3, 1.75, 1.4, 0.8, "MSE", LOSS)
+    _arrow(axes, (0.95, 1.75), (1.52, 2.4))
+    _arrow(axes, (0.95, 1.75), (1.52, 1.1))
+    _arrow(axes, (3.08, 2.4), (3.82, 2.4))
+    _arrow(axes, (3.08, 1.1), (3.82, 1.1))
+    _arrow(axes, (4.88, 2.4), (5.6, 1.9))
+    _arrow(axes, (4.88, 1.1), (5.6, 1.6))
+    _arrow(axes, (6.3, 1.35), (6.3, 0.45), (2.3, 0.45), (2.3, 0.7), gradient=STUDENT_GRADIENT)
+    axes.text(
+        4.3,
+        0.53,
+        "student's gradient",
+        ha="center",
+        va="bottom",
+        color=STUDENT_GRADIENT,
+        fontsize=10,
+    )
+    equation = r"$\min_\theta\ \mathrm{E}_{z \sim N(0, I)}\,\|g_T(z) - g_\theta(z)\|^2$"
+    axes.text(WIDTH / 2, 0.12, equation, ha="center", va="center", fontsize=11)
+    return figure
+
+
+@style()
+def scheme_joint() -> Figure:
+    """Draw training with the joint loss.  Aguinaldo et al. (2019), figure 4 and equation (4)."""
+    figure, axes = _canvas(WIDTH, 4.4)
+    _latent(axes, 0.55, 3.2)
+    _box(axes, 2.3, 3.85, 1.55, 0.8, "teacher $g_T$\n(frozen)", TEACHER)
+    _box(axes, 2.3, 2.55, 1.55, 0.8, r"student $g_\theta$", STUDENT)
+    _box(axes, 4.2, 3.85, 1.05, 0.8, "$g_T(z)$", PLAIN)
+    _box(axes, 4.2, 2.55, 1.05, 0.8, r"$g_\theta(z)$", PLAIN)
+    _box(axes, 6.0, 3.2, 1.5, 0.8, "MSE\n" r"times $1 - \alpha$", LOSS)
+    _box(axes, 2.3, 1.3, 1.55, 0.8, "real data $x$", PLAIN)
+    _box(axes, 4.2, 1.3, 1.5, 0.8, "discriminator\n$f_w$", CRITIC)
+    _box(axes, 6.0, 1.3, 1.5, 0.8, "adversarial\n" r"times $\alpha$", LOSS)
+    _arrow(axes, (0.95, 3.2), (1.52, 3.85))
+    _arrow(axes, (0.95, 3.2), (1.52, 2.55))
+    _arrow(axes, (3.08, 3.85), (3.67, 3.85))
+    _arrow(axes, (3.08, 2.55), (3.67, 2.55))
+    _arrow(axes, (4.73, 3.85), (5.25, 3.35))
+    _arrow(axes, (4.73, 2.55), (5.25, 3.05))
+    _arrow(axes, (4.2, 2.15), (4.2, 1.7))
+    _arrow(axes, (3.08, 1.3), (3.45, 1.3))
+    _arrow(axes, (4.95, 1.42), (5.25, 1.42))
+    _arrow(axes, (5.25, 1.15), (4.95, 1.15), gradient=CRITIC_GRADIENT)
+    _arrow(axes, (6.75, 1.3), (7.0, 1.3), gradient=STUDENT_GRADIENT, head=False)
+    route = (
+        (6.75, 3.2),
+        (7.0, 3.2),
+        (7.0, 0.65),
+        (1.15, 0.65),
+        (1.15, 1.92),
+        (2.3, 1.92),
+        (2.3, 2.15),
+    )
+    _arrow(axes, *route, gradient=STUDENT_GRADIENT)
+    note: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 10}
+    axes.text(2.3, 0.69, "student's gradient", color=STUDENT_GRADIENT, **note)
+    axes.text(5.1, 0.69, "discriminator's gradient", color=CRITIC_GRADIENT, **note)
+    equation = (
+        r"$\min_\theta \max_w\ \mathrm{E}_x \log f_w(x) + \mathrm{E}_z\,[\,"
+        r"\alpha \log(1 - f_w(g_\theta(z))) + (1 - \alpha)\,\|g_T(z) - g_\theta(z)\|^2\,]$"
+    )
+    axes.text(WIDTH / 2, 0.25, equation, ha="center", va="center", fontsize=11)
+    return figure
+
+
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make an empty drawing whose coordinates are inches."""
+    figure, axes = _new(width, height)
+    figure.set_layout_engine("none")
+    axes.set_position((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.axis("off")
+    return figure, axes
+
+
+def _box(axes: Axes, x: float, y: float, width: float, height: float, text: str, fill: str) -> None:
+    """Draw a box around (x, y) with a text in it."""
+    from matplotlib.patches import FancyBboxPatch
+
+    corner, shape = (x - width / 2, y - height / 2), "round,pad=0,rounding_size=0.08"
+    axes.add_patch(FancyBboxPatch(corner, width, height, shape, fc=fill, ec="#333333", lw=1.2))
+    axes.text(x, y, text, ha="center", va="center", linespacing=1.35)
+
+
+def _latent(axes: Axes, x: float, y: float) -> None:
+    """Draw the latent code, a circle around (x, y)."""
+    from matplotlib.patches import Circle
+
+    axes.add_patch(Circle((x, y), 0.4, fc=PLAIN, ec="#333333", lw=1.2))
+    axes.text(x, y, "$z$", ha="center", va="center")
+
+
+def _arrow(axes: Axes, *points: tuple[float, float], gradient: str = "", head: bool = True) -> None:
+    """Draw an arrow through points; dashed and in the colour `gradient` where one flows."""
+    look: dict[str, Any] = {"color": gradient or "#333333", "lw": 1.4}
+    axes.plot(*zip(*points, strict=True), ls=(0, (4, 2)) if gradient else "-", **look)
+    if head:
+        props = {"arrowstyle": "-|>", "mutation_scale": 12, "shrinkA": 0, "shrinkB": 0, **look}
+        (x0, y0), (x1, y1) = points[-2:]
+        near = (x1 - 0.01 * (x1 - x0), y1 - 0.01 * (y1 - y0))
+        axes.annotate("", points[-1], near, arrowprops=props)

@@ -1,0 +1,287 @@
+"""Numbers about networks (parameters, multiply-adds) and about sets of images or their features.
+
+Feature arrays are tensors (n, d). All arithmetic on them is in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzip import features
+
+BLOCK = 1 << 24  # distances held at a time: 128 MiB in float64
+
+
+def params(net: nn.Module) -> int:
+    """Number of parameters, frozen ones too, so that a teacher counts as it did in training.
+
+    Buffers (BatchNorm's running statistics) are no parameters.
+    """
+    return sum(p.numel() for p in net.parameters())
+
+
+def macs(net: nn.Module, *inputs: Tensor) -> int:
+    """Multiply-adds of one forward of ``inputs``, in eval mode.
+
+    Convolutions, transposed convolutions, matrix products and attention are counted, half of the
+    FLOPs of torch's counter; biases, normalisation, activations and resizing are not.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with features.evaluating(net), FlopCounterMode(display=False) as counter:
+        net(*inputs)
+    return counter.get_total_flops() // 2
+
+
+def inception_score(probabilities: Tensor) -> float:
+    """exp(E_x KL(p(y|x) || p(y))) of class probabilities (n, k): from 1 to k, higher is better.
+
+    Salimans et al. 2016. The name is the score's; the classifier is whichever gave the numbers.
+    """
+    p = _checked_probabilities(probabilities)
+    marginal = p.mean(0)
+    return math.exp(_negentropy(p).mean().item() - _negentropy(marginal).item())
+
+
+def inception_score_cross_entropy(probabilities: Tensor) -> float:
+    """H(p(y), p(y|x)) = -E_x sum_y p(y) ln p(y|x) of class probabilities (n, k), in nats.
+
+    Paper A, eq. (5), to the letter. At least the entropy of p(y), without an upper bound: it grows
+    with the classifier's confidence, so it compares nothing across classifiers. A probability of 0
+    counts as the smallest that float64 holds.
+    """
+    p = _checked_probabilities(probabilities)
+    return -(p.mean(0) * p.clamp_min(torch.finfo(p.dtype).tiny).log().mean(0)).sum().item()
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean (d,), unbiased covariance (d, d) and size of a set of features, in float64."""
+
+    mean: Tensor
+    cov: Tensor
+    n: int
+
+
+def moments(chunks: Iterable[Tensor]) -> Moments:
+    """Moments of a set of features that comes in chunks (n_i, d), of which one is kept at a time.
+
+    Chunks are merged as in Chan, Golub and LeVeque 1983, which is exact about a distant mean.
+    """
+    n, mean, scatter = 0, torch.zeros(()), torch.zeros(())
+    for chunk in chunks:
+        x = _checked(chunk, "features")
+        m, its_mean = len(x), x.mean(0)
+        x = x - its_mean
+        apart = its_mean - mean
+        scatter = scatter + x.T @ x
+        scatter += torch.outer(apart, apart) * (n * m / (n + m))
+        mean = mean + apart * (m / (n + m))
+        n += m
+    if n < 2:
+        raise ValueError(f"features of {n} images; a covariance takes at least 2")
+    return Moments(mean, scatter / (n - 1), n)
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Squared Frechet distance of the Gaussians fitted to features (n, d) and (m, d).
+
+    |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Heusel et al. 2017. With fewer images than
+    dimensions, the last trace is exactly the nuclear norm of the product of the centred features;
+    else see ``frechet_from_moments``. Few images make it larger: compare equal numbers of them.
+    """
+    a, b = _checked_pair(a, b)
+    if min(len(a), len(b)) >= a.shape[1]:
+        return frechet_from_moments(moments(a.split(4096)), moments(b.split(4096)))
+    root_a, root_b = _root(a), _root(b)
+    own = root_a.square().sum() + root_b.square().sum()
+    shared = torch.linalg.svdvals(root_a @ root_b.T).sum()
+    return _frechet(a.mean(0) - b.mean(0), own - 2 * shared)
+
+
+def frechet_from_moments(a: Moments, b: Moments) -> float:
+    """``frechet_distance`` of two sets that are too large to keep.
+
+    With S_a = L L^T, tr (S_a S_b)^(1/2) is the sum of the roots of the eigenvalues of L^T S_b L.
+    L is a Cholesky factor or, where S_a is singular, made of eigenvectors.
+    """
+    factor, singular = torch.linalg.cholesky_ex(a.cov)
+    if singular:
+        values, vectors = torch.linalg.eigh(a.cov)
+        factor = vectors * values.clamp_min(0).sqrt()
+    shared = torch.linalg.eigvalsh(factor.T @ b.cov @ factor).clamp_min(0).sqrt().sum()
+    return _frechet(a.mean - b.mean, a.cov.trace() + b.cov.trace() - 2 * shared)
+
+
+def kernel_distance(
+    a: Tensor, b: Tensor, *, subsets: int = 100, size: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Kernel distance of features (n, d) and (m, d): mean and spread over random subsets.
+
+    The unbiased squared MMD with the kernel (x.y / d + 1)^3, as in KID, Binkowski et al. 2018. It can
+    be negative. ``size`` is cut to the smaller set; where it is the whole of both, the spread is 0.
+    """
+    a, b = _checked_pair(a, b)
+    size = min(size, len(a), len(b))
+    if size < 2 or subsets < 1:
+        raise ValueError(f"{subsets} subsets of {size} images; expected at least 1 of at least 2")
+    rng = np.random.default_rng(seed)
+
+    def draw(n: int) -> Tensor:
+        drawn = [rng.choice(n, size, replace=False) for _ in range(subsets)]
+        return torch.from_numpy(np.stack(drawn)).to(a.device)
+
+    in_a, in_b = draw(len(a)), draw(len(b))
+    within = sum(
+        _kernel_sums(x, x, at, at) - _kernel(x.square().sum(1), x.shape[1])[at].sum(1)
+        for x, at in ((a, in_a), (b, in_b))
+    )
+    between = _kernel_sums(a, b, in_a, in_b)
+    values = within / (size * (size - 1)) - 2 * between / size**2
+    return values.mean().item(), values.std(correction=0).item()
+
+
+def variance_of_laplacian(images: Tensor) -> Tensor:
+    """Sharpness (N,) of images (N, 1 or 3, H, W) in [-1, 1]: lower is blurrier.
+
+    Variance of the 4-neighbour Laplacian of the grey image (ITU-R BT.601) in 0..255, its border
+    mirrored without repeating the edge, as OpenCV's ``Laplacian`` does by default. Paper A, sec. 4.
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or min(images.shape[2:]) < 2:
+        raise ValueError(f"images are {tuple(images.shape)}; expected (N, 1 or 3, H > 1, W > 1)")
+    grey = (images.double() + 1) * 127.5
+    if images.shape[1] == 3:
+        luma = grey.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
+        grey = (grey * luma).sum(1, keepdim=True)
+    x = F.pad(grey, (1, 1, 1, 1), mode="reflect")
+    around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
+    return (around - 4 * grey).flatten(1).var(1, correction=0).float()
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
+    """Shares of fakes among the reals and of reals among the fakes; features (n, d) and (m, d).
+
+    Among: within the distance from one of them to its k-th nearest neighbour. Kynkaanniemi et al.
+    2019, eq. (1)-(3). Distances are taken in blocks, so memory grows with n + m.
+    """
+    real, fake = _checked_pair(real, fake)
+    if not 0 < k < min(len(real), len(fake)):
+        raise ValueError(
+            f"k is {k} with {len(real)} real and {len(fake)} fake features; expected fewer "
+            "neighbours than features"
+        )
+
+    def covered(points: Tensor, by: Tensor) -> float:
+        # k + 1, since the nearest to each is itself.
+        radii = torch.cat([d.kthvalue(k + 1).values for d in _distances(by, by)])
+        inside = torch.cat([(d <= radii).any(1) for d in _distances(points, by)])
+        return inside.double().mean().item()
+
+    return covered(fake, real), covered(real, fake)
+
+
+def auc(scores_real: Tensor, scores_fake: Tensor) -> float:
+    """Chance that a real image scores above a fake one, ties half: the area under the ROC curve.
+
+    0.5 is a discriminator that knows nothing.
+    """
+    real, fake = scores_real.flatten(), scores_fake.flatten().sort().values
+    below = torch.searchsorted(fake, real) + torch.searchsorted(fake, real, right=True)
+    return below.double().mean().item() / (2 * len(fake))
+
+
+def fid(
+    images_a: Tensor, images_b: Tensor, *, weights: Path, mode: str = "clean", device: str = "cpu"
+) -> float:
+    """Frechet Inception distance of two sets of images in [-1, 1], by clean-fid's Inception.
+
+    ``weights`` is ``assets.require("inception")``, ``mode`` as in ``features.inception``: state it
+    beside the number. Nothing else in ganzip may be called FID.
+    """
+    eye = features.inception(weights, mode, device=device)
+    return frechet_distance(features.embed(eye, images_a), features.embed(eye, images_b))
+
+
+def kid(
+    images_a: Tensor, images_b: Tensor, *, weights: Path, mode: str = "clean", device: str = "cpu"
+) -> tuple[float, float]:
+    """Kernel Inception distance, mean and spread over 100 subsets; arguments as for ``fid``."""
+    eye = features.inception(weights, mode, device=device)
+    return kernel_distance(features.embed(eye, images_a), features.embed(eye, images_b))
+
+
+def _checked(x: Tensor, name: str) -> Tensor:
+    if x.ndim != 2 or not len(x):
+        raise ValueError(f"{name} are {tuple(x.shape)}; expected (n, d) with n > 0")
+    finite = x.isfinite().all(1)
+    if not finite.all():
+        bad = len(x) - int(finite.sum())
+        raise ValueError(
+            f"{bad} of {len(x)} rows of {name} are not finite; expected numbers: "
+            "look at the images that they come from"
+        )
+    return x.double()
+
+
+def _checked_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    a, b = _checked(a, "the first features"), _checked(b, "the second features")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"features have {a.shape[1]} and {b.shape[1]} dimensions; expected the same"
+        )
+    return a, b
+
+
+def _checked_probabilities(p: Tensor) -> Tensor:
+    p = _checked(p, "probabilities")
+    if p.min() < 0 or (p.sum(1) - 1).abs().max() > 1e-3:
+        raise ValueError(
+            "probabilities are not: expected rows >= 0 that sum to 1, such as a softmax"
+        )
+    return p
+
+
+def _negentropy(p: Tensor) -> Tensor:
+    return torch.xlogy(p, p).sum(-1)
+
+
+def _frechet(apart: Tensor, traces: Tensor) -> float:
+    return max(0.0, (apart.square().sum() + traces).item())  # rounding may go below 0
+
+
+def _root(x: Tensor) -> Tensor:
+    """R, at most (d, d), with R^T R the covariance of x (n, d)."""
+    if len(x) < 2:
+        raise ValueError(f"features of {len(x)} images; a covariance takes at least 2")
+    centred = (x - x.mean(0)) / math.sqrt(len(x) - 1)
+    return torch.linalg.qr(centred, mode="r").R if len(x) > x.shape[1] else centred
+
+
+def _kernel(products: Tensor, dims: int) -> Tensor:
+    return products.div_(dims).add_(1).pow_(3)  # in place: nothing here is larger
+
+
+def _kernel_sums(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor) -> Tensor:
+    """Per subset (S,), the kernel summed over its pairs; subsets are rows of indices (S, size)."""
+    subsets, size = in_x.shape
+    # One matrix serves all subsets, unless it is about as large as theirs together.
+    if 4 * len(x) * len(y) > subsets * size**2:
+        sums = [_kernel(x[i] @ y[j].T, x.shape[1]).sum() for i, j in zip(in_x, in_y, strict=True)]
+        return torch.stack(sums)
+    gram = _kernel(x @ y.T, x.shape[1])
+    picks_x = x.new_zeros(subsets, len(x)).scatter_(1, in_x, 1)
+    picks_y = y.new_zeros(subsets, len(y)).scatter_(1, in_y, 1)
+    return ((picks_x @ gram) * picks_y).sum(1)
+
+
+def _distances(x: Tensor, y: Tensor) -> Iterable[Tensor]:
+    """Rows of the distances (n, m) between x (n, d) and y (m, d), some at a time."""
+    return (torch.cdist(part, y) for part in x.split(max(1, BLOCK // len(y))))

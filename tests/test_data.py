@@ -1,0 +1,650 @@
+"""Image sets: exact pixels from tiny sets in every form, every error, batches, cache."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import struct
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ganzip
+from ganzip import data
+from ganzip.data import DataError, batch_indices, describe, load, real_batches, to_float, to_uint8
+
+REAL = Path(os.environ["GANZIP_DATA"]).resolve() if os.environ.get("GANZIP_DATA") else None
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch, tmp_path):
+    """Sets come from tmp_path only, whatever the environment and the machine hold."""
+    monkeypatch.delenv("GANZIP_DATA", raising=False)
+    monkeypatch.setattr(data, "DEBIAN_FASHION", tmp_path / "debian")
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def png(array, mode=None):
+    file = io.BytesIO()
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(file, "png")
+    return file.getvalue()
+
+
+def write_zip(path, entries):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def write_folder(path, entries):
+    for name, content in entries.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def rgb_set(count=20, side=6):
+    """Entries of a set and its pixels, (N, C, H, W) in the order of the names."""
+    pixels = noise(count, side, side, 3)
+    return {f"0/img{i:02d}.png": png(p) for i, p in enumerate(pixels)}, pixels.transpose(0, 3, 1, 2)
+
+
+def idx(array):
+    magic = 2048 + array.ndim
+    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.tobytes()
+
+
+def write_mnist(folder, images, labels, part="train", zipped=False):
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+        file = folder / f"{part}-{kind}-ubyte{'.gz' if zipped else ''}"
+        file.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
+
+
+def write_cifar(folder, protocol=2):
+    folder.mkdir(parents=True)
+    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    for i, name in enumerate(names):
+        batch = {"data": noise(2, 3072, seed=i), "labels": [i, 9 - i]}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=protocol))
+
+
+def fails(name, *parts, **options):
+    """The one-line message of the DataError that loading must raise; it must hold all parts."""
+    with pytest.raises(DataError) as caught:
+        load(name, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert str(part) in message, message
+    return message
+
+
+def json_labels(pairs):
+    return json.dumps({"labels": pairs}).encode()
+
+
+# Digits -------------------------------------------------------------------------------------------
+
+
+def test_digits_split_has_the_numbers_of_the_protocol():
+    train, test = load(), load(split="test")
+    assert (len(train), len(test)) == (1500, 297)
+    assert train.pixels.shape[1:] == (1, 16, 16)
+    assert train.classes == test.classes == 10
+    # Pinned: a drift of numpy's random stream would silently change the split.
+    assert data._part(1797, 297, "test")[:5] == [2, 12, 20, 28, 44]
+    ours = sorted(data._part(1797, 297, "train") + data._part(1797, 297, "test"))
+    assert ours == list(range(1797))
+
+
+def test_digits_at_native_size_are_sklearns_scaled_to_255():
+    from sklearn.datasets import load_digits
+
+    digits: Any = load_digits()
+    chosen = data._part(1797, 297, "test")
+    test = load(size=8, split="test")
+    expected = (digits.images[chosen] * 255 / 16).round()
+    assert np.array_equal(test.pixels[:, 0].numpy(), expected)
+    assert test.labels is not None
+    assert test.labels.tolist() == digits.target[chosen].tolist()
+    assert int(test.pixels.max()) == 255
+
+
+def test_digits_in_rgb_repeat_the_grey_channel():
+    grey, colour = load(), load(channels=3)
+    assert torch.equal(colour.pixels, grey.pixels.expand(-1, 3, -1, -1))
+
+
+def test_describe():
+    facts = describe(load())
+    mark = facts.pop("fingerprint")
+    assert facts == {"name": "digits", "count": 1500, "size": 16, "channels": 1, "classes": 10}
+    assert len(str(mark)) == 12
+
+
+# Named sets ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["MNIST/raw", "mnist/raw", "MNIST", "mnist", ""])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_mnist_exact_in_every_layout(tmp_path, folder, zipped):
+    images, labels = noise(3, 5, 5), np.array([7, 0, 2], np.uint8)
+    write_mnist(tmp_path / folder, images, labels, zipped=zipped)
+    write_mnist(tmp_path / folder, images[:1], labels[:1], "t10k", zipped=zipped)
+    train, test = load("mnist", root=tmp_path), load("mnist", root=tmp_path, split="test")
+    assert np.array_equal(train.pixels[:, 0].numpy(), images)
+    assert train.labels is not None and train.labels.tolist() == [7, 0, 2]
+    assert (train.name, train.classes, len(test)) == ("mnist", 8, 1)
+
+
+def test_fashion_is_never_taken_for_mnist(tmp_path):
+    flat = tmp_path / "fashion-mnist"
+    write_mnist(flat, noise(2, 4, 4), np.zeros(2, np.uint8))
+    assert len(load("fashion", root=flat)) == 2
+    fails("mnist", "not found", root=flat)
+
+
+def test_fashion_from_the_debian_package(tmp_path):
+    write_mnist(tmp_path / "debian", noise(2, 4, 4), np.zeros(2, np.uint8), zipped=True)
+    assert len(load("fashion")) == 2
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_cifar_pickles_exact(tmp_path, protocol):
+    write_cifar(tmp_path / "cifar-10-batches-py", protocol)
+    train, test = load("cifar10", root=tmp_path), load("cifar10", root=tmp_path, split="test")
+    assert train.pixels.shape == (10, 3, 32, 32)
+    assert np.array_equal(test.pixels.numpy(), noise(2, 3072, seed=5).reshape(2, 3, 32, 32))
+    assert train.labels is not None
+    assert train.labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
+
+
+def test_cifar_falls_back_on_zips_and_takes_each_whole(tmp_path):
+    entries, pixels = rgb_set(4)
+    write_zip(tmp_path / "cifar10-train.zip", entries)
+    train = load("cifar10", root=tmp_path)
+    assert np.array_equal(train.pixels.numpy(), pixels)
+    assert train.name == "cifar10-train.zip"
+    fails("cifar10", "cifar10-test.zip", "download=True", root=tmp_path, split="test")
+
+
+def test_celeba_crops_178_and_follows_the_partition(tmp_path):
+    pixels = noise(3, 218, 178, 3)
+    folder = tmp_path / "celeba" / "img_align_celeba"
+    write_folder(folder, {f"00000{i}.png": png(p) for i, p in enumerate(pixels)})
+    (tmp_path / "celeba" / "list_eval_partition.txt").write_text(
+        "000000.png 2\n000001.png 0\n000002.png 1\n"
+    )
+    train, test = load("celeba", root=tmp_path), load("celeba", root=tmp_path, split="test")
+    assert np.array_equal(train.pixels.numpy(), pixels[1:2, 20:198].transpose(0, 3, 1, 2))
+    assert np.array_equal(test.pixels.numpy(), pixels[:1, 20:198].transpose(0, 3, 1, 2))
+    assert load("celeba", root=tmp_path, size=64).pixels.shape == (1, 3, 64, 64)
+
+
+def test_celeba_partition_must_match_the_folder(tmp_path):
+    write_folder(tmp_path / "celeba" / "img_align_celeba", rgb_set(2)[0])
+    table = tmp_path / "celeba" / "list_eval_partition.txt"
+    table.write_text("0/img00.png 0\n0/img01.png 0\nextra.png 2\n")
+    fails("celeba", table, "extra.png is listed but absent", root=tmp_path)
+    table.write_text("0/img00.png 0\n")
+    fails("celeba", "0/img01.png is not listed", root=tmp_path)
+    table.write_text("0/img00.png\n")
+    fails("celeba", table, "expected lines", root=tmp_path)
+
+
+# Folders and zips ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("write", [write_folder, write_zip])
+def test_folder_and_zip_split_into_disjoint_parts_with_exact_pixels(tmp_path, write):
+    entries, pixels = rgb_set(20)
+    labels = [[name, i % 3] for i, name in enumerate(entries)]
+    path = write(tmp_path / "faces.zip", {**entries, "dataset.json": json_labels(labels)})
+    train, test = load(path), load(path, split="test")
+    at = {p.tobytes(): i for i, p in enumerate(pixels)}
+    seen = [[at[p.numpy().tobytes()] for p in part.pixels] for part in (train, test)]
+    assert [len(s) for s in seen] == [18, 2]
+    assert sorted(seen[0] + seen[1]) == list(range(20))
+    assert train.labels is not None
+    assert train.labels.tolist() == [i % 3 for i in seen[0]]
+    assert load(path).fingerprint == train.fingerprint != test.fingerprint
+
+
+def test_paths_start_at_root_or_at_the_working_directory(tmp_path, monkeypatch):
+    write_zip(tmp_path / "a.zip", rgb_set()[0])
+    assert len(load("a.zip", root=tmp_path)) == 18
+    monkeypatch.setenv("GANZIP_DATA", str(tmp_path))
+    assert data.root() == tmp_path
+    assert len(load("a.zip")) == 18
+    monkeypatch.delenv("GANZIP_DATA")
+    assert data.root() is None
+    fails("a.zip", "not found", "GANZIP_DATA")
+    monkeypatch.chdir(tmp_path)
+    assert len(load("a.zip")) == 18
+
+
+def test_train_and_test_zips_side_by_side_are_the_parts(tmp_path):
+    entries, pixels = rgb_set(20)
+    names = list(entries)
+    write_zip(tmp_path / "x-train.zip", {n: entries[n] for n in names[:12]})
+    assert len(load("x-train.zip", root=tmp_path, split="test")) == 1  # alone: 90/10
+    write_zip(tmp_path / "x-test.zip", {n: entries[n] for n in names[12:]})
+    assert np.array_equal(load("x-train.zip", root=tmp_path).pixels.numpy(), pixels[:12])
+    for name in ("x-train.zip", "x-test.zip"):
+        test = load(name, root=tmp_path, split="test")
+        assert np.array_equal(test.pixels.numpy(), pixels[12:])
+        assert test.name == "x-test.zip"
+    fails("x-test.zip", "holds test images", "x-train.zip", root=tmp_path)
+
+
+def test_null_labels_unsafe_names_and_macos_entries(tmp_path):
+    entries, _ = rgb_set(2)
+    entries = {f"../../{name}": content for name, content in entries.items()}
+    rest = {"__MACOSX/0/._img00.png": b"x", "0/._img00.png": b"x", "readme.txt": b"x", "0/": b""}
+    path = write_zip(tmp_path / "a.zip", {**entries, **rest, "dataset.json": json_labels(None)})
+    images = load(path)
+    assert (len(images), images.labels, images.classes) == (1, None, 0)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_crop_and_resize_are_centred_and_bicubic(tmp_path):
+    wide = noise(8, 20, 3)
+    path = write_folder(tmp_path / "a", {"0.png": png(wide), "1.png": png(wide)})
+    assert np.array_equal(load(path, size=8).pixels[0].numpy(), wide[:, 6:14].transpose(2, 0, 1))
+    expected = Image.fromarray(wide[:, 6:14]).resize((4, 4), Image.Resampling.BICUBIC)
+    assert np.array_equal(load(path, size=4).pixels[0].permute(1, 2, 0), np.asarray(expected))
+    native = load(path)
+    assert native.pixels.shape == (1, 3, 8, 20)
+    assert describe(native)["size"] == "8x20"
+
+
+def test_modes_are_converted_as_documented(tmp_path):
+    def pixel(array, mode=None, **options):
+        content = array if isinstance(array, bytes) else png(array, mode)
+        path = write_folder(tmp_path / "a", {"0.png": content, "1.png": content})
+        return load(path, **options).pixels[0, :, 0, 0].tolist()
+
+    palette, file = Image.new("P", (1, 1), 1), io.BytesIO()
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    palette.save(file, "png")
+    assert pixel(file.getvalue()) == [10, 20, 30]
+    palette.save(file := io.BytesIO(), "png", transparency=1)
+    assert pixel(file.getvalue()) == [255, 255, 255]
+    clear_red = np.array([[[255, 0, 0, 51]]], np.uint8)  # 20 % red on white
+    assert pixel(clear_red) == [255, 204, 204]
+    assert pixel(np.array([[[200, 0, 0]]], np.uint8), channels=1) == [60]  # 0.299 * 200
+    assert pixel(np.array([[65535]], np.uint16)) == [255]
+    assert pixel(np.array([[60000]], np.uint16)) == [233]
+    assert pixel(np.array([[60000]], np.uint16), channels=3) == [233] * 3
+    assert pixel(np.array([[9]], np.uint8)) == [9]
+    assert pixel(np.array([[255]], np.uint8), "1") == [255]
+    assert pixel(np.array([[[100, 0]]], np.uint8)) == [255]  # LA, transparent: white
+
+
+# Errors -------------------------------------------------------------------------------------------
+
+
+def test_arguments_are_checked_first():
+    fails("absent", "split='valid'", "'train' or 'test'", split="valid")
+    fails("absent", "size=0", "positive", size=0)
+    fails("absent", "channels=4", "1 (grey), 3 (RGB)", channels=4)
+
+
+def test_absent_sets_say_where_they_were_looked_for(tmp_path):
+    folders = [tmp_path / "MNIST" / "raw", tmp_path / "mnist"]
+    fails("mnist", "train-images-idx3-ubyte.gz", *folders, "download=True", root=tmp_path)
+    fails("mnist", "no folder", "GANZIP_DATA")
+    fails("cifar10", "cifar-10-batches-py or cifar10-train.zip", tmp_path, root=tmp_path)
+    fails("celeba", tmp_path / "celeba", root=tmp_path)
+    message = fails("faces.zip", tmp_path, Path.cwd(), root=tmp_path)
+    assert "download" not in message
+
+
+def test_damaged_idx_files(tmp_path):
+    images, labels = noise(3, 5, 5), np.zeros(3, np.uint8)
+    image_file = tmp_path / "MNIST" / "train-images-idx3-ubyte"
+    label_file = tmp_path / "MNIST" / "train-labels-idx1-ubyte"
+    write_mnist(image_file.parent, images, labels)
+    image_file.write_bytes(idx(images)[:-1])
+    fails("mnist", image_file, "90 bytes", "expected 91", "(3, 5, 5)", root=tmp_path)
+    image_file.write_bytes(idx(labels))
+    fails("mnist", image_file, "2049", "expected 2051", root=tmp_path)
+    image_file.write_bytes(b"")
+    fails("mnist", image_file, "magic number 0", root=tmp_path)
+    image_file.write_bytes(idx(images[:0]))
+    label_file.write_bytes(idx(labels[:0]))
+    fails("mnist", "no images", root=tmp_path)
+    image_file.write_bytes(idx(images))
+    label_file.write_bytes(idx(labels[:2]))
+    fails("mnist", label_file, "2 labels, expected 3", root=tmp_path)
+    label_file.unlink()
+    fails("mnist", label_file, "absent", root=tmp_path)
+
+
+def test_damaged_gzip(tmp_path):
+    file = tmp_path / "MNIST" / "train-images-idx3-ubyte.gz"
+    write_mnist(file.parent, noise(30, 5, 5), np.zeros(30, np.uint8), zipped=True)
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], b"not gzip", whole[:-8] + bytes(8)):
+        file.write_bytes(content)
+        fails("mnist", file, "damaged", root=tmp_path)
+
+
+class Evil:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (self.target,)
+
+
+def test_cifar_pickles_run_no_code_and_must_be_sound(tmp_path):
+    folder, bait = tmp_path / "cifar-10-batches-py", tmp_path / "bait"
+    write_cifar(folder)
+    batch = folder / "data_batch_3"
+    whole = batch.read_bytes()
+    batch.write_bytes(pickle.dumps({"data": Evil(str(bait)), "labels": []}))
+    fails("cifar10", batch, "mkdir is neither an array", root=tmp_path)
+    assert not bait.exists()
+    batch.write_bytes(whole[:100])
+    fails("cifar10", batch, "damaged", root=tmp_path)
+    batch.write_bytes(pickle.dumps({"data": noise(2, 3072), "labels": [1]}))
+    fails("cifar10", batch, "1 labels, expected 2", root=tmp_path)
+    batch.unlink()
+    fails("cifar10", batch, "absent", root=tmp_path)
+
+
+@pytest.mark.parametrize("write", [write_folder, write_zip])
+@pytest.mark.parametrize(
+    ("index", "parts"),
+    [
+        (
+            json_labels([["0/img00.png", 1], ["0/img01.png", 0], ["no.png", 0]]),
+            ["no.png is listed"],
+        ),
+        (json_labels([["0/img00.png", 1]]), ["0/img01.png is without a label"]),
+        (json_labels([["0/img00.png", 0.5], ["0/img01.png", 1]]), ["TypeError"]),
+        (b"{}", ["KeyError", '{"labels": null}']),
+        (b"{", ["JSONDecodeError"]),
+    ],
+)
+def test_label_files_must_fit_the_images(tmp_path, write, index, parts):
+    path = write(tmp_path / "a.zip", {**rgb_set(2)[0], "dataset.json": index})
+    fails(path, path, "dataset.json", *parts)
+
+
+@pytest.mark.parametrize("write", [write_folder, write_zip])
+def test_empty_sets_and_too_few_to_split(tmp_path, write):
+    path = write(tmp_path / "empty", {"readme.txt": b"x"})
+    fails(path, path, "0 images", ".png")
+    path = write(tmp_path / "one", {"0.png": png(noise(4, 4))})
+    fails(path, path, "1 images", "at least two")
+    assert len(load(path, split="test")) == 1
+
+
+@pytest.mark.parametrize("write", [write_folder, write_zip])
+@pytest.mark.parametrize("damage", [b"not an image", png(noise(40, 40, 3))[:600], b""])
+def test_a_corrupt_image_is_named(tmp_path, write, damage):
+    entries, _ = rgb_set(20)
+    name = list(entries)[data._part(20, 2, "train")[5]]
+    path = write(tmp_path / "a.zip", {**entries, name: damage})
+    fails(path, path, f"image {name} cannot be decoded", size=4)
+
+
+def test_corrupt_zips(tmp_path):
+    path = write_zip(tmp_path / "a.zip", rgb_set(4)[0])
+    content = bytearray(path.read_bytes())
+    path.write_bytes(content[: len(content) // 2])
+    fails(path, path, "BadZipFile", "intact .zip")
+    key = data._part(4, 1, "train")[0]
+    at = content.find(b"IDAT", content.find(f"0/img0{key}.png".encode()))
+    content[at + 8] ^= 255
+    path.write_bytes(content)
+    fails(path, path, f"image 0/img0{key}.png cannot be decoded", "CRC")
+    (tmp_path / "a.png").write_bytes(png(noise(4, 4)))
+    fails(tmp_path / "a.png", "a folder or an intact .zip")
+
+
+def test_mixed_forms_name_the_first_odd_image(tmp_path):
+    entries, _ = rgb_set(5)
+    path = write_folder(tmp_path / "a", {**entries, "0/img03.png": png(noise(6, 7, 3))})
+    assert 3 in data._part(5, 1, "train")
+    fails(path, path, "0/img03.png is (3, 6, 7)", "expected (C, H, W) (3, 6, 6)", "size=")
+    assert load(path, size=6).pixels.shape == (4, 3, 6, 6)
+    write_folder(path, {"0/img03.png": png(noise(6, 6))})
+    fails(path, "0/img03.png is (1, 6, 6)", "channels=")
+    assert load(path, channels=3).pixels.shape == (4, 3, 6, 6)
+
+
+# Fingerprint and cache ----------------------------------------------------------------------------
+
+
+def test_fingerprint_depends_on_every_pixel_and_label(tmp_path):
+    images, labels = noise(3, 5, 5), np.array([1, 2, 3], np.uint8)
+
+    def mark(images, labels):
+        write_mnist(tmp_path / "MNIST", images, labels)
+        return load("mnist", root=tmp_path).fingerprint
+
+    first = mark(images, labels)
+    assert mark(images, labels) == first
+    touched = images.copy()
+    touched[2, 4, 4] ^= 1
+    assert mark(touched, labels) != first
+    assert mark(images, labels[::-1].copy()) != first
+    assert mark(images.reshape(3, 25, 1), labels) != first
+
+
+@pytest.mark.parametrize("write", [write_folder, write_zip])
+def test_cached_equals_uncached_and_notices_a_change(tmp_path, write, monkeypatch):
+    entries, _ = rgb_set(20)
+    entries["dataset.json"] = json_labels([[n, i] for i, n in enumerate(entries)])
+    path, cache = write(tmp_path / "a.zip", entries), tmp_path / "cache"
+    plain, written = load(path, size=4), load(path, size=4, cache=cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "_decode", lambda *_: pytest.fail("decoded again"))
+        cached = load(path, size=4, cache=cache)
+    for images in (written, cached):
+        assert torch.equal(images.pixels, plain.pixels)
+        assert torch.equal(torch.as_tensor(images.labels), torch.as_tensor(plain.labels))
+        assert images.fingerprint == plain.fingerprint
+    assert load(path, size=4, channels=1, cache=cache).pixels.shape[1] == 1
+    assert len(load(path, size=4, split="test", cache=cache)) == 2
+    assert len(list(cache.iterdir())) == 6, "three sets, each pixels and a note"
+
+    note = json.loads(
+        next(n for n in cache.glob("*.json") if '"test"' in n.read_text()).read_text()
+    )
+    assert (note["source"], note["size"], note["split"]) == (str(path), 4, "test")
+
+    write(path, {**entries, "0/img01.png": entries["0/img00.png"]})
+    changed = load(path, size=4, cache=cache)
+    assert changed.fingerprint == load(path, size=4).fingerprint != plain.fingerprint
+
+
+def test_cached_pixels_are_mapped_and_writing_to_them_spares_the_file(tmp_path):
+    write_mnist(tmp_path / "MNIST", noise(3, 5, 5), np.zeros(3, np.uint8))
+    cache = tmp_path / "cache"
+    load("mnist", root=tmp_path, cache=cache).pixels.zero_()
+    again = load("mnist", root=tmp_path, cache=cache)
+    assert np.array_equal(again.pixels[:, 0].numpy(), noise(3, 5, 5))
+    stored = np.load(next(cache.glob("*.npy")))
+    assert stored.shape == (3, 1, 5, 5)
+
+
+def test_a_failed_or_lost_cache_leaves_nothing_and_is_made_again(tmp_path):
+    entries, _ = rgb_set(20)
+    path, cache = tmp_path / "a.zip", tmp_path / "cache"
+    name = list(entries)[data._part(20, 2, "train")[5]]
+    write_zip(path, {**entries, name: b"broken"})
+    fails(path, name, cache=cache)
+    assert list(cache.iterdir()) == []
+    write_zip(path, entries)
+    load(path, cache=cache)
+    next(cache.glob("*.npy")).unlink()
+    assert load(path, cache=cache).fingerprint == load(path).fingerprint
+
+
+def test_a_cache_may_be_written_by_several_at_once(tmp_path):
+    path, cache = write_zip(tmp_path / "a.zip", rgb_set(200)[0]), tmp_path / "cache"
+    with ThreadPoolExecutor(4) as pool:
+        loads = [pool.submit(load, path, size=32, cache=cache) for _ in range(4)]
+    plain = load(path, size=32)
+    assert all(torch.equal(done.result().pixels, plain.pixels) for done in loads)
+    assert sorted(f.suffix for f in cache.iterdir()) == [".json", ".npy"]
+
+
+def test_digits_are_not_cached(tmp_path):
+    load(cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_progress_is_shown_for_large_sets_only(tmp_path, capsys):
+    for count, shown in ((2000, False), (2001, True)):
+        write_mnist(tmp_path / "MNIST", noise(count, 2, 2), np.zeros(count, np.uint8))
+        load("mnist", root=tmp_path)
+        out, err = capsys.readouterr()
+        assert ("mnist" in out) == shown
+        assert err == ""
+
+
+# Download -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def torchvision(monkeypatch):
+    """A stand-in for torchvision.datasets, which would need a network."""
+    datasets = SimpleNamespace()
+    compat = SimpleNamespace(ensure_torchvision=lambda: None)
+    monkeypatch.setattr(ganzip, "_compat", compat, raising=False)
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
+    return datasets
+
+
+def test_download_fetches_only_what_is_missing(tmp_path, torchvision):
+    def mnist(root, download):
+        write_mnist(Path(root) / "MNIST" / "raw", noise(3, 5, 5), np.zeros(3, np.uint8))
+        calls.append(download)
+
+    calls, torchvision.MNIST = [], mnist
+    for _ in range(2):
+        assert len(load("mnist", root=tmp_path, download=True)) == 3
+    assert calls == [True]
+
+
+def test_download_errors(tmp_path, torchvision):
+    def broken(root, download):
+        raise RuntimeError("no\nnetwork")
+
+    torchvision.CIFAR10 = broken
+    fails("cifar10", tmp_path, "no network", "by hand", root=tmp_path, download=True)
+    fails("cifar10", "root= or set GANZIP_DATA", download=True)
+    fails("faces", "cannot be downloaded", "celeba", root=tmp_path, download=True)
+
+
+# Ranges and batches -------------------------------------------------------------------------------
+
+
+def test_float_and_uint8_are_inverse():
+    levels = torch.arange(256, dtype=torch.uint8)
+    floats = to_float(levels)
+    assert (floats[0], floats[-1], floats.dtype) == (-1, 1, torch.float32)
+    assert torch.equal(to_uint8(floats), levels)
+    assert to_uint8(torch.tensor([-1.5, -0.9972, 0.0, 1.5])).tolist() == [0, 0, 128, 255]
+
+
+@pytest.mark.parametrize(("n", "batch"), [(10, 5), (10, 4), (7, 20), (3, 1), (5, 5)])
+def test_every_epoch_holds_each_index_once(n, batch):
+    indices = batch_indices(n, batch, seed=3)
+    walk = torch.cat([indices(step) for step in range(4 * n)])
+    assert len(walk) == 4 * n * batch
+    epochs = walk.reshape(-1, n)
+    assert torch.equal(epochs.sort(1).values, torch.arange(n).expand_as(epochs))
+    if n > 3:
+        assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    forwards = batch_indices(50, 8, seed=1)
+    steps = {step: forwards(step) for step in range(30)}
+    backwards = batch_indices(50, 8, seed=1)
+    assert all(torch.equal(backwards(step), steps[step]) for step in (29, 1000 % 30, 6, 7, 0))
+    assert not torch.equal(batch_indices(50, 8, seed=2)(0), steps[0])
+
+
+def test_real_batches_are_the_images_of_the_indices():
+    images = load()
+    at = batch_indices(len(images), 32, seed=5)(1000)
+    batch = real_batches(images, 32, seed=5)(1000)
+    assert torch.equal(batch, to_float(images.pixels[at]))
+    assert batch.min() >= -1 and batch.max() <= 1
+
+
+@pytest.mark.parametrize(("n", "batch"), [(0, 4), (4, 0)])
+def test_empty_batches_are_refused(n, batch):
+    with pytest.raises(DataError, match=f"n={n}, batch={batch}"):
+        batch_indices(n, batch, seed=0)
+
+
+# Real sets ----------------------------------------------------------------------------------------
+
+
+def real(name):
+    if REAL is None or not (REAL / name).exists():
+        pytest.skip(f"GANZIP_DATA has no {name}")
+    return REAL / name
+
+
+def test_real_mnist():
+    real("MNIST/raw/train-images-idx3-ubyte.gz")
+    train, test = (load("mnist", root=REAL, split=split) for split in ("train", "test"))
+    assert (train.pixels.shape, test.pixels.shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
+    assert train.labels is not None and test.labels is not None
+    # Published figures that do not depend on the order of the copy at hand.
+    floats = train.pixels.double() / 255
+    assert (round(floats.mean().item(), 4), round(floats.std().item(), 4)) == (0.1307, 0.3081)
+    assert torch.bincount(train.labels).tolist()[:3] == [5923, 6742, 5958]
+    assert torch.bincount(test.labels).tolist()[:3] == [980, 1135, 1032]
+    assert load("mnist", root=REAL).fingerprint == train.fingerprint != test.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "classes"),
+    [
+        ("cifar10-train.zip", 32, 10),
+        ("faces-lfw-112.zip", 112, 0),
+        ("photos-bsds-train.zip", None, 0),
+    ],
+)
+def test_first_200_images_of_the_real_zips(tmp_path, name, side, classes):
+    with zipfile.ZipFile(real(name)) as archive:
+        names = [n for n in archive.namelist() if n != "dataset.json"][:200]
+        entries = {n: archive.read(n) for n in names}
+        if classes:
+            labels = dict(json.loads(archive.read("dataset.json"))["labels"])
+            entries["dataset.json"] = json_labels([[n, labels[n]] for n in names])
+    path = write_zip(tmp_path / "small.zip", entries)
+    images = load(path, size=None if side else 64)
+    assert images.pixels.shape == (180, 3, side or 64, side or 64)
+    assert images.classes == classes
+    first = names[data._part(200, 20, "train")[0]]
+    if side:
+        expected = np.asarray(Image.open(io.BytesIO(entries[first])))
+        assert np.array_equal(images.pixels[0].permute(1, 2, 0).numpy(), expected)
+    else:
+        fails(path, "expected", "size=")

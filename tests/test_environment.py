@@ -1,0 +1,63 @@
+"""pyproject.toml, constraints.txt and environment.yml agree."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def pins() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text().split("\n")
+    parts = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {name.lower().replace("_", "-"): Version(version) for name, version in parts}
+
+
+def requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"]
+    texts = [*PROJECT["dependencies"], *(t for name, part in extras.items() if name != "all" for t in part)]
+    return [Requirement(text) for text in texts]
+
+
+def disagreements(pinned: dict[str, Version]) -> list[str]:
+    out = []
+    for requirement in requirements():
+        name = requirement.name.lower().replace("_", "-")
+        if name not in pinned:
+            out.append(f"{name} is not pinned in constraints.txt")
+        elif pinned[name] not in requirement.specifier:
+            out.append(f"{name} is pinned to {pinned[name]}, outside of {requirement.specifier}")
+    return out
+
+
+def test_every_requirement_is_pinned_inside_its_range():
+    assert disagreements(pins()) == []
+
+
+def test_a_disagreement_is_seen():
+    assert disagreements(pins() | {"scipy": Version("1.18.0")}) != []
+    assert disagreements({}) != []
+
+
+def test_torch_and_torchvision_are_the_pair_that_fits():
+    assert (str(pins()["torch"]), str(pins()["torchvision"])) == ("2.13.0", "0.28.0")
+    assert not re.search(r"\+(cpu|cu)", (ROOT / "constraints.txt").read_text())
+
+
+def test_all_extras_are_in_all():
+    (everything,) = PROJECT["optional-dependencies"]["all"]
+    named = set(re.findall(r"\w+", everything.split("[")[1]))
+    assert named == set(PROJECT["optional-dependencies"]) - {"all"}
+
+
+def test_conda_installs_with_the_same_pins():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, _, pip = environment["dependencies"]
+    assert pip == {"pip": ["-c constraints.txt", "-e .[all]"]}
+    minimum = PROJECT["requires-python"].removeprefix(">=")
+    assert Version(python.removeprefix("python=")) >= Version(minimum)
