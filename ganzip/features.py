@@ -61,7 +61,7 @@ def evaluating(net: nn.Module) -> Iterator[nn.Module]:
 class Classifier(nn.Module):
     """A small classifier of square images (N, channels, size, size): ``body`` gives 64 features.
 
-    57,000 parameters at 16 px; 99 % on the digits of scikit-learn after ten seconds on a CPU core.
+    40,506 parameters for 10 classes of grey 16 px images.
     """
 
     def __init__(self, classes: int = 10, *, channels: int = 1, size: int = 16):

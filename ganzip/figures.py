@@ -42,10 +42,14 @@ NAMES = {
     "regular": "regular GAN",
     "letter": "regular GAN, published recipe",
     "mse": "MSE student",
-    "student": "student",
+    "student": "student, as published",
     "joint": "joint-loss student",
     "teacher": "teacher",
     "real": "real images",
+}
+LEVELS: dict[str, dict[str, Any]] = {
+    "teacher": {"color": COLOURS["teacher"], "ls": "--", "lw": 1.4},
+    "real": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
 }
 DIRECTION = {True: ", higher is better", False: ", lower is better", None: ""}
 
@@ -78,16 +82,26 @@ def save(figure: Figure, folder: str | Path, stem: str) -> dict[str, Path]:
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:
-    """Give every label a colour: its own where it names a method, else one not yet taken."""
+    """Give every label a colour: a method its own, "joint 0.1" that of joint, others a free one."""
     labels = list(labels)
-    taken = {COLOURS[label] for label in labels if label in COLOURS}
-    free = cycle([colour for colour in SPARE if colour not in taken] or SPARE)
-    return {label: COLOURS.get(label) or next(free) for label in labels}
+    found = {label: COLOURS[label] for label in labels if label in COLOURS}
+    for label in sorted(labels, key=lambda label: _kind(label) not in COLOURS):
+        wanted = (COLOURS.get(_kind(label), SPARE[0]), *SPARE)
+        free = [colour for colour in wanted if colour not in found.values()]
+        found.setdefault(label, free[0] if free else SPARE[len(found) % len(SPARE)])
+    return {label: found[label] for label in labels}
 
 
 def name(label: str) -> str:
-    """Write a method's name out, as legends show it."""
+    """Write a method's name out, as legends show it; what follows "joint" is the loss's alpha."""
+    alpha = label.partition(" ")[2]
+    if _kind(label) == "joint" and alpha:
+        return f"{NAMES['joint']}, α = {alpha}"
     return NAMES.get(label, label)
+
+
+def _kind(label: str) -> str:
+    return label.partition(" ")[0]
 
 
 def _new(*size: float, **panels: Any) -> tuple[Figure, Any]:
@@ -129,21 +143,21 @@ def sample_grid(
     height, width = next(iter(blocks.values())).shape[1:3]
     edge, between = 0.1, 0.12
     left = edge + max(map(_text_width, images)) + between
-    cell = min((WIDTH - left - edge) / columns, 1.0)
+    cell = min(max((WIDTH - left - edge) / columns, 0.25), 1.0)
     block = lines * cell * height / width
+    room = max(block, 0.22 * max(label.count("\n") + 1 for label in images))
+    pitch = room + between
     top = edge + 0.28 * bool(title) + 0.22 * bool(headers)
-    figure, axes = _canvas(
-        left + columns * cell + edge, top + len(blocks) * (block + between) - between + edge
-    )
-    up = figure.get_figheight() - top
-    for label, batch in blocks.items():
+    figure, axes = _canvas(left + columns * cell + edge, top + len(blocks) * pitch - between + edge)
+    start = figure.get_figheight() - top
+    for row, (label, batch) in enumerate(blocks.items()):
+        up = start - row * pitch - (room - block) / 2
         axes.text(left - between, up - block / 2, label, ha="right", va="center", linespacing=1.3)
         for i, picture in enumerate(batch):
             x, y = left + i % columns * cell, up - (i // columns + 1) * block / lines
             _picture(axes, picture, (x, x + cell, y, y + block / lines), margin=0.01)
-        up -= block + between
     for i, header in enumerate(headers):
-        x, y = left + (i + 0.5) * cell, figure.get_figheight() - top + 0.05
+        x, y = left + (i + 0.5) * cell, start + 0.05
         axes.text(x, y, header, ha="center", va="bottom", fontsize=10)
     if title:
         axes.text(left, figure.get_figheight() - edge, title, ha="left", va="top")
@@ -171,17 +185,12 @@ def compression_artefacts(
     if missing := [label for label in images if label not in sharpness]:
         raise ValueError(f"sharpness: no values for {missing}; expected one sequence per label")
     series = {label: pd.Series(np.asarray(sharpness[label], dtype=float)) for label in images}
-    frame = pd.DataFrame(
-        [(label, s.mean(), s.std(), len(s)) for label, s in series.items()],
-        columns=["label", "mean", "std", "n_images"],
-    )
-    rows = {
-        f"{name(label)}\nVoL {tables.short(s.mean(), 0)} ± {tables.short(s.std(), 0)}": images[
-            label
-        ]
-        for label, s in series.items()
-    }
-    return sample_grid(rows, columns=columns), frame
+    frame = pd.DataFrame({label: s.agg(["mean", "std", "count"]) for label, s in series.items()})
+    frame = frame.T.rename_axis("label").rename(columns={"count": "n_images"}).reset_index()
+    spread = [f"VoL {m:.0f} ± {s:.0f}" for m, s in zip(frame["mean"], frame["std"], strict=True)]
+    labels = [f"{name(label)}\n{note}" for label, note in zip(images, spread, strict=True)]
+    shown = dict(zip(labels, images.values(), strict=True))
+    return sample_grid(shown, columns=columns), frame.astype({"n_images": int})
 
 
 def _pixels(label: str, images: Tensor) -> np.ndarray:
@@ -223,19 +232,22 @@ def metric_against_d(
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw a metric against d, one line per method: mean over seeds, standard deviation, each seed.
 
-    `frame` holds rows; a "teacher" is drawn as a level.  `published`, Table 1 as
+    `frame` holds rows; "teacher" and "real" are drawn as levels.  `published`, Table 1 as
     `tables.published` gives it, gets panels of its own: its metrics are not ours.
     The frame returned has source, dataset, metric, method, d, mean, std, seeds.
     """
     mine = frame.loc[frame["metric"] == metric]
-    if mine.empty:
-        raise ValueError(f"no rows of metric {metric!r}; there are {_listed(frame, 'metric')}")
+    if mine["method"].isin(list(LEVELS)).all():
+        raise ValueError(
+            f"no rows of metric {metric!r} but the levels; there are {_listed(frame, 'metric')}"
+        )
     theirs = _published_rows(published, ["student", "regular"])
     figure, (first, *others) = _panels(theirs)
     _curves(first, mine)
-    levels = tables.summary(mine.loc[mine["method"] == "teacher"], by=["width"])
-    for d, level in zip(levels["width"], levels["mean"], strict=True):
-        first.axhline(level, color=COLOURS["teacher"], ls="--", lw=1.4, label=f"teacher, d = {d}")
+    for method, look in LEVELS.items():
+        for d, rows in mine.loc[mine["method"] == method].groupby("width"):
+            size = f", d = {d}" if d else ""
+            first.axhline(rows["value"].mean(), label=f"{name(method)}{size}", **look)
     first.set_title(f"ours: {_listed(mine, 'dataset')}", fontweight="bold")
     for axes, rows in zip(others, _by_dataset(theirs), strict=True):
         _curves(axes, rows)
@@ -260,7 +272,7 @@ def teacher_selection(
     mine = frame.loc[(frame["metric"] == metric) & frame["method"].isin(["regular", "teacher"])]
     if mine.empty:
         raise ValueError(f"no rows of regular GANs or teachers with metric {metric!r}")
-    mine = mine.assign(method="regular")
+    mine = mine.assign(method="regular", width=mine["width"].astype(int))
     theirs = _published_rows(published, ["regular"])
     drawn = _drawn(mine, theirs)
     ours = drawn.loc[drawn["source"] == "ours"].set_index("d")["mean"]
@@ -269,7 +281,7 @@ def teacher_selection(
     _curves(first, mine)
     ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5, "ms": 15, "ls": "none"}
     first.plot(best, ours[best], "o", label="best of ours", **ring)
-    first.margins(0.12)
+    first.margins(y=0.15)
     first.set_title(f"ours: {_listed(mine, 'dataset')}, d = {best}", fontweight="bold")
     picked = {("ours", dataset): best for dataset in mine["dataset"]}
     for axes, rows in zip(others, _by_dataset(theirs), strict=True):
@@ -318,12 +330,13 @@ def _curves(axes: Axes, rows: pd.DataFrame, also: int | None = None) -> None:
     """Draw rows as lines over d, one per method, each seed a pale point; `also` is a d to show."""
     import seaborn as sns
 
-    curves = rows.loc[rows["method"] != "teacher"]
+    curves = rows.loc[~rows["method"].isin(list(LEVELS))]
+    curves = curves.assign(width=curves["width"].astype(int))
     methods = list(curves["method"].unique())
     colour = colours(methods)
-    for method in sorted(methods, key=lambda m: [*NAMES, m].index(m)):
+    for method in sorted(methods, key=lambda m: [*NAMES, _kind(m)].index(_kind(m))):
         line = curves.loc[curves["method"] == method]
-        look: dict[str, Any] = {"color": colour[method], "marker": MARKERS.get(method, "o")}
+        look: dict[str, Any] = {"color": colour[method], "marker": MARKERS.get(_kind(method), "o")}
         sns.lineplot(
             data=line,
             x="width",
@@ -345,6 +358,8 @@ def _curves(axes: Axes, rows: pd.DataFrame, also: int | None = None) -> None:
     # Powers of two and the last only: the number of d = 48 would touch that of 64.
     axes.set_xticks(sizes, [str(d) if d & (d - 1) == 0 or d == sizes[-1] else "" for d in sizes])
     axes.minorticks_off()
+    margin = max((sizes[-1] / sizes[0]) ** 0.05, 1.1)
+    axes.set_xlim(sizes[0] / margin, sizes[-1] * margin)
 
 
 def _legend(figure: Figure) -> None:
@@ -386,22 +401,14 @@ def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFra
     figure, panels = _new(*size, nrows=len(players), sharex=True, squeeze=False)
     for axes, player in zip(panels.flat, players, strict=True):
         terms = drawn.loc[drawn["player"] == player]
-        look: dict[str, Any] = {
-            "data": terms,
-            "x": "step",
-            "hue": "term",
-            "palette": _palette(terms),
-        }
+        look: dict[str, Any] = {"data": terms, "x": "step", "hue": "term", "ax": axes}
+        look["palette"] = dict(zip(terms["term"].unique(), cycle(SPARE), strict=False))
         if smooth > 1:
-            sns.lineplot(y="value", lw=0.8, alpha=0.3, legend=False, ax=axes, **look)
-        sns.lineplot(y="smoothed", ax=axes, **look)
+            sns.lineplot(y="value", lw=0.8, alpha=0.3, legend=False, **look)
+        sns.lineplot(y="smoothed", **look)
         axes.set(title=player, ylabel="loss", xlabel="step")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure, drawn
-
-
-def _palette(terms: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(terms["term"].unique(), cycle(SPARE), strict=False))
 
 
 @style()
@@ -451,6 +458,7 @@ def logit_histogram(
 
 TEACHER, STUDENT, CRITIC, LOSS, PLAIN = "#EDEDED", "#DCEBF6", "#DDF3EB", "#FBE6D8", "#FFFFFF"
 STUDENT_GRADIENT, CRITIC_GRADIENT = "#D55E00", "#00795A"
+NOTE: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 10}
 
 
 @style()
@@ -470,17 +478,9 @@ def scheme_mse() -> Figure:
     _arrow(axes, (4.88, 2.4), (5.6, 1.9))
     _arrow(axes, (4.88, 1.1), (5.6, 1.6))
     _arrow(axes, (6.3, 1.35), (6.3, 0.45), (2.3, 0.45), (2.3, 0.7), gradient=STUDENT_GRADIENT)
-    axes.text(
-        4.3,
-        0.53,
-        "student's gradient",
-        ha="center",
-        va="bottom",
-        color=STUDENT_GRADIENT,
-        fontsize=10,
-    )
+    axes.text(4.35, 0.5, "student's gradient", color=STUDENT_GRADIENT, **NOTE)
     equation = r"$\min_\theta\ \mathrm{E}_{z \sim N(0, I)}\,\|g_T(z) - g_\theta(z)\|^2$"
-    axes.text(WIDTH / 2, 0.12, equation, ha="center", va="center", fontsize=11)
+    axes.text(WIDTH / 2, 0.2, equation, ha="center", va="center", fontsize=11)
     return figure
 
 
@@ -508,19 +508,11 @@ def scheme_joint() -> Figure:
     _arrow(axes, (4.95, 1.42), (5.25, 1.42))
     _arrow(axes, (5.25, 1.15), (4.95, 1.15), gradient=CRITIC_GRADIENT)
     _arrow(axes, (6.75, 1.3), (7.0, 1.3), gradient=STUDENT_GRADIENT, head=False)
-    route = (
-        (6.75, 3.2),
-        (7.0, 3.2),
-        (7.0, 0.65),
-        (1.15, 0.65),
-        (1.15, 1.92),
-        (2.3, 1.92),
-        (2.3, 2.15),
-    )
+    down, along, up = (7.0, 0.65), (1.15, 0.65), (1.15, 1.92)
+    route = ((6.75, 3.2), (7.0, 3.2), down, along, up, (2.3, 1.92), (2.3, 2.15))
     _arrow(axes, *route, gradient=STUDENT_GRADIENT)
-    note: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 10}
-    axes.text(2.3, 0.69, "student's gradient", color=STUDENT_GRADIENT, **note)
-    axes.text(5.1, 0.69, "discriminator's gradient", color=CRITIC_GRADIENT, **note)
+    axes.text(2.3, 0.69, "student's gradient", color=STUDENT_GRADIENT, **NOTE)
+    axes.text(5.1, 0.69, "discriminator's gradient", color=CRITIC_GRADIENT, **NOTE)
     equation = (
         r"$\min_\theta \max_w\ \mathrm{E}_x \log f_w(x) + \mathrm{E}_z\,[\,"
         r"\alpha \log(1 - f_w(g_\theta(z))) + (1 - \alpha)\,\|g_T(z) - g_\theta(z)\|^2\,]$"

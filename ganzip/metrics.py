@@ -94,12 +94,12 @@ def moments(chunks: Iterable[Tensor]) -> Moments:
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Frechet distance of the Gaussians fitted to features (n, d) and (m, d).
 
-    |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Heusel et al. 2017. With fewer images than
-    dimensions, the last trace is exactly the nuclear norm of the product of the centred features;
-    else see ``frechet_from_moments``. Few images make it larger: compare equal numbers of them.
+    |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Heusel et al. 2017. With no more images
+    than dimensions, the last trace is exactly the nuclear norm of the product of the centred
+    features; else see ``frechet_from_moments``. Biased upwards for few images: compare equal n.
     """
     a, b = _checked_pair(a, b)
-    if min(len(a), len(b)) >= a.shape[1]:
+    if min(len(a), len(b)) > a.shape[1]:
         return frechet_from_moments(moments(a.split(4096)), moments(b.split(4096)))
     root_a, root_b = _root(a), _root(b)
     own = root_a.square().sum() + root_b.square().sum()
@@ -126,8 +126,8 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Kernel distance of features (n, d) and (m, d): mean and spread over random subsets.
 
-    The unbiased squared MMD with the kernel (x.y / d + 1)^3, as in KID, Binkowski et al. 2018. It can
-    be negative. ``size`` is cut to the smaller set; where it is the whole of both, the spread is 0.
+    The unbiased squared MMD with the kernel (x.y / d + 1)^3, Binkowski et al. 2018. It can be
+    negative. ``size`` is cut to the smaller set; where it is the whole of both, the spread is 0.
     """
     a, b = _checked_pair(a, b)
     size = min(size, len(a), len(b))

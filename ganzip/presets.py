@@ -97,12 +97,11 @@ def dcgan_kd(
         chosen = DcganKd(
             name=preset, size=16, teacher_d=16, teacher_gan="gan",
             regular={2: 3, 4: 3, 8: 3, 16: 3}, mse={2: 3, 4: 3, 8: 3}, cached={4: 3},
-            joint={4: 1}, warm={4: 1},
-            letter={2: 1, 4: 1}, other={4: 1}, penalty={4: 1}, alphas=(1e-4, 1e-1),
+            joint={4: 3}, warm={4: 1}, letter={2: 1}, other={4: 1}, penalty={4: 1},
+            alphas=(1e-4, 1e-1),
             gan_recipe=steps(GAN, steps=2000), teacher_recipe=steps(TEACHER, steps=2000),
-            wgan_recipe=steps(WGAN, steps=500),
-            letter_recipe=steps(LETTER, steps=2000), mse_recipe=steps(MSE, steps=3500),
-            joint_recipe=steps(JOINT, steps=2000),
+            wgan_recipe=steps(WGAN, steps=500, lr=1e-3), letter_recipe=steps(LETTER, steps=2000),
+            mse_recipe=steps(MSE, steps=3500), joint_recipe=steps(JOINT, steps=1500),
             judge_steps=500, cache_pairs=20_000, n_images=5000,
         )  # fmt: skip
     elif preset == "gpu":

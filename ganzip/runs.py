@@ -359,7 +359,8 @@ def frame(units: Iterable[Unit], root: Path) -> Any:
     parts = []
     for unit in units:
         if unit.done(root):
-            rows = pd.read_csv(unit.folder(root) / "rows.csv", dtype={"features": str}).fillna("")
+            path = unit.folder(root) / "rows.csv"
+            rows = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]})
             parts.append(
                 rows.assign(unit_key=unit.key, cpu_seconds=unit.manifest(root)["cpu_seconds"])
             )

@@ -300,8 +300,10 @@ def verdict(better: Sequence[float], worse: Sequence[float], higher_is_better: b
     if min(len(better), len(worse)) < 2 or not all(map(math.isfinite, [*better, *worse])):
         return untold
     gain = (_mean(better) - _mean(worse)) * (1 if higher_is_better else -1)
-    varies = max(len(set(better)), len(set(worse))) > 1
-    welch: Any = stats.ttest_ind(better, worse, equal_var=False) if varies else None
+    # From the moments: scipy warns about the values of seeds that agree to the last digits.
+    sides = [(_mean(side), _std(side), len(side)) for side in (better, worse)]
+    varies = max(std for _, std, _ in sides) > 0
+    welch: Any = stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False)
     if gain == 0 or (varies and welch.pvalue >= 0.1):
         return untold
     return "holds" if gain > 0 else "does not hold"

@@ -20,7 +20,10 @@ def pins() -> dict[str, Version]:
 
 def requirements() -> list[Requirement]:
     extras = PROJECT["optional-dependencies"]
-    texts = [*PROJECT["dependencies"], *(t for name, part in extras.items() if name != "all" for t in part)]
+    texts = [
+        *PROJECT["dependencies"],
+        *(t for name, part in extras.items() if name != "all" for t in part),
+    ]
     return [Requirement(text) for text in texts]
 
 

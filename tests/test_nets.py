@@ -1,8 +1,8 @@
 import pytest
 import torch
-from ganzip.metrics import params
 
-from ganzip.nets.dcgan import Discriminator, Generator
+from ganzip.metrics import params
+from ganzip.nets.dcgan import Discriminator, FromNoise, Generator
 
 PRINTED = {  # table 1 of paper A
     2: 28_351, 4: 62_077, 8: 145_657, 16: 377_329, 32: 1_098_721, 48: 2_164_177,
@@ -43,6 +43,12 @@ def test_impossible_sizes_are_refused(size):
         Generator(4, size=size)
     with pytest.raises(ValueError, match="d is 0"):
         Discriminator(0)
+
+
+def test_from_noise_is_a_transposed_convolution():
+    fast, z = FromNoise(5, 3), torch.randn(4, 5, 1, 1)
+    slow = torch.nn.functional.conv_transpose2d(z, fast.weight, fast.bias)
+    assert torch.allclose(fast(z), slow, atol=1e-6)
 
 
 def test_convolutions_start_as_dcgan_says():

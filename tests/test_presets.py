@@ -86,7 +86,9 @@ def test_other_data_plan_everything_anew(digits):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="preset is 'huge'; expected one of smoke, cpu, gpu, paper"):
+    with pytest.raises(
+        ValueError, match="preset is 'huge'; expected one of smoke, cpu, gpu, paper"
+    ):
         presets.dcgan_kd("huge")
     namespace = {"preset": "cpu", "sclae": 2, "_": 1, "In": [], "presets": presets}
     with pytest.raises(NameError, match="unknown parameter 'sclae', did you mean scale?"):

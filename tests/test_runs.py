@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import toy
 import torch
+import toy
 
 from ganzip import runs
 from ganzip.methods import gan, mse_joint

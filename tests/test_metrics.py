@@ -1,0 +1,284 @@
+"""Metrics against hand-computed numbers, closed forms and independent implementations."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzip import metrics
+
+
+def normal(n: int, d: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def mixed(n: int, d: int, seed: int) -> Tensor:
+    """Correlated features with a mean of their own."""
+    return normal(n, d, seed) @ normal(d, d, seed + 100) / math.sqrt(d) + 0.1 * seed
+
+
+def frechet_by_eigenvalues(a: Tensor, b: Tensor) -> float:
+    """The definition, with the trace as the eigenvalues of the unsymmetric product."""
+    x, y = a.numpy(), b.numpy()
+    product = np.cov(x.T) @ np.cov(y.T)
+    shared = np.sqrt(np.linalg.eigvals(product).real.clip(0)).sum()
+    apart = x.mean(0) - y.mean(0)
+    return float(apart @ apart + np.cov(x.T).trace() + np.cov(y.T).trace() - 2 * shared)
+
+
+def test_params_counts_frozen_parameters_and_no_buffers():
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))
+    assert metrics.params(net) == (3 * 5 * 9 + 5) + 2 * 5
+    assert metrics.params(net.requires_grad_(False)) == 150
+
+
+def test_macs_of_a_convolution_and_its_transpose():
+    x = torch.zeros(2, 3, 8, 8)
+    # Every output pixel of a convolution takes in x out x k x k products,
+    assert metrics.macs(nn.Conv2d(3, 5, 3, stride=2, padding=1), x) == 2 * 5 * 4 * 4 * 3 * 9
+    # and every input pixel of a transposed one.
+    assert metrics.macs(nn.ConvTranspose2d(3, 5, 4, stride=2, padding=1), x) == 2 * 3 * 64 * 5 * 16
+    assert metrics.macs(nn.Linear(7, 11), torch.zeros(1, 7)) == 77
+
+
+def test_macs_leaves_the_network_as_it_was():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout().eval())
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    metrics.macs(net, torch.randn(4, 1, 8, 8))
+    assert [module.training for module in net.modules()] == [True, True, True, False]
+    assert all(value.equal(before[name]) for name, value in net.state_dict().items())
+
+
+def test_inception_score_bounds():
+    assert metrics.inception_score(torch.full((20, 10), 0.1)) == pytest.approx(1)
+    assert metrics.inception_score(torch.eye(10).repeat(3, 1)) == pytest.approx(10)
+    assert metrics.inception_score(torch.eye(10)[[4] * 8]) == pytest.approx(1)
+
+
+def test_inception_score_by_hand():
+    p = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
+    kl = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert metrics.inception_score(p) == pytest.approx(math.exp(kl), rel=1e-12)
+    cross = -0.5 * (math.log(0.75) + math.log(0.25))
+    assert metrics.inception_score_cross_entropy(p) == pytest.approx(cross, rel=1e-12)
+
+
+def test_cross_entropy_form_is_at_least_the_entropy_of_the_labels():
+    p = normal(50, 10).softmax(1)
+    p = torch.cat([p.roll(i, 1) for i in range(10)])  # uniform marginal
+    assert metrics.inception_score_cross_entropy(p) > math.log(10)
+    uniform = torch.full((5, 10), 0.1)
+    assert metrics.inception_score_cross_entropy(uniform) == pytest.approx(math.log(10))
+    assert math.isfinite(metrics.inception_score_cross_entropy(torch.eye(10)))
+    # It is the entropy of the labels plus the mean divergence, whose exponential is the other form.
+    p = normal(50, 4, 1).softmax(1)
+    q = p.mean(0)
+    reverse = (q * (q.log() - p.log())).sum(1).mean().item()
+    entropy = -(q * q.log()).sum().item()
+    assert metrics.inception_score_cross_entropy(p) == pytest.approx(entropy + reverse)
+
+
+def test_probabilities_must_be_probabilities():
+    with pytest.raises(ValueError, match="sum to 1, such as a softmax"):
+        metrics.inception_score(normal(5, 3))
+
+
+@pytest.mark.parametrize("n, m", [(500, 300), (20, 300), (300, 20), (64, 64), (12, 17)])
+def test_frechet_distance_is_the_definition_at_any_rank(n: int, m: int):
+    a, b = mixed(n, 64, 1), mixed(m, 64, 2)
+    assert metrics.frechet_distance(a, b) == pytest.approx(frechet_by_eigenvalues(a, b), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument is deprecated:DeprecationWarning")
+def test_frechet_distance_agrees_with_clean_fid():
+    from ganzip._compat import ensure_torchvision
+
+    ensure_torchvision()
+    fid = pytest.importorskip("cleanfid.fid")
+    a, b = mixed(400, 64, 1), mixed(300, 64, 2)
+    x, y = a.numpy(), b.numpy()
+    theirs = fid.frechet_distance(x.mean(0), np.cov(x.T), y.mean(0), np.cov(y.T))
+    assert metrics.frechet_distance(a, b) == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_frechet_distance_closed_forms(n: int):
+    a = mixed(n, 64, 3)
+    scale = a.square().mean().item()
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9 * scale)
+    shift = normal(1, 64, 4)
+    assert metrics.frechet_distance(a, a + shift) == pytest.approx(shift.square().sum().item())
+    # Of N(0, S) and N(0, 9 S): (3 - 1)^2 tr S.
+    centred = a - a.mean(0)
+    trace = centred.square().sum().item() / (n - 1)
+    assert metrics.frechet_distance(centred, 3 * centred) == pytest.approx(4 * trace)
+
+
+def test_frechet_distance_of_diagonal_moments():
+    zero, one = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    a = metrics.Moments(zero, torch.diag(torch.tensor([1.0, 4.0, 9.0]).double()), 10)
+    b = metrics.Moments(one, torch.diag(torch.tensor([4.0, 4.0, 0.0]).double()), 10)
+    # |mu|^2 = 3; sum of (sigma_a - sigma_b)^2 = 1 + 0 + 9, either way round: b is singular.
+    assert metrics.frechet_from_moments(a, b) == pytest.approx(13)
+    assert metrics.frechet_from_moments(b, a) == pytest.approx(13)
+
+
+def test_frechet_distance_with_a_dead_feature():
+    a, b = mixed(200, 16, 1), mixed(200, 16, 2)
+    a[:, 3] = 0
+    assert metrics.frechet_distance(a, b) == pytest.approx(frechet_by_eigenvalues(a, b), rel=1e-6)
+
+
+def test_moments_in_chunks_are_those_of_the_whole():
+    x = mixed(103, 5, 1) + 1e6  # a mean that a sum of squares would drown in
+    found = metrics.moments(x.float().double().split(10))
+    x = x.float().double()
+    assert found.n == 103
+    torch.testing.assert_close(found.mean, x.mean(0), rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.cov, x.T.cov(), rtol=1e-9, atol=1e-9)
+
+
+def test_features_that_cannot_be_compared():
+    a = normal(10, 4)
+    bad = a.clone()
+    bad[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="1 of 10 rows of the second features are not finite"):
+        metrics.frechet_distance(a, bad)
+    with pytest.raises(ValueError, match="4 and 5 dimensions"):
+        metrics.kernel_distance(a, normal(10, 5))
+    with pytest.raises(ValueError, match="features of 1 images"):
+        metrics.frechet_distance(a, a[:1])
+    with pytest.raises(ValueError, match=r"\(10,\); expected \(n, d\)"):
+        metrics.frechet_distance(a[:, 0], a)
+
+
+def mmd(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased MMD^2 by its definition, pair by pair."""
+
+    def k(u: np.ndarray, v: np.ndarray) -> float:
+        return float(u @ v / len(u) + 1) ** 3
+
+    n, m = len(x), len(y)
+    own_x = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    own_y = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
+    return own_x + own_y - 2 * sum(k(u, v) for u in x for v in y) / (n * m)
+
+
+def test_kernel_distance_by_hand():
+    a, b = mixed(20, 6, 1), mixed(20, 6, 2)
+    mean, spread = metrics.kernel_distance(a, b, subsets=3)
+    assert mean == pytest.approx(mmd(a.numpy(), b.numpy()), rel=1e-10)
+    assert spread == pytest.approx(0, abs=1e-12)
+
+
+# One kernel matrix for all subsets; a matrix for each subset.
+@pytest.mark.parametrize("n, size", [(40, 20), (400, 12)])
+def test_kernel_distance_of_subsets(n: int, size: int):
+    a, b = mixed(n, 6, 1), mixed(n + 7, 6, 2)
+    found = metrics.kernel_distance(a, b, subsets=25, size=size, seed=5)
+    rng = np.random.default_rng(5)
+    in_a = [rng.choice(n, size, replace=False) for _ in range(25)]
+    in_b = [rng.choice(n + 7, size, replace=False) for _ in range(25)]
+    values = [mmd(a.numpy()[i], b.numpy()[j]) for i, j in zip(in_a, in_b, strict=True)]
+    assert found == pytest.approx((np.mean(values), np.std(values)), rel=1e-9)
+    assert found == metrics.kernel_distance(a, b, subsets=25, size=size, seed=5)
+    assert found != metrics.kernel_distance(a, b, subsets=25, size=size, seed=6)
+
+
+def test_kernel_distance_is_unbiased():
+    mean, spread = metrics.kernel_distance(normal(1500, 8, 1), normal(1500, 8, 2), size=500)
+    assert abs(mean) < spread
+
+
+def test_variance_of_laplacian_by_hand():
+    pixels = torch.zeros(1, 1, 3, 3)
+    pixels[..., 1, 1] = 255
+    # Mirrored without the edge: each side pixel sees the centre twice, the centre sees only zeros.
+    laplacian = 255 * np.array([[0, 2, 0], [2, -4, 2], [0, 2, 0]])
+    found = metrics.variance_of_laplacian(pixels / 127.5 - 1)
+    assert found.tolist() == pytest.approx([laplacian.var()])
+
+
+def test_variance_of_laplacian_of_grey_and_colour():
+    grey = torch.rand(3, 1, 12, 9, generator=torch.Generator().manual_seed(0)) - 0.5
+    sharpness = metrics.variance_of_laplacian(grey)
+    torch.testing.assert_close(metrics.variance_of_laplacian(grey.expand(-1, 3, -1, -1)), sharpness)
+    torch.testing.assert_close(metrics.variance_of_laplacian(grey + 0.25), sharpness)
+    torch.testing.assert_close(metrics.variance_of_laplacian(grey * 0.5), sharpness * 0.25)
+    green = torch.cat([grey * 0, grey, grey * 0], 1)
+    torch.testing.assert_close(metrics.variance_of_laplacian(green), sharpness * 0.587**2)
+    assert metrics.variance_of_laplacian(torch.full((2, 3, 8, 8), 0.3)).tolist() == [0, 0]
+    kernel = torch.tensor([1.0, 4, 6, 4, 1]).outer(torch.tensor([1.0, 4, 6, 4, 1])) / 256
+    blurred = F.conv2d(grey, kernel.view(1, 1, 5, 5), padding=2)
+    assert (metrics.variance_of_laplacian(blurred) < 0.1 * sharpness).all()
+    with pytest.raises(ValueError, match=r"\(3, 2, 8, 8\)"):
+        metrics.variance_of_laplacian(torch.zeros(3, 2, 8, 8))
+
+
+@pytest.mark.parametrize("block", [1 << 24, 64])
+def test_precision_and_recall_by_brute_force(block: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "BLOCK", block)
+    real, fake = normal(60, 3, 1), normal(50, 3, 2) * 0.6 + 0.4
+
+    def covered(points: np.ndarray, by: np.ndarray) -> float:
+        radii = [sorted(np.linalg.norm(by - y, axis=1))[3] for y in by]
+        return float(np.mean([(np.linalg.norm(by - x, axis=1) <= radii).any() for x in points]))
+
+    expected = covered(fake.numpy(), real.numpy()), covered(real.numpy(), fake.numpy())
+    found = metrics.precision_recall(real, fake)
+    assert found == pytest.approx(expected)
+    assert 0 < found[0] < 1 and 0 < found[1] < 1
+
+
+def test_precision_and_recall_at_the_ends():
+    real = normal(30, 3)
+    assert metrics.precision_recall(real, real.clone()) == (1, 1)
+    assert metrics.precision_recall(real, real + 100) == (0, 0)
+    # A generator stuck at one real image: all of it is real, and next to nothing is covered.
+    precision, recall = metrics.precision_recall(real, real[:1].repeat(20, 1))
+    assert precision == 1 and recall <= 1 / 30
+    with pytest.raises(ValueError, match="k is 3 with 3 real"):
+        metrics.precision_recall(real[:3], real)
+
+
+def test_auc():
+    from sklearn.metrics import roc_auc_score
+
+    real, fake = normal(70, 1, 1) + 0.5, normal(40, 1, 2)
+    real, fake = real.mul(4).round(), fake.mul(4).round()  # with ties
+    labels = [1] * 70 + [0] * 40
+    expected = roc_auc_score(labels, torch.cat([real, fake]).flatten().numpy())
+    assert metrics.auc(real, fake) == pytest.approx(expected, rel=1e-12)
+    assert metrics.auc(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 0.0])) == 1
+    assert metrics.auc(torch.ones(3), torch.ones(5)) == 0.5
+
+
+def test_fid_and_kid_measure_inception_features(monkeypatch: pytest.MonkeyPatch):
+    """The whole chain with another embedding; tests of features.inception cover that one."""
+    asked = []
+
+    def flat(path: Path, mode: str, *, device: str) -> metrics.features.Features:
+        asked.append((path, mode, device))
+        return metrics.features.Features("flat", 12, lambda images: images.flatten(1))
+
+    monkeypatch.setattr(metrics.features, "inception", flat)
+    a, b = normal(50, 12, 1).view(50, 3, 2, 2), normal(40, 12, 2).view(40, 3, 2, 2)
+    path = Path("inception-2015-12-05.pt")
+    found = metrics.fid(a, b, weights=path, mode="legacy_tensorflow")
+    assert found == metrics.frechet_distance(a.flatten(1), b.flatten(1))
+    assert metrics.kid(a, b, weights=path) == metrics.kernel_distance(a.flatten(1), b.flatten(1))
+    assert asked == [(path, "legacy_tensorflow", "cpu"), (path, "clean", "cpu")]
+
+
+def test_importing_metrics_is_light():
+    import subprocess
+
+    heavy = "torchvision", "cleanfid", "open_clip", "sklearn", "scipy", "pandas"
+    code = f"import sys, ganzip.metrics; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

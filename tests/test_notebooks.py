@@ -1,0 +1,193 @@
+"""The committed notebooks: in order, executed, equal in source, and guarded by nbval."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import papermill
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+COMMITTED = [
+    folder / name for folder in (ROOT / "notebooks", ROOT / "tests/notebooks") for name in NAMES
+]
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def source(path):
+    """Cells without the one that papermill injects."""
+    return [
+        (c.cell_type, c.source, tags(c))
+        for c in read(path).cells
+        if "injected-parameters" not in tags(c)
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_nbval_replays_is_what_a_reader_sees(name):
+    assert source(ROOT / "notebooks" / name) == source(ROOT / "tests/notebooks" / name)
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda p: str(p.relative_to(ROOT)))
+def test_committed_notebooks_are_in_order(path):
+    nb = read(path)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    assert path.stat().st_size < 2_000_000
+    assert sum("parameters" in tags(cell) for cell in code) == 1
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert any(cell.outputs for cell in code)
+    for cell in code:
+        assert len(cell.source.splitlines()) <= 15, cell.source
+        assert not re.search(r"^\s*class |for step in", cell.source, re.M), cell.source
+        assert not any(output.output_type == "error" for output in cell.outputs), cell.source
+    assert not re.search(r"/(home|root|tmp|mnt|work|Users)/\w", path.read_text()), (
+        "a path of one machine"
+    )
+    assert "papermill" not in nb.metadata
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_that_nbval_ignores_are_followed_by_ones_that_it_compares(name):
+    code = [
+        cell for cell in read(ROOT / "tests/notebooks" / name).cells if cell.cell_type == "code"
+    ]
+    compared = [cell for cell in code if cell.outputs and "nbval-ignore-output" not in tags(cell)]
+    assert len(compared) >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_typed_commented_and_found_by_papermill(name):
+    (cell,) = [c for c in read(ROOT / "notebooks" / name).cells if "parameters" in tags(c)]
+    found = papermill.inspect_notebook(str(ROOT / "notebooks" / name))
+    assert len(found) == len(cell.source.splitlines())
+    for parameter in found.values():
+        assert parameter["inferred_type_name"] in {"str", "int", "float"}
+        assert parameter["help"]
+        json.loads(parameter["default"].replace("'", '"'))
+
+
+def run(notebook, out, *parameters, **environment):
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(ROOT / "notebooks" / notebook),
+        str(out),
+        "-k",
+        "python3",
+    ]
+    return subprocess.run(
+        [*command, "--no-progress-bar", *parameters],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_mistyped_parameter_is_an_error(tmp_path):
+    done = run(
+        "1_dcgan_kd.ipynb", tmp_path / "out.ipynb", "-p", "sclae", "2", GANZIP_RUNS=str(tmp_path)
+    )
+    assert done.returncode != 0
+    assert "unknown parameter 'sclae', did you mean scale?" in done.stderr
+
+
+def test_bad_data_are_an_error_before_training(tmp_path):
+    (tmp_path / "broken.zip").write_bytes(b"no zip")
+    done = run(
+        "1_dcgan_kd.ipynb", tmp_path / "out.ipynb", "-p", "preset", "smoke",
+        "-p", "data", str(tmp_path / "broken.zip"), GANZIP_RUNS=str(tmp_path / "runs"),
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "broken.zip: not readable" in done.stderr
+    assert not list((tmp_path / "runs").rglob("checkpoint-*"))
+
+
+@pytest.fixture
+def squares(tmp_path):
+    """A folder of labelled colour images: squares, bright or dark."""
+    rng, labels = np.random.default_rng(0), []
+    folder = tmp_path / "squares"
+    folder.mkdir()
+    for i in range(200):
+        pixels = rng.integers(0, 60, (20, 20, 3), dtype=np.uint8)
+        pixels[4:12, 4:12] += np.uint8(150 * (i % 2) + 40)
+        Image.fromarray(pixels).save(folder / f"{i:03}.png")
+        labels.append([f"{i:03}.png", i % 2])
+    (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
+    return folder
+
+
+def test_the_reader_s_notebook_runs_on_a_users_own_images(tmp_path, squares):
+    out = tmp_path / "out"
+    done = run(
+        "1_dcgan_kd.ipynb", tmp_path / "out.ipynb", "-p", "preset", "smoke",
+        "-p", "data", str(squares), "-p", "out", str(out), GANZIP_RUNS=str(tmp_path / "runs"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    table = (out / "tables/table1.csv").read_text().splitlines()
+    columns = table[0].split(",")
+    assert {
+        "published_student",
+        "student_mean",
+        "student_std",
+        "seeds",
+        "features",
+        "preset",
+    } <= set(columns)
+    assert len(table) > 24 and any("FD-squares" in line for line in table)
+    for name in ("fig2", "fig3", "fig4", "fig11", "samples", "logits", "interpolation"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+        assert (out / "figures" / f"{name}.pdf").exists()
+
+
+def nbval(path):
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "default",
+        "--nbval",
+        "--nbval-current-env",
+    ]
+    sanitize = [
+        "--nbval-sanitize-with",
+        str(ROOT / "tests/sanitize.cfg"),
+        "--rootdir",
+        str(path.parent),
+    ]
+    return subprocess.run(
+        [*command, *sanitize, str(path)], capture_output=True, text=True, cwd=path.parent
+    )
+
+
+def test_nbval_fails_when_a_stored_number_is_changed(tmp_path):
+    nb = read(ROOT / "tests/notebooks/1_dcgan_kd.ipynb")
+    until = next(i for i, c in enumerate(nb.cells) if "printed parameter counts" in c.source)
+    nb.cells = nb.cells[: until + 1]
+    path = tmp_path / "head.ipynb"
+    nbformat.write(nb, path)
+    done = nbval(path)
+    assert done.returncode == 0, done.stdout[-3000:]
+    text = path.read_text()
+    assert text.count("62077") > 1
+    path.write_text(text.replace("62077", "62078"))
+    done = nbval(path)
+    assert done.returncode == 1 and "62078" in done.stdout

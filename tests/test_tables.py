@@ -1,0 +1,282 @@
+"""Tables: reading rows, summing up, joining to published numbers, verdicts, showing."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from ganzip import tables
+from ganzip.tables import Claim
+
+
+def row(method="mse", width: object = 2, metric="IS", value: object = 6.0, seed=0, **more):
+    """A row of the digits at preset cpu; `more` overrides any column."""
+    return {
+        "paper": "dcgan_kd",
+        "table": "table1",
+        "method": method,
+        "network": "DCGAN",
+        "dataset": "digits",
+        "width": width,
+        "metric": metric,
+        "value": value,
+        "unit": "",
+        "preset": "cpu",
+        "steps": 4000 if method == "mse" else 2000,
+        "n_images": 5000,
+        "features": "digits",
+        "seed": seed,
+        **more,
+    }
+
+
+@pytest.fixture
+def frame():
+    """Two methods at d = 2 and 4, two metrics, two seeds; a third size that only mse has."""
+    found = [
+        row(method, d, metric, value + step * seed, seed)
+        for (method, d, metric, value, step) in [
+            ("mse", 2, "IS", 6.0, 0.5),
+            ("mse", 4, "IS", 7.0, 0.5),
+            ("mse", 3, "IS", 6.5, 0.5),
+            ("mse", 2, "FD-digits", 80.0, 2.0),
+            ("regular", 2, "IS", 5.0, 0.5),
+            ("regular", 4, "IS", 5.5, 0.5),
+            ("regular", 2, "FD-digits", 130.0, 2.0),
+        ]
+        for seed in (0, 1)
+    ]
+    return tables.rows(found)
+
+
+def small_params(d):
+    return 32 * d**2 + 3219 * d + 1
+
+
+# ------------------------------------------------------------------------------------ reading
+
+
+def test_rows_read_from_a_file_equal_the_rows_written(tmp_path, frame):
+    path = tmp_path / "rows.csv"
+    frame.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(tables.rows([path]), frame)
+    both = tables.rows([path, row(seed=7)])
+    assert list(both.columns) == list(tables.ROW)
+    assert len(both) == len(frame) + 1 and both["seed"].iloc[-1] == 7
+
+
+def test_widths_group_together_however_they_were_written():
+    found = tables.rows([row(width=w) for w in ("2", 2.0, 2, "1/2", 0.5, "")])
+    assert found["width"].tolist() == [2, 2, 2, "1/2", 0.5, ""]
+
+
+def test_rows_name_the_file_and_the_column_at_fault(tmp_path):
+    path = tmp_path / "rows.csv"
+    pd.DataFrame([row()]).rename(columns={"seed": "sead"}).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"rows\.csv: missing columns \['seed'\].*\['sead'\]"):
+        tables.rows([path])
+    pd.DataFrame([row(value="six")]).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"rows\.csv: column value: found 'six', expected a num"):
+        tables.rows([path])
+    with pytest.raises(FileNotFoundError, match=r"none\.csv: no such file; run the unit"):
+        tables.rows([tmp_path / "none.csv"])
+
+
+# --------------------------------------------------------------------------------- summing up
+
+
+def test_summary_by_hand():
+    found = tables.summary(tables.rows([row(value=v, seed=s) for s, v in enumerate((1, 2, 6))]))
+    assert len(found) == 1
+    assert found["mean"].iloc[0] == 3.0
+    assert found["std"].iloc[0] == pytest.approx(math.sqrt(7))  # (4 + 1 + 9) / (3 - 1)
+    assert found["seeds"].iloc[0] == 3
+
+
+def test_one_seed_has_no_spread_and_a_diverged_one_is_not_left_out():
+    assert math.isnan(tables.summary(tables.rows([row()]))["std"].iloc[0])
+    found = tables.summary(tables.rows([row(value=6.0), row(value="", seed=1)]))
+    assert math.isnan(found["mean"].iloc[0]) and found["seeds"].iloc[0] == 2
+
+
+def test_summary_refuses_to_mix_configurations(frame):
+    with pytest.raises(ValueError, match="method mse, metric IS, seed 0, which differ in width"):
+        tables.summary(frame, by=["method", "metric"])
+    with pytest.raises(ValueError, match="which differ in nothing"):
+        tables.summary(pd.concat([frame, frame]))
+
+
+def test_values_come_in_the_order_of_seeds(frame):
+    assert tables.values(frame[::-1], method="mse", width=2, metric="IS") == [6.0, 6.5]
+    assert tables.values(frame, method="joint") == []
+    with pytest.raises(ValueError, match="2 rows for seed 0.*differ in method, value, steps"):
+        tables.values(frame, width=4)
+    with pytest.raises(ValueError, match=r"no columns \['size'\]"):
+        tables.values(frame, size=2)
+
+
+def test_beside_shows_two_budgets_where_they_differ(frame):
+    wide = tables.beside(tables.summary(frame), {"student": "mse", "regular": "regular"})
+    wide = wide.set_index(["metric", "width"])
+    assert wide.loc[("IS", 2), "student_mean"] == 6.25
+    assert wide.loc[("IS", 2), "regular_std"] == pytest.approx(0.5 / math.sqrt(2))
+    assert wide.loc[("IS", 2), "steps"] == "4000 / 2000"
+    assert wide.loc[("IS", 2), "seeds"] == 2
+    assert wide.loc[("IS", 3), "steps"] == 4000  # no regular GAN of that size
+    assert math.isnan(wide["regular_mean"].loc[("IS", 3)])
+
+
+# ---------------------------------------------------------------------- beside the published
+
+
+def test_compare_keeps_every_published_row_as_it_is(frame):
+    paper = tables.published("dcgan_kd", 1)
+    ours = tables.summary(frame.query("method == 'mse' and metric == 'IS'"))
+    found = tables.compare(ours, paper, on={"d": "width", "metric": "metric"})
+    pd.testing.assert_frame_equal(found.loc[:, list(paper.columns)], paper)
+    assert {"data", *tables.BUDGET} <= set(found.columns)
+    filled = found.dropna(subset="mean")
+    assert filled[["dataset", "d", "mean", "steps"]].values.tolist() == [
+        ["MNIST", 2, 6.25, 4000],
+        ["MNIST", 4, 7.25, 4000],
+    ]
+    rest = tables.compare(ours, paper, on={"d": "width", "metric": "metric"}, rest=True)
+    assert len(rest) == 25
+    assert rest.loc[24, list(paper.columns)].isna().all()
+    assert (rest.loc[24, "our_width"], rest.loc[24, "mean"]) == (3, 6.75)
+
+
+def test_compare_refuses_ambiguity_and_a_missing_budget(frame):
+    paper, ours = tables.published("dcgan_kd", 1), tables.summary(frame)
+    with pytest.raises(ValueError, match="compare: .* rows for width 2, which differ in method"):
+        tables.compare(ours, paper, on={"d": "width"})
+    with pytest.raises(ValueError, match=r"lacks the columns \['preset'\]"):
+        tables.compare(ours.drop(columns="preset"), paper, on={"d": "width"})
+
+
+def test_dcgan_table1_fills_what_we_ran_and_appends_the_rest(frame):
+    table = tables.dcgan_table1(
+        frame, dataset="digits", stands_for="MNIST", teacher_d=16, params=small_params
+    )
+    paper = tables.published("dcgan_kd", 1).drop(columns="teacher_params")
+    printed = table.iloc[:24][["dataset", "metric", "teacher_d", "d", "params", "ratio"]]
+    pd.testing.assert_frame_equal(printed, paper.iloc[:, :6], check_dtype=False)
+    for column in ("student", "regular"):  # blank cells stay blank
+        theirs = table.loc[:23, f"published_{column}"]
+        pd.testing.assert_series_equal(theirs, paper.loc[:, column], check_names=False)
+
+    filled = table.iloc[:24].dropna(subset="our_params")
+    assert filled[["dataset", "d"]].values.tolist() == [["MNIST", 2], ["MNIST", 4]]
+    first = filled.iloc[0]
+    assert (first["our_params"], first["our_ratio"]) == (6567, 9)  # 59,697 / 6,567
+    assert (first["student_mean"], first["regular_mean"]) == (6.25, 5.25)
+    assert (first["steps"], first["seeds"], first["preset"]) == ("4000 / 2000", 2, "cpu")
+
+    rest = table.iloc[24:]
+    assert rest[["d", "our_metric"]].values.tolist() == [[3, "IS"], [2, "FD-digits"]]
+    assert rest[["dataset", "metric", "published_student", "params", "ratio"]].isna().all(axis=None)
+
+
+def test_dcgan_table1_takes_a_dict_of_sizes_and_names_of_metrics(frame):
+    table = tables.dcgan_table1(
+        frame.replace({"IS": "IS-digits"}),
+        dataset="digits",
+        stands_for="MNIST",
+        teacher_d=16,
+        params={d: small_params(d) for d in (2, 3, 4, 16)},
+        methods={"student": "mse"},
+        metrics={"IS": "IS-digits"},
+    )
+    first = table.iloc[0]
+    assert (first["metric"], first["our_metric"], first["steps"]) == ("IS", "IS-digits", 4000)
+    assert "regular_mean" not in table.columns
+    with pytest.raises(ValueError, match="no data set 'mnist' in Table 1; there are MNIST"):
+        tables.dcgan_table1(
+            frame, dataset="digits", stands_for="mnist", teacher_d=16, params=small_params
+        )
+
+
+# ------------------------------------------------------------------------------------- claims
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "higher", "expected"),
+    [
+        # Means 2 and 5, both variances 1, n = 3: t = 3 / sqrt(2/3) = 3.67 with 4 degrees of
+        # freedom, over the two-sided 90 % point of 2.13.
+        ([4, 5, 6], [1, 2, 3], True, "holds"),
+        ([4, 5, 6], [1, 2, 3], False, "does not hold"),
+        # Means 2 and 3: t = 1.22, under 2.13.
+        ([2, 3, 4], [1, 2, 3], True, "cannot be told at this scale"),
+        # n = 2, both variances 2: t = 4 / sqrt(2) = 2.83, under 2.92; 6 / sqrt(2) = 4.24, over it.
+        ([5, 7], [1, 3], True, "cannot be told at this scale"),
+        ([7, 9], [1, 3], True, "holds"),
+        ([9], [1, 2, 3], True, "cannot be told at this scale"),
+        ([], [], True, "cannot be told at this scale"),
+        ([9, math.nan], [1, 2], True, "cannot be told at this scale"),
+        ([3, 3], [2, 2], True, "holds"),
+        ([3, 3], [3, 3], True, "cannot be told at this scale"),
+    ],
+)
+def test_verdicts_by_hand(better, worse, higher, expected):
+    assert tables.verdict(better, worse, higher) == expected
+
+
+def test_a_claim_of_parts_fails_with_one_of_them():
+    holds, fails, unsure = "holds", "does not hold", "cannot be told at this scale"
+    assert tables.all_hold([holds, holds]) == holds
+    assert tables.all_hold([holds, unsure]) == unsure
+    assert tables.all_hold([unsure, fails, holds]) == fails
+    assert tables.all_hold([]) == unsure
+
+
+def test_claims_table():
+    claim = tables.ordering(
+        "students win", "19 of 19", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True
+    )
+    assert claim == Claim(
+        "students win", "19 of 19", "5.00 ± 1.00 (3 seeds) against 2.00 ± 1.00 (3 seeds)", "holds"
+    )
+    table = tables.claims_table([claim])
+    assert list(table.columns) == ["claim", "published", "ours", "verdict"]
+    assert len(tables.claims_table([])) == 0
+
+
+def test_direction_of_metrics():
+    names = ("IS-digits", "FID", "FD-efflite2", "PSNR", "VoL")
+    assert [tables.higher_is_better(n) for n in names] == [True, False, False, True, None]
+
+
+# ------------------------------------------------------------------------------------ showing
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(5.8, "5.80"), (38.72, "38.72"), (12152.3, "12152"), (0.0454, "0.045"), (0.0, "0.00"),
+     (-0.5, "-0.50"), (math.nan, "")],
+)  # fmt: skip
+def test_short(number, text):
+    assert tables.short(number) == text
+
+
+def test_spread_says_how_many_seeds():
+    assert tables.spread([]) == "no runs"
+    assert tables.spread([6.5]) == "6.50 (1 seed)"
+    assert tables.spread([1, 2, 6]) == "3.00 ± 2.65 (3 seeds)"
+    assert tables.spread([1, math.nan]).startswith("not finite")
+
+
+def test_markdown_leaves_blanks_and_whole_numbers():
+    shown = pd.DataFrame({"d": [2, 4], "ratio": [1669.0, math.nan], "IS|": [5.8, 6.123]})
+    assert tables.markdown(shown) == (
+        "| d | ratio | IS\\| |\n| --- | --- | --- |\n| 2 | 1669 | 5.80 |\n| 4 |  | 6.12 |"
+    )
+
+
+def test_saved_csv_is_stable_and_keeps_whole_numbers(tmp_path):
+    shown = pd.DataFrame(
+        {"params": [47324929.0, math.nan], "IS": [1 / 3, 2.0], "data": ["a", None]}
+    )
+    first = tables.save(shown, tmp_path / "new" / "a.csv").read_bytes()
+    again = tables.save(shown.copy(), tmp_path / "b.csv").read_bytes()
+    assert first == again == b"params,IS,data\n47324929,0.333333,a\n,2,\n"
