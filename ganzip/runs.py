@@ -331,6 +331,9 @@ def jobs(
                             if error:
                                 failed[unit.key] = f"{unit.name}: {error}"
                         bar.show([*running.values()])
+                except KeyboardInterrupt:
+                    pool.shutdown(kill_workers=True)  # their units go on from their checkpoints
+                    raise
                 except BrokenProcessPool:
                     for unit in running.values():
                         if unit.key in killed:

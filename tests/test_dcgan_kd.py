@@ -142,21 +142,14 @@ def test_interpolation_walks_the_great_circle():
 
 def rows_of(values):
     """Rows of a made-up run: {(method, d, metric): one value a seed}."""
-    rest = {
-        "paper": "",
-        "table": "",
-        "network": "",
-        "dataset": "digits",
-        "unit": "",
-        "preset": "cpu",
-    }
+    rest = dict.fromkeys(tables.ROW, "") | {"steps": 1, "n_images": 1}
     return pd.DataFrame(
         [
-            {**rest, "method": m, "width": d, "metric": k, "value": v, "seed": s, "steps": 1, "n_images": 1, "features": ""}
+            {**rest, "method": m, "width": d, "metric": k, "value": v, "seed": s}
             for (m, d, k), seeds in values.items()
             for s, v in enumerate(seeds)
         ]
-    )  # fmt: skip
+    )
 
 
 def made_up(student):

@@ -47,7 +47,8 @@ def weights(net):
 def test_gan_terms_are_the_losses_by_hand():
     G, D, g, d = nets()
     z, x = torch.randn(6, 5), torch.rand(6, 1, 8, 8)
-    G.eval(), D.eval()
+    G.eval()
+    D.eval()
     players = {p.name: p.terms(Batch(z, x)) for p in gan.gan(G, D, g, d)}
     f, r = D(G(z)), D(x)
     assert torch.equal(players["D"]["adversarial"], losses.d_logistic(r, f))
@@ -79,12 +80,12 @@ def test_mse_is_equation_3():
 
 def test_joint_is_equation_4():
     T, (G, D, g, d) = teacher(), nets()
-    G.eval(), D.eval()
+    G.eval()
+    D.eval()
     batch = batches(T)(0)
-    adversarial, mse = (
-        losses.g_logistic(D(G(batch.cond))),
-        losses.squared_error(G(batch.cond), batch.target),
-    )  # type: ignore
+    assert batch.target is not None
+    adversarial = losses.g_logistic(D(G(batch.cond)))
+    mse = losses.squared_error(G(batch.cond), batch.target)
     _, player = mse_joint.joint(G, D, g, d, alpha=0.3)
     terms = player.terms(batch)
     assert terms["adversarial"].item() == pytest.approx(0.3 * adversarial.item())

@@ -1,0 +1,75 @@
+"""What the README says, runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+COMMANDS = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_one_that_make_knows(command):
+    assert command.startswith("make ")
+    done = subprocess.run(
+        ["make", "-n", *command.split()[1:]], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "papermill" in done.stdout or "pytest" in done.stdout
+
+
+def test_the_two_commands_are_the_first_ones():
+    assert COMMANDS[:2] == ["make reproduce", "make test"]
+
+
+def test_make_help_lists_every_verb():
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    for verb in ("reproduce", "test", "smoke", "lab", "figures", "references", "clean", "install"):
+        assert f"make {verb}" in shown
+    for parameter in ("PRESET=", "DATA=", "SCALE=", "PAPER=", "JOBS="):
+        assert parameter in shown
+
+
+def test_a_paper_that_does_not_exist_is_an_error():
+    command = ["make", "-n", "reproduce", "PAPER=nonesuch"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0 and "PAPER=nonesuch names no notebook" in done.stderr
+
+
+def test_the_example_runs(tmp_path):
+    (code,) = blocks("python")
+    script = tmp_path / "example.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "GANZIP_RUNS": str(tmp_path / "runs")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "FD-digits" in done.stdout or "IS" in done.stdout
+
+
+def test_linked_files_exist():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    for link in links:
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_the_status_page_names_files_that_are_kept():
+    from ganzip import papers
+
+    for _, _, notebook, kept in papers.ITEMS:
+        assert (ROOT / "notebooks" / f"{notebook}.ipynb").exists()
+        assert (ROOT / "figures" / kept).exists(), kept
