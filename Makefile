@@ -46,7 +46,7 @@ smoke: ## the same in a minute, to see that all of it runs
 	$(MAKE) reproduce PRESET=smoke
 
 figures: install ## run at the defaults; keep executed notebooks, figures and tables in the repository
-	@set -e; for notebook in $(PAPERS) notebooks/0_start_here.ipynb; do \
+	@set -e; for notebook in $(PAPERS) notebooks/unit.ipynb notebooks/0_start_here.ipynb; do \
 		$(RUN) $$notebook $$notebook; $(TIDY) $$notebook; \
 		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/cpu; \
 		if [ -d $$out ]; then mkdir -p figures/$$paper; cp $$out/figures/* $$out/tables/* figures/$$paper/; fi; \

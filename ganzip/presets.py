@@ -46,7 +46,7 @@ class DcganKd:
     letter: Mapping[int, int]  # regular GANs with the reference code's settings, untuned
     other: Mapping[int, int]  # the other of gan and wgan
     penalty: Mapping[int, int]  # W-DCGAN with gradient penalty in place of clipping
-    alphas: tuple[float, ...]  # eq. (4); figure 11 shows 1e-4
+    alphas: tuple[float, ...]  # eq. (4): 0 is the control at equal steps, figure 11 shows 1e-4
     gan_recipe: Recipe
     teacher_recipe: Recipe  # of DCGANs with d = teacher_d
     wgan_recipe: Recipe
@@ -86,7 +86,7 @@ def dcgan_kd(
             name=preset, size=16, teacher_d=4, teacher_gan="gan",
             regular={2: 1, 4: 1}, mse={2: 1}, cached={2: 1}, joint={2: 1}, warm={2: 1},
             letter={2: 1}, other={2: 1},
-            penalty={2: 1}, alphas=(1e-4,),
+            penalty={2: 1}, alphas=(0.0, 1e-4),
             gan_recipe=steps(GAN, steps=150), teacher_recipe=steps(TEACHER, steps=150),
             wgan_recipe=steps(WGAN, steps=2),
             letter_recipe=steps(LETTER, steps=50), mse_recipe=steps(MSE, steps=200),
@@ -98,10 +98,10 @@ def dcgan_kd(
             name=preset, size=16, teacher_d=16, teacher_gan="gan",
             regular={2: 3, 4: 3, 8: 3, 16: 3}, mse={2: 3, 4: 3, 8: 3}, cached={4: 3},
             joint={4: 3}, warm={4: 1}, letter={2: 1}, other={4: 1}, penalty={4: 1},
-            alphas=(1e-4, 1e-1),
+            alphas=(0.0, 1e-4, 1e-1),
             gan_recipe=steps(GAN, steps=2000), teacher_recipe=steps(TEACHER, steps=2000),
             wgan_recipe=steps(WGAN, steps=500, lr=1e-3), letter_recipe=steps(LETTER, steps=2000),
-            mse_recipe=steps(MSE, steps=3500), joint_recipe=steps(JOINT, steps=1200),
+            mse_recipe=steps(MSE, steps=3500), joint_recipe=steps(JOINT, steps=1000),
             judge_steps=1500, cache_pairs=20_000, n_images=5000,
         )  # fmt: skip
     elif preset == "gpu":
@@ -109,7 +109,7 @@ def dcgan_kd(
             name=preset, size=64, teacher_d=128, teacher_gan="gan",
             regular={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1, 128: 1},
             mse={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1}, cached={4: 3}, joint={8: 1}, warm={8: 1},
-            letter={2: 1, 4: 1, 8: 1}, other={8: 1}, penalty={8: 1}, alphas=(1e-4, 1e-2, 1e-1),
+            letter={2: 1, 4: 1, 8: 1}, other={8: 1}, penalty={8: 1}, alphas=(0.0, 1e-4, 1e-2, 1e-1),
             gan_recipe=steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4),
             teacher_recipe=steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4),
             wgan_recipe=steps(WGAN, steps=4000), letter_recipe=steps(LETTER, steps=20_000),
@@ -124,7 +124,7 @@ def dcgan_kd(
             regular=sizes, mse={d: n for d, n in sizes.items() if d < teacher_d},
             cached={4: 3}, joint={8: 3}, warm={8: 3},
             letter={2: 3, 4: 3, 8: 3}, other={8: 3}, penalty={8: 3},
-            alphas=(1e-4, 1e-3, 1e-2, 1e-1),
+            alphas=(0.0, 1e-4, 1e-3, 1e-2, 1e-1),
             gan_recipe=steps(LETTER, steps=79_000), teacher_recipe=steps(LETTER, steps=79_000),
             wgan_recipe=steps(WGAN, steps=50_000),
             letter_recipe=steps(LETTER, steps=79_000), mse_recipe=steps(MSE, steps=50_000, lr=2e-3),

@@ -299,11 +299,6 @@ def jobs(
     UnitsFailed names it, its last step and the remedy. A worker that is killed is replaced and its
     unit goes on from its checkpoint, once.
     """
-    from concurrent.futures import FIRST_COMPLETED, wait
-    from concurrent.futures.process import BrokenProcessPool
-
-    from joblib.externals.loky import ProcessPoolExecutor
-
     plan = in_order(units)
     waiting = [unit for unit in plan if not unit.done(root)]
     failed: dict[str, str] = {}
@@ -311,48 +306,64 @@ def jobs(
     n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
     with _Bar(plan, root) as bar:
         while waiting:
-            running: dict[Any, Unit] = {}
-            # OpenMP threads waiting for each other at every small operator cost more than they do.
-            with ProcessPoolExecutor(n_jobs, env={"OMP_NUM_THREADS": "1"}) as pool:
-                try:
-                    while waiting or running:
-                        for unit in [u for u in waiting if _ready(u, root)][
-                            : n_jobs - len(running)
-                        ]:
-                            waiting.remove(unit)
-                            future = pool.submit(_attempt, unit, work, root, device)
-                            running[future] = unit
-                        if not running:
-                            break
-                        finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                        for future in finished:
-                            error = future.result()
-                            unit = running.pop(future)
-                            if error:
-                                failed[unit.key] = f"{unit.name}: {error}"
-                        bar.show([*running.values()])
-                except KeyboardInterrupt:
-                    pool.shutdown(kill_workers=True)  # their units go on from their checkpoints
-                    raise
-                except BrokenProcessPool:
-                    for unit in running.values():
-                        if unit.key in killed:
-                            failed[unit.key] = (
-                                f"{unit.name}: killed twice, out of memory? fewer jobs"
-                            )
-                        else:
-                            killed.add(unit.key)
-                            waiting.insert(0, unit)
-            blocked = [u for u in waiting if not _ready(u, root) and _needs_any(u, failed)]
-            waiting = [u for u in waiting if u not in blocked]
-            for unit in blocked:
+            for unit in _share_out(waiting, failed, work, root, n_jobs, device, bar):
+                if unit.key in killed:
+                    failed[unit.key] = f"{unit.name}: killed twice; out of memory? Try fewer jobs"
+                else:
+                    killed.add(unit.key)
+                    waiting.insert(0, unit)
+            for unit in [u for u in waiting if _needs_any(u, failed)]:
                 failed[unit.key] = f"{unit.name}: not begun, it needs one of the above"
+                waiting.remove(unit)
         bar.show([])
     if failed:
         lines = "\n  ".join(failed.values())
         raise UnitsFailed(
             f"{len(failed)} of {len(plan)} units failed; run again to go on:\n  {lines}"
         )
+
+
+def _share_out(
+    waiting: list[Unit],
+    failed: dict[str, str],
+    work: Callable[[Run], None],
+    root: Path,
+    n_jobs: int,
+    device: str,
+    bar: _Bar,
+) -> list[Unit]:
+    """Take ready units off ``waiting`` and do them in a pool, errors into ``failed``.
+
+    Returns when none is ready any more or a worker was killed, which ends its whole pool: with the
+    units that were under way then.
+    """
+    from concurrent.futures import FIRST_COMPLETED, wait
+    from concurrent.futures.process import BrokenProcessPool
+
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    running: dict[Any, Unit] = {}
+    # OpenMP threads waiting for each other at every small operator cost more than they do.
+    with ProcessPoolExecutor(n_jobs, env={"OMP_NUM_THREADS": "1"}) as pool:
+        try:
+            while True:
+                for unit in [u for u in waiting if _ready(u, root)][: n_jobs - len(running)]:
+                    waiting.remove(unit)
+                    running[pool.submit(_attempt, unit, work, root, device)] = unit
+                if not running:
+                    return []
+                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    error = future.result()
+                    unit = running.pop(future)
+                    if error:
+                        failed[unit.key] = f"{unit.name}: {error}"
+                bar.show([*running.values()])
+        except BrokenProcessPool:
+            return [*running.values()]
+        except KeyboardInterrupt:
+            pool.shutdown(kill_workers=True)  # their units go on from their checkpoints
+            raise
 
 
 def frame(units: Iterable[Unit], root: Path) -> Any:

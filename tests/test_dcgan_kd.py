@@ -153,7 +153,8 @@ def rows_of(values):
 
 
 def made_up(student):
-    values = {("regular", 16, "VoL"): [9.0, 9.1, 8.9], ("joint 0.0001", 4, "VoL"): [5.0]}
+    values = {("regular", 16, "VoL"): [9.0, 9.1, 8.9]}
+    values |= {("joint 0", 4, "VoL"): [3.0], ("joint 0.0001", 4, "VoL"): [5.0]}
     for d in (2, 4):
         values |= {("regular", d, "IS"): [2 + d, 2.1 + d, 1.9 + d], ("mse", d, "IS"): student[d]}
         values |= {("mse", d, "VoL"): [3.0, 3.1, 2.9]}
