@@ -14,9 +14,8 @@ LABEL  := $(PRESET)$(if $(filter-out digits,$(DATA)),-$(basename $(notdir $(DATA
 PAPERS := $(wildcard notebooks/[1-3]_*$(PAPER)*.ipynb)
 RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
 # Outputs stay, the times and paths of one machine go.
-TIDY   := $(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace \
-	--ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
-	--ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec --ClearMetadataPreprocessor.preserve_nb_metadata_mask=language_info
+TIDY   := $(BIN)/nbstripout --keep-output --keep-count --keep-id --extra-keys \
+	"metadata.papermill cell.metadata.papermill cell.metadata.execution"
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce smoke figures references lab test lint nbval clean
