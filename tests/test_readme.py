@@ -81,4 +81,4 @@ def test_the_claims_are_those_of_the_kept_run():
     from ganzip import tables
 
     claims = pd.read_csv(ROOT / "figures/dcgan_kd/claims.csv")
-    assert tables.markdown(claims[["claim", "ours", "verdict"]]) in README
+    assert tables.markdown(claims.loc[:, ["claim", "ours", "verdict"]]) in README
