@@ -13,9 +13,16 @@ RUNS   := $(or $(GANZIP_RUNS),runs)
 LABEL  := $(PRESET)$(if $(filter-out digits,$(DATA)),-$(basename $(notdir $(DATA))))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
 PAPERS := $(wildcard notebooks/[1-3]_*$(PAPER)*.ipynb)
 RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
-# Outputs stay, the times and paths of one machine go.
-TIDY   := $(BIN)/nbstripout --keep-output --keep-count --keep-id --extra-keys \
-	"metadata.papermill cell.metadata.papermill cell.metadata.execution"
+# What differs from the notebook's own defaults.
+GIVEN  := $(if $(filter-out cpu,$(PRESET)),-p preset $(PRESET)) $(if $(filter-out digits,$(DATA)),-p data "$(DATA)") \
+	$(if $(filter-out 1,$(SCALE)),-p scale $(SCALE)) $(if $(filter-out 0,$(JOBS)),-p jobs $(JOBS))
+
+# Outputs stay, progress bars shrink to their last line, the times of one machine go.
+define TIDY
+$(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace --CoalesceStreamsPreprocessor.enabled=True $(1); \
+	$(BIN)/nbstripout --keep-output --keep-count --keep-id \
+		--extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" $(1)
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce smoke figures references lab test lint nbval clean
@@ -36,25 +43,27 @@ reproduce: install ## every table and figure of the papers, into runs/<paper>/<p
 	@set -e; for notebook in $(PAPERS); do \
 		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/$(LABEL); mkdir -p $$out; \
 		echo "$$notebook -> $$out"; \
-		$(RUN) $$notebook $$out/$$(basename $$notebook) -p preset $(PRESET) -p data "$(DATA)" \
-			-p scale $(SCALE) -p jobs $(JOBS) -p out $$out; \
+		$(RUN) $$notebook $$out/$$(basename $$notebook) $(GIVEN); \
 		ls $$out/tables $$out/figures; \
 	done
 
 smoke: ## the same in a minute, to see that all of it runs
 	$(MAKE) reproduce PRESET=smoke
 
-figures: install ## run at the defaults; keep executed notebooks, figures and tables in the repository
-	@set -e; for notebook in $(PAPERS) notebooks/unit.ipynb notebooks/0_start_here.ipynb; do \
-		$(RUN) $$notebook $$notebook; $(TIDY) $$notebook; \
-		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/cpu; \
-		if [ -d $$out ]; then mkdir -p figures/$$paper; cp $$out/figures/* $$out/tables/* figures/$$paper/; fi; \
+figures: reproduce ## reproduce, and keep executed notebooks, figures and tables in the repository
+	@set -e; for notebook in $(PAPERS); do \
+		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/$(LABEL); \
+		mkdir -p figures/$$paper; cp $$out/figures/* $$out/tables/* figures/$$paper/; \
+		cp $$out/$$(basename $$notebook) $$notebook; $(call TIDY,$$notebook); \
+	done; \
+	for notebook in notebooks/unit.ipynb notebooks/0_start_here.ipynb; do \
+		$(RUN) $$notebook $$notebook; $(call TIDY,$$notebook); \
 	done
 
 references: install ## execute at smoke what nbval replays, into tests/notebooks/
 	@rm -rf $(RUNS)/nbval; set -e; for notebook in notebooks/*.ipynb; do \
 		kept=tests/$$notebook; \
-		GANZIP_RUNS=$(abspath $(RUNS))/nbval $(RUN) $$notebook $$kept -p preset smoke; $(TIDY) $$kept; \
+		GANZIP_RUNS=$(abspath $(RUNS))/nbval $(RUN) $$notebook $$kept -p preset smoke; $(call TIDY,$$kept); \
 	done
 
 lab: install ## explore in JupyterLab

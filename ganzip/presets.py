@@ -100,7 +100,8 @@ def dcgan_kd(
             joint={4: 3}, warm={4: 1}, letter={2: 1}, other={4: 1}, penalty={4: 1},
             alphas=(0.0, 1e-4, 1e-1),
             gan_recipe=steps(GAN, steps=2000), teacher_recipe=steps(TEACHER, steps=2000),
-            wgan_recipe=steps(WGAN, steps=500, lr=1e-3), letter_recipe=steps(LETTER, steps=2000),
+            wgan_recipe=steps(WGAN, steps=500, lr=1e-3, d_lr=1e-3),
+            letter_recipe=steps(LETTER, steps=2000),
             mse_recipe=steps(MSE, steps=3500), joint_recipe=steps(JOINT, steps=1000),
             judge_steps=1500, cache_pairs=20_000, n_images=5000,
         )  # fmt: skip

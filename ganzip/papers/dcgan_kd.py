@@ -194,8 +194,8 @@ def players(networks: Mapping[str, nn.Module], c: Mapping[str, Any]) -> list[Pla
     """The players of a unit with their optimisers and learning rates."""
     if c.get("loss") in ("wgan", "wgan-gp"):
         G, D = networks["G"], networks["D"]
-        slow = [RMSprop(net.parameters(), c["lr"]) for net in (G, D)]
-        return gan.wgan(G, D, *slow, penalty=PENALTY if c["loss"] == "wgan-gp" else 0.0)
+        g, d = RMSprop(G.parameters(), c["lr"]), RMSprop(D.parameters(), c["d_lr"])
+        return gan.wgan(G, D, g, d, penalty=PENALTY if c["loss"] == "wgan-gp" else 0.0)
     adam = {n: Adam(net.parameters(), betas=c["betas"], fused=True) for n, net in networks.items()}
     if c["method"] in ("mse", "cached"):
         acting = mse_joint.mse(networks["G"], adam["G"])
