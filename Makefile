@@ -64,7 +64,8 @@ references: install ## execute at smoke what nbval replays, into tests/notebooks
 	@rm -rf $(RUNS)/nbval; set -e; for notebook in notebooks/*.ipynb; do \
 		kept=tests/$$notebook; \
 		GANZIP_RUNS=$(abspath $(RUNS))/nbval $(RUN) $$notebook $$kept -p preset smoke; $(call TIDY,$$kept); \
-	done
+	done; \
+	$(BIN)/ruff format -q tests/notebooks
 
 lab: install ## explore in JupyterLab
 	$(BIN)/jupyter lab notebooks
