@@ -97,7 +97,7 @@ def dcgan_kd(
         chosen = DcganKd(
             name=preset, size=16, teacher_d=16, teacher_gan="gan",
             regular={2: 3, 4: 3, 8: 3, 16: 3}, mse={2: 3, 4: 3, 8: 3}, cached={4: 3},
-            joint={4: 3}, warm={4: 1}, letter={2: 1}, other={4: 1}, penalty={4: 1},
+            joint={4: 3}, warm={4: 1}, letter={2: 3}, other={4: 1}, penalty={4: 1},
             alphas=(0.0, 1e-4, 1e-1),
             gan_recipe=steps(GAN, steps=2000), teacher_recipe=steps(TEACHER, steps=2000),
             wgan_recipe=steps(WGAN, steps=500, lr=1e-3, d_lr=1e-3),
