@@ -42,7 +42,7 @@ COST = {"mse": 0.55, "cached": 0.35, "joint": 1.5, "wgan": 0.65, "wgan-gp": 1.15
 PENALTY = 10.0  # Gulrajani et al. 2017
 HELD_OUT = 190200159  # seed of the noise on which every generator is measured
 REFERENCE = 10_000  # real images, at most, that generated ones are compared with
-UNLABELLED = 1000  # images measured where an ImageNet network judges, slow on a CPU
+UNLABELLED = 500  # images measured where an ImageNet network judges, which is slow on a CPU
 
 
 def load_images(run: Run, split: str = "train") -> Images:
@@ -329,7 +329,8 @@ def train_judge(run: Run) -> None:
         right = features.probabilities(net, data.to_float(test.pixels)).argmax(1) == test.labels
         accuracy = [row(run, "accuracy", 100 * right.double().mean().item(), "%", len(test))]
     eyes = judges(run, networks)
-    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:REFERENCE]
+    most = REFERENCE if images.classes else 4 * UNLABELLED
+    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]
     reference = {
         name: features.embed(eye, data.to_float(images.pixels[some])) for name, eye in eyes.items()
     }
