@@ -140,7 +140,7 @@ def test_parameters(size):
     assert tuple(map(tuple, found)) == SIZES[size]
 
 
-@pytest.mark.parametrize("width", [1.0, *WIDTHS[1:], 0.3, 0.01])
+@pytest.mark.parametrize("width", [1.0, 0.5, 0.3, 0.25])
 @pytest.mark.parametrize("size", [32, 64])
 def test_every_width_runs_with_both_kinds_of_noise(size, width):
     G = small(size, width).eval()
