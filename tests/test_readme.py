@@ -82,3 +82,16 @@ def test_the_claims_are_those_of_the_kept_run():
 
     claims = pd.read_csv(ROOT / "figures/dcgan_kd/claims.csv")
     assert tables.markdown(claims.loc[:, ["claim", "ours", "verdict"]]) in README
+
+
+def test_the_controls_are_those_of_the_kept_run():
+    import pandas as pd
+
+    controls = pd.read_csv(ROOT / "figures/dcgan_kd/controls.csv")
+    for method in ("letter", "regular", "mse"):
+        of = (
+            (controls["method"] == method) & (controls["width"] == 2) & (controls["metric"] == "IS")
+        )
+        row = controls.loc[of].iloc[0]
+        assert f"{row['mean']:.2f} ± {row['std']:.2f}" in README, method
+        assert row["seeds"] == 3
