@@ -120,7 +120,9 @@ def efficientnet_lite(version: int = 2, *, size: int = 128, device: str = "cpu")
 
     def extract(images: Tensor) -> Tensor:
         shown = _standardised(_resized(_rgb(images.to(device)), size, "bilinear"), *LITE)
-        return net.extract_features(shown).mean((2, 3))
+        # A CPU's cache holds the maps of few images: eight at a time take a quarter of the time.
+        parts = shown.split(8) if shown.device.type == "cpu" else [shown]
+        return torch.cat([net.extract_features(part).mean((2, 3)) for part in parts])
 
     suffix = "" if size == 128 else f"@{size}"
     return Features(f"efflite{version}{suffix}", 1280, extract)
