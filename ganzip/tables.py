@@ -309,14 +309,6 @@ def verdict(better: Sequence[float], worse: Sequence[float], higher_is_better: b
     return "holds" if gain > 0 else "does not hold"
 
 
-def all_hold(verdicts: Iterable[Verdict]) -> Verdict:
-    """Join the verdicts on the parts of a claim: it holds if all do, and not if one does not."""
-    found = set(verdicts)
-    if "does not hold" in found:
-        return "does not hold"
-    return "holds" if found == {"holds"} else "cannot be told at this scale"
-
-
 def ordering(
     text: str,
     published: str,

@@ -222,14 +222,6 @@ def test_verdicts_by_hand(better, worse, higher, expected):
     assert tables.verdict(better, worse, higher) == expected
 
 
-def test_a_claim_of_parts_fails_with_one_of_them():
-    holds, fails, unsure = "holds", "does not hold", "cannot be told at this scale"
-    assert tables.all_hold([holds, holds]) == holds
-    assert tables.all_hold([holds, unsure]) == unsure
-    assert tables.all_hold([unsure, fails, holds]) == fails
-    assert tables.all_hold([]) == unsure
-
-
 def test_claims_table():
     claim = tables.ordering(
         "students win", "19 of 19", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True
