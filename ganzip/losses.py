@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""From two sets of images, pair by pair, to a number."""
+Supervision = Callable[[Tensor, Tensor], dict[str, Tensor]]
+"""From a network's images and what they should be to weighted terms."""
 
 
 def d_logistic(real: Tensor, fake: Tensor) -> Tensor:
@@ -55,3 +60,53 @@ def squared_error(student: Tensor, teacher: Tensor, reduction: str = "mean") -> 
     if reduction == "sum":
         return per_image.sum(1).mean()
     raise ValueError(f"reduction is {reduction!r}; expected 'mean' or 'sum'")
+
+
+def r1_penalty(D: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Mean squared norm of the gradient of D's logits at real images, summed over pixels.
+
+    Mescheder et al. 2018, eq. (9), without its weight gamma / 2.
+    """
+    real = real.detach().requires_grad_(True)
+    (grad,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
+    return grad.square().flatten(1).sum(1).mean()
+
+
+def perceptual(
+    maps: Callable[[Tensor], Sequence[Tensor]],
+    weights: Sequence[float],
+    *,
+    relative: bool = False,
+) -> Distance:
+    """Weighted L1 between the feature maps of a frozen network; the second image is the reference.
+
+    ``relative`` divides each by the mean size of the reference's map, for networks whose maps are
+    not on the scale that the papers' weights were chosen for. Johnson et al. 2016.
+    """
+
+    def distance(images: Tensor, reference: Tensor) -> Tensor:
+        with torch.no_grad():
+            expected = maps(reference.detach())
+        parts = [
+            weight * F.l1_loss(seen, wanted) / (wanted.abs().mean() if relative else 1)
+            for weight, seen, wanted in zip(weights, maps(images), expected, strict=True)
+        ]
+        return torch.stack(parts).sum()
+
+    return distance
+
+
+def supervision(distance: Distance | None, *, l1: float = 1.0, weight: float = 1.0) -> Supervision:
+    """L1 of pixels and a perceptual distance: how super-resolution networks are supervised.
+
+    GCFSR: 1 and 0.01; Real-ESRGAN: 1 and 1, for images in [0, 1], so 1/2 and 1 in [-1, 1]. Without
+    a distance it is L1 alone.
+    """
+
+    def terms(images: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        both = {"l1": l1 * F.l1_loss(images, wanted)}
+        if distance is not None:
+            both["perceptual"] = weight * distance(images, wanted)
+        return both
+
+    return terms

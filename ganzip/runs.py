@@ -141,12 +141,15 @@ class Run:
         *,
         phase: str = "train",
         samples: Callable[[], Tensor] | None = None,
+        epoch: int = 0,
+        validate: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         """``train.train`` with checkpoints, a loss history, and snapshots of ``samples()``.
 
         networks: every network whose state moves, by name. A unit with several phases calls this
         once a phase, each under a name of its own. ``samples`` returns images in [-1, 1] and draws
-        no noise.
+        no noise. ``validate`` is called after every ``epoch`` steps and after the last; what it
+        returns stands in the history. It may keep the best network in one of ``networks``.
         """
         parts: dict[str, Any] = dict(networks) | {
             f"{p.name} optimiser": p.optimiser for p in players
@@ -162,6 +165,9 @@ class Run:
             nonlocal clock
             if step % log_at == 0 or step == steps:
                 self._log(step, terms)
+            if validate is not None and (step == steps or (epoch and step % epoch == 0)):
+                at = self.steps_done + step
+                self.history += [(at, "validation", *entry) for entry in validate().items()]
             if samples is not None and (step % keep_at == 0 or step == steps):
                 save_array(
                     self.folder / "samples" / f"{phase}-{step:07d}.npy", _to_uint8(samples())
@@ -215,7 +221,7 @@ class Run:
                     "lower the learning rate of that player, or change the seed"
                 )
             player, term_name = name.split("/", 1)
-            self.history.append((step, player, term_name, value))
+            self.history.append((self.steps_done + step, player, term_name, value))
 
     def _checkpoint(self, phase: str, step: int, parts: Mapping[str, Any]) -> None:
         """Keep the newest two, so that a torn file never costs more than one interval."""

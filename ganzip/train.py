@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -22,11 +23,13 @@ class Batch:
     cond: what the network is given, (N, ...): noise, a low-resolution image, an image to classify.
     real: images of the data set, (N, C, H, W) in [-1, 1].
     target: what the network should answer to ``cond``: the teacher's image, a label.
+    features: the teacher's feature map for ``cond``, (N, C, H, W).
     """
 
     cond: Tensor
     real: Tensor | None = None
     target: Tensor | None = None
+    features: Tensor | None = None
 
 
 def always(step: int) -> bool:
@@ -122,3 +125,24 @@ def frozen(net: nn.Module) -> nn.Module:
     Without ``eval()`` a forward under ``no_grad`` still moves BatchNorm's running statistics.
     """
     return net.eval().requires_grad_(False)
+
+
+def averaged(net: nn.Module, optimiser: Optimizer, decay: float) -> nn.Module:
+    """A frozen copy of the network that follows it: its moving average over optimiser steps.
+
+    After each step of ``optimiser``: average = decay * average + (1 - decay) * net; buffers are
+    copied. Hand the copy to a run beside the network, for it is part of the run's state.
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay is {decay}; expected 0 (no memory) to below 1")
+    average = frozen(copy.deepcopy(net))
+
+    @torch.no_grad()
+    def follow(*_: object) -> None:
+        for mine, its in zip(average.parameters(), net.parameters(), strict=True):
+            mine.lerp_(its, 1 - decay)
+        for mine, its in zip(average.buffers(), net.buffers(), strict=True):
+            mine.copy_(its)
+
+    optimiser.register_step_post_hook(follow)
+    return average

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.optim import Adam, RMSprop
 
 from ganzip import losses
@@ -158,3 +159,28 @@ def test_wgan_schedule_is_the_reference_loop():
     due = gan.wgan_due()
     assert [step for step in range(acts[-1] + 1) if due(step)] == acts
     assert gan.wgan_steps(1600) == acts[-1] + 1
+
+
+def test_supervised_generator_learns_target_and_fools_the_discriminator():
+    G, D, g, _ = nets()
+    supervision = losses.supervision(None, l1=2.0)
+    batch = batches(teacher())(0)
+    terms = gan.supervised(G, D, g, supervision, weight=0.1).terms(batch)
+    fake = G(batch.cond)
+    assert terms["l1"].item() == pytest.approx(2 * (fake - batch.target).abs().mean().item())
+    assert terms["adversarial"].item() == pytest.approx(0.1 * F.softplus(-D(fake)).mean().item())
+    assert set(gan.supervised(G, None, g, supervision).terms(batch)) == {"l1"}
+
+
+def test_r1_is_lazy_and_shares_the_discriminators_adam():
+    G, D, _, d = nets()
+    player = gan.r1(D, d, gamma=4.0, period=3)
+    assert [player.due(step) for step in range(5)] == [True, False, False, True, False]
+    batch = batches(teacher())(0)
+    expected = 4 / 2 * 3 * losses.r1_penalty(D, gan.real(batch)).item()
+    assert player.terms(batch)["r1"].item() == pytest.approx(expected)
+    before = [p.clone() for p in G.parameters()]
+    train([gan.discriminator(G, D, d), player], batches(teacher()), 3)
+    # 3 steps and 1 lazy one, which has no gradient for a bias at the end.
+    assert max(state["step"].item() for state in d.state.values()) == 4.0
+    assert all(torch.equal(a, b) for a, b in zip(before, G.parameters(), strict=True))

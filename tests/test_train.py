@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from ganzip.train import Batch, Player, cosine, every, frozen, step_seed, train
+from ganzip.train import Batch, Player, averaged, cosine, every, frozen, step_seed, train
 
 
 def noise(step):
@@ -101,3 +101,20 @@ def test_frozen_keeps_batch_statistics():
     frozen(net)(torch.randn(8, 3))
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_the_average_follows_the_network_after_each_step():
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    nn.init.constant_(net[0].weight, 2.0)  # pyright: ignore
+    optimiser = SGD(net[0].parameters(), 0.1)
+    average = averaged(net, optimiser, decay=0.75)
+    player = Player(
+        "a", optimiser, lambda b: {"loss": net[0](b.cond).sum() + 0 * net(b.cond).sum()}
+    )
+    train([player], lambda step: Batch(torch.ones(2, 1)), 2)
+    # weights 2, 1.8, 1.6: 0.75 * (0.75 * 2 + 0.25 * 1.8) + 0.25 * 1.6
+    assert average[0].weight.item() == pytest.approx(0.75 * 1.95 + 0.4)  # pyright: ignore
+    assert average[1].num_batches_tracked == net[1].num_batches_tracked == 2  # pyright: ignore
+    assert not average.training and not any(p.requires_grad for p in average.parameters())
+    with pytest.raises(ValueError, match="decay is 1"):
+        averaged(net, optimiser, decay=1)

@@ -1,7 +1,8 @@
 """Plain adversarial training: the teachers, and the regular GANs that students are compared with.
 
 DCGAN (Radford et al. 2015) and W-DCGAN, that is DCGAN with the modifications of Arjovsky et al.
-2017 ("Wasserstein GAN") or, as a switch, the gradient penalty of Gulrajani et al. 2017.
+2017 ("Wasserstein GAN") or, as a switch, the gradient penalty of Gulrajani et al. 2017. Generators
+that are supervised as well, as in super-resolution, and the lazy R1 of StyleGAN2.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzip import losses
-from ganzip.train import Batch, Player, Terms
+from ganzip.losses import Supervision
+from ganzip.train import Batch, Player, Terms, every
 
 
 def gan(G: nn.Module, D: nn.Module, g_optimiser: Optimizer, d_optimiser: Optimizer) -> list[Player]:
@@ -33,6 +35,43 @@ def discriminator(G: nn.Module, D: nn.Module, optimiser: Optimizer) -> Player:
 def generator(G: nn.Module, D: nn.Module, optimiser: Optimizer) -> Player:
     """G learns to be taken for real by D."""
     return Player("G", optimiser, lambda b: {"adversarial": losses.g_logistic(D(G(b.cond)))})
+
+
+def supervised(
+    G: nn.Module,
+    D: nn.Module | None,
+    optimiser: Optimizer,
+    supervision: Supervision,
+    *,
+    weight: float = 1.0,
+) -> Player:
+    """G learns the batch's target by ``supervision`` and, with a D, to be taken for real by it.
+
+    ``weight`` is that of the adversarial term: 0.01 in GCFSR, 0.1 in Real-ESRGAN and in stage 3 of
+    SDAKD. Without a D it is the first phase of Real-ESRGAN and of SDAKD.
+    """
+
+    def terms(batch: Batch) -> Terms:
+        images = G(batch.cond)
+        both = supervision(images, target(batch))
+        if D is not None:
+            both["adversarial"] = weight * losses.g_logistic(D(images))
+        return both
+
+    return Player("G", optimiser, terms)
+
+
+def r1(D: nn.Module, optimiser: Optimizer, *, gamma: float = 10.0, period: int = 16) -> Player:
+    """Lazy regularisation of D: gamma / 2 * R1 at every ``period``-th step, times the period.
+
+    Karras et al., arXiv:1912.04958, appendix B. It shares the optimiser, hence Adam's state, with
+    the discriminator's player, and follows it.
+    """
+
+    def terms(batch: Batch) -> Terms:
+        return {"r1": gamma / 2 * period * losses.r1_penalty(D, real(batch))}
+
+    return Player("D", optimiser, terms, every(period))
 
 
 def wgan(
@@ -113,3 +152,10 @@ def real(batch: Batch) -> Tensor:
     if batch.real is None:
         raise ValueError("batch.real is None; an adversarial method needs images of the data set")
     return batch.real
+
+
+def target(batch: Batch) -> Tensor:
+    """What the network should answer to ``batch.cond``, which supervised methods need."""
+    if batch.target is None:
+        raise ValueError("batch.target is None; expected what G should answer to batch.cond")
+    return batch.target

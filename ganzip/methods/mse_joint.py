@@ -7,7 +7,7 @@ here sees the teacher.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from ganzip import losses
@@ -18,7 +18,9 @@ from ganzip.train import Batch, Player, Terms
 def mse(student: nn.Module, optimiser: Optimizer) -> list[Player]:
     """Eq. (3): min |G_T(z) - G_S(z)|^2 over noise z. No real image, no discriminator."""
     return [
-        Player("G", optimiser, lambda b: {"mse": losses.squared_error(student(b.cond), target(b))})
+        Player(
+            "G", optimiser, lambda b: {"mse": losses.squared_error(student(b.cond), gan.target(b))}
+        )
     ]
 
 
@@ -48,16 +50,7 @@ def joint(
         if alpha > 0:
             both["adversarial"] = alpha * adversarial(D(fake))
         if alpha < 1:
-            both["mse"] = (1 - alpha) * losses.squared_error(fake, target(batch), reduction)
+            both["mse"] = (1 - alpha) * losses.squared_error(fake, gan.target(batch), reduction)
         return both
 
     return [gan.discriminator(student, D, d_optimiser), Player("G", g_optimiser, terms)]
-
-
-def target(batch: Batch) -> Tensor:
-    """The teacher's images for the batch's noise."""
-    if batch.target is None:
-        raise ValueError(
-            "batch.target is None; a student needs the teacher's images for batch.cond"
-        )
-    return batch.target
