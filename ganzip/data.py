@@ -11,6 +11,7 @@ import json
 import operator
 import os
 import pickle
+import random
 import struct
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,6 +34,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 DEFAULT_SIZE = {"digits": 16, "celeba": 178}
 IDX_FOLDERS = {"mnist": ("MNIST", "mnist"), "fashion": ("FashionMNIST", "fashionmnist", "fashion")}
 PHOTOS = ("astronaut", "chelsea", "coffee", "stereo_motorcycle", "rocket")  # of scikit-image
+SHARES = {"train": 0.5, "validation": 0.25, "test": 0.25}  # of a photo that is cut into parts
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION = dict(mnist="MNIST", fashion="FashionMNIST", cifar10="CIFAR10", celeba="CelebA")
 
@@ -116,12 +118,14 @@ def load(
     return Images(source.name, torch.from_numpy(pixels), labels, fingerprint)
 
 
-def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> dict[str, Tensor]:
+def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> Mapping[str, Tensor]:
     """Colour photos of any size, by name: uint8 (3, H, W).
 
     "photos" are the seven inside scikit-learn and scikit-image, which need no download; else all
-    images of a folder or zip, looked for as in :func:`load`. Grey is repeated, transparency is
-    composited on white, 16 bits become 8, EXIF rotation is not applied. Raises DataError.
+    images of a folder or zip, looked for as in :func:`load` and decoded when asked for, so that a
+    set may be larger than memory. Grey is repeated, transparency is composited on white, 16 bits
+    become 8, EXIF rotation is not applied. Raises DataError: at once for a set that is absent or
+    empty, with the image's name for one that cannot be decoded.
     """
     if str(name) == "photos":
         return _embedded_photos()
@@ -131,9 +135,32 @@ def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> di
         looked = ", ".join(str(place.parent) for place in places)
         remedy = "set GANZIP_DATA or root= to the folder that holds it"
         raise DataError(f"{name}: not found, looked for a folder or zip in {looked}; {remedy}")
-    source = _open_tree(path, _all)  # whose images come one by one, in the order of the keys
-    arrays = (_decode(replace(source, keys=[key]), None, 3)[0] for key in source.keys)
-    return {key: torch.from_numpy(array) for key, array in zip(source.keys, arrays, strict=True)}
+    return _Photos(path, _open_tree(path, _all).keys)
+
+
+class _Photos(Mapping[str, Tensor]):
+    """The images of a folder or zip, each decoded when it is asked for."""
+
+    def __init__(self, path: Path, names: Sequence[str]):
+        self._path, self._names = path, dict.fromkeys(names)
+        self._archive = None if path.is_dir() else zipfile.ZipFile(path)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        try:
+            file = self._path / name
+            content = self._archive.read(name) if self._archive else file.read_bytes()
+            array = _prepare(Image.open(io.BytesIO(content)), None, 3)
+        except Exception as error:  # Pillow and zipfile raise a dozen kinds for damaged files
+            raise _undecodable(self._path, name, error) from error
+        return torch.from_numpy(array.copy())
 
 
 def split_photos(
@@ -149,7 +176,7 @@ def split_photos(
     part, top, left, height, width. Training and test pixels are of the same photos, which has to be
     said beside the results. Raises DataError where a part would be empty.
     """
-    shares = shares or {"train": 0.5, "validation": 0.25, "test": 0.25}
+    shares = shares or SHARES
     manifest = []
     for name, photo in photos.items():
         height, width = photo.shape[1:]
@@ -167,6 +194,30 @@ def split_photos(
                 | dict(zip(("top", "left", "height", "width"), box, strict=True))
             )
     return manifest
+
+
+def deal_photos(
+    photos: Mapping[str, Tensor], held: int = 100, seed: int = 0
+) -> list[dict[str, str | int]]:
+    """Give whole photos to disjoint parts at random: a manifest as ``split_photos`` makes it.
+
+    Validation and test get ``held`` photos each, or a fifth of the set where that is less. The
+    parts depend on the sorted names and the seed alone.
+    """
+    held = min(held, len(photos) // 5)
+    if not held:
+        found = f"{len(photos)} photos, expected five or more to deal to three parts"
+        raise DataError(f"{found}; take split_photos, which cuts each")
+    order = random.Random(seed).sample(sorted(photos), len(photos))
+    part = dict.fromkeys(order, "train")
+    part |= dict.fromkeys(order[:held], "validation") | dict.fromkeys(
+        order[held : 2 * held], "test"
+    )
+    return [
+        {"photo": name, "sha256": _fingerprint(photo.numpy(), None), "part": part[name]}
+        | {"top": 0, "left": 0, "height": photo.shape[1], "width": photo.shape[2]}
+        for name, photo in photos.items()
+    ]
 
 
 def cut_photos(
@@ -511,8 +562,7 @@ def _decode(
         try:
             image = _prepare(next(source.images), size, channels)
         except Exception as error:  # Pillow and zipfile raise a dozen kinds for damaged files
-            found = f"image {key} cannot be decoded ({_why(error)})"
-            raise DataError(f"{source.path}: {found}; replace or remove it") from error
+            raise _undecodable(source.path, key, error) from error
         if i == 0:
             new = partial(np.lib.format.open_memmap, target, "w+") if target else np.empty
             pixels = new(shape=(count, *image.shape), dtype=np.uint8)
@@ -526,6 +576,11 @@ def _decode(
     if not count:
         raise DataError(f"{source.path}: no images, expected at least one; get the set again")
     return pixels
+
+
+def _undecodable(path: Path, key: str, error: Exception) -> DataError:
+    found = f"image {key} cannot be decoded ({_why(error)})"
+    return DataError(f"{path}: {found}; replace or remove it")
 
 
 def _prepare(image: Image.Image, size: int | None, channels: int | None) -> np.ndarray:

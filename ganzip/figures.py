@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ LEVELS: dict[str, dict[str, Any]] = {
     "teacher": {"color": COLOURS["teacher"], "ls": "--", "lw": 1.4},
     "real": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
 }
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 DIRECTION = {True: ", higher is better", False: ", lower is better", None: ""}
 
 
@@ -193,6 +195,75 @@ def compression_artefacts(
     return sample_grid(shown, columns=columns), frame.astype({"n_images": int})
 
 
+@style()
+def comparison(
+    images: Mapping[str, Tensor],
+    zooms: Sequence[tuple[int, int, int]],
+    *,
+    captions: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
+    """Show images side by side, a column per label and a row per image, each over its detail.
+
+    Kaparinos and Mezaris (2025), figure 4.  `zooms` holds one square (top, left, size) per row, in
+    pixels of the largest images; smaller ones, such as inputs, are drawn as large, pixel by pixel.
+    `captions` are written under the details, one per row for each of its labels: "27.1 dB".
+    Raises ValueError for entries of unequal N, and for squares or captions that do not fit them.
+    """
+    blocks = {label: _pixels(label, batch) for label, batch in images.items()}
+    counts = {label: len(block) for label, block in blocks.items()}
+    if set(counts.values()) != {len(zooms)}:
+        raise ValueError(f"images: found {counts}, expected {len(zooms)} each, as many as zooms")
+    notes = captions or {}
+    if wrong := [k for k, column in notes.items() if k not in images or len(column) != len(zooms)]:
+        raise ValueError(f"captions: {wrong} should be labels of images, with {len(zooms)} texts")
+    height, width = max(block.shape[1:3] for block in blocks.values())
+    for top, left, size in zooms:
+        if min(top, left, size - 1) < 0 or top + size > height or left + size > width:
+            raise ValueError(f"zooms: {(top, left, size)} leaves the image of {height} x {width}")
+
+    # In inches and by hand, as in sample_grid; a column is as wide as its texts need.
+    edge, between, line = 0.1, 0.06, 0.2
+    texts = [text for column in notes.values() for text in column]
+    widest = max(map(_text_width, [*images, *texts]))
+    cell = max(min((WIDTH - 2 * edge) / len(images) - between, 1.8), widest)
+    tall = cell * height / width
+    over = line * max(label.count("\n") + 1 for label in images) + between
+    under = line * max((text.count("\n") + 1 for text in texts), default=0)
+    pitch = tall + cell + under + 3 * between
+    page = 2 * edge + over + len(zooms) * pitch - 2 * between
+    figure, axes = _canvas(2 * edge + len(images) * (cell + between) - between, page)
+    centred: dict[str, Any] = {"ha": "center", "fontsize": 10}
+    for column, (label, block) in enumerate(blocks.items()):
+        x, y = edge + column * (cell + between), page - edge - over
+        axes.text(x + cell / 2, y + between, label, va="bottom", **centred)
+        for row, (pixels, (top, left, size)) in enumerate(zip(block, zooms, strict=True)):
+            whole, scale = _enlarged(pixels, height, width), cell / width
+            _picture(axes, whole, (x, x + cell, y - tall, y), margin=0)
+            _outline(axes, x + left * scale, y - (top + size) * scale, size * scale)
+            foot = y - tall - between - cell
+            detail = whole[top : top + size, left : left + size]
+            _picture(axes, detail, (x, x + cell, foot, foot + cell), margin=0)
+            _outline(axes, x, foot, cell)
+            if label in notes:
+                axes.text(x + cell / 2, foot - between, notes[label][row], va="top", **centred)
+            y -= pitch
+    return figure
+
+
+def _enlarged(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Repeat the pixels of (h, w, C) bytes until they are (height, width, C)."""
+    h, w = pixels.shape[:2]
+    return pixels[np.arange(height) * h // height][:, np.arange(width) * w // width]
+
+
+def _outline(axes: Axes, left: float, bottom: float, size: float) -> None:
+    """Frame a square so that it stands out from bright and from dark pictures."""
+    from matplotlib.patches import Rectangle
+
+    for colour, lw in (("white", 3.0), (SPARE[1], 1.6)):
+        axes.add_patch(Rectangle((left, bottom), size, size, fill=False, ec=colour, lw=lw))
+
+
 def _pixels(label: str, images: Tensor) -> np.ndarray:
     """Turn images into bytes, (N, H, W, C)."""
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
@@ -219,8 +290,9 @@ def _text_width(text: str) -> float:
     from matplotlib.textpath import TextPath
 
     size = mpl.rcParams["font.size"]
-    widths = [TextPath((0, 0), line, size=size).get_extents().width for line in text.split("\n")]
-    return max(widths) / 72
+    lines = filter(None, text.split("\n"))  # an empty line has no path
+    widths = [TextPath((0, 0), line, size=size).get_extents().width for line in lines]
+    return max(widths, default=0.0) / 72
 
 
 # -------------------------------------------------------------------------------------- curves
@@ -382,6 +454,53 @@ def _listed(frame: pd.DataFrame, column: str) -> str:
 
 
 @style()
+def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Draw how many times faster than at C = 1 a generator is, a panel per network.
+
+    Kaparinos and Mezaris (2025), table 3.  `frame` has network, C ("1/2" or a number), speedup and
+    source: "ours", "published" or, the speed that counting promises, "multiply-adds".  Published:
+    `tables.published("sdakd", 3).melt("C", var_name="network", value_name="speedup")`.
+    The frame returned has network, C and a column per source.  Raises ValueError for a missing
+    column, and for two values of one point.
+    """
+    keys = ["network", "C", "source"]
+    if missing := [column for column in (*keys, "speedup") if column not in frame.columns]:
+        raise ValueError(f"speedups: missing columns {missing}; expected {keys} and speedup")
+    frame = frame.assign(C=[Fraction(str(size)) for size in frame["C"]])
+    if (twice := frame.duplicated(keys)).to_numpy().any():
+        first = dict(frame.loc[twice, keys].iloc[0].map(str))
+        raise ValueError(f"speedups: two values for {first}; expected one: filter or average first")
+    networks, sources = frame["network"].unique(), frame["source"].unique()
+    looks = {
+        source: {"color": colour, "ls": dashes, "marker": marker}
+        for (source, colour), dashes, marker in zip(
+            colours(sources).items(), cycle(DASHES), cycle("os^D"), strict=False
+        )
+    }
+    figure, grid = _new(WIDTH, 3.4, ncols=len(networks), sharey=True, squeeze=False)
+    frame = frame.sort_values("C", ascending=False, kind="stable")
+    parts = [frame.loc[frame["network"] == network] for network in networks]
+    for axes, network, its in zip(grid.flat, networks, parts, strict=True):
+        for source, look in looks.items():
+            points = its.loc[its["source"] == source]
+            if len(points):
+                compression = [float(1 / size) for size in points["C"]]
+                axes.plot(compression, points["speedup"], label=source, mec="white", **look)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        sizes = its["C"].unique()
+        axes.set_xticks([float(1 / size) for size in sizes], [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set(title=network, xlabel="C, share of the channels")
+    grid.flat[0].set_ylabel("speed-up over C = 1")
+    _legend(figure)
+    drawn = pd.concat(parts).assign(C=lambda rows: rows["C"].map(str))
+    wide = drawn.pivot_table("speedup", ["network", "C"], "source", sort=False)
+    return figure, wide.rename_axis(columns=None).reset_index()
+
+
+@style()
 def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFrame]:
     """Draw the loss terms of a run, a panel for each player; history.csv, long form.
 
@@ -426,32 +545,87 @@ def logit_histogram(
     left, right and one per label; all share the bins) and the moments (label, n, mean, std).
     Raises ValueError for logits that are empty or not finite, or lie outside of `limits`.
     """
-    arrays = {
-        label: np.asarray(x.detach().cpu(), dtype=float).ravel() for label, x in logits.items()
-    }
-    for label, array in arrays.items():
-        if not len(array) or not np.isfinite(array).all():
-            raise ValueError(f"logits {label!r}: empty or not finite; expected finite numbers")
+    arrays = {label: _numbers(f"logits {label!r}", x) for label, x in logits.items()}
     everything = np.concatenate(list(arrays.values()))
     edges = np.histogram_bin_edges(everything, bins, limits)
     if everything.min() < edges[0] or everything.max() > edges[-1]:
         raise ValueError(f"limits: {limits} leave out values; expected all values inside")
+    figure, axes = _new(WIDTH, 3.4)
+    looks = {label: {"color": colour} for label, colour in colours(arrays).items()}
+    counts, moments = _histogram(axes, arrays, edges, looks)
+    axes.axvline(equilibrium, color="#009E73", lw=1.8, label=f"equilibrium: {equilibrium:g}")
+    axes.set(xlabel=xlabel)
+    figure.legend(loc="outside upper center", ncols=min(len(arrays) + 1, 4))
+    return figure, counts, moments
+
+
+@style()
+def probability_histograms(
+    panels: Mapping[str, Mapping[str, Tensor]], *, bins: int = 20
+) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
+    """Draw a column of histograms of P(real), the sigmoid of what a discriminator says of an image.
+
+    Kaparinos and Mezaris (2025), figures 2 and 3.  `panels` maps a title to labelled sets of one
+    value per image; a label looks the same in all panels, which share the bins and the axis [0, 1].
+    Returns the figure, the counts (panel, left, right, one column per label) and the moments
+    (panel, label, n, mean, std).  Raises ValueError for a set that is empty or leaves [0, 1].
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    labels = dict.fromkeys(label for sets in panels.values() for label in sets)
+    # Lines differ in dashes too: in grey, the colours are alike.
+    looks = {
+        label: {"color": colour, "ls": dashes}
+        for (label, colour), dashes in zip(colours(labels).items(), cycle(DASHES), strict=False)
+    }
+    size = (WIDTH, 0.7 + 2.3 * len(panels))
+    figure, grid = _new(*size, nrows=len(panels), sharex=True, squeeze=False)
+    counts, moments = {}, {}
+    for axes, (title, sets) in zip(grid.flat, panels.items(), strict=True):
+        arrays = {label: _numbers(f"{title!r}, {label!r}", x) for label, x in sets.items()}
+        for label, array in arrays.items():
+            if array.min() < 0 or array.max() > 1:
+                raise ValueError(
+                    f"{title!r}, {label!r}: found values from {array.min():.3g} to "
+                    f"{array.max():.3g}; expected probabilities, such as the sigmoid of logits"
+                )
+        counts[title], moments[title] = _histogram(axes, arrays, edges, looks)
+        axes.axvline(0.5, color="black", lw=1.0, label="equilibrium: 0.5")
+        axes.set(title=title, xlim=(0, 1))
+    grid.flat[-1].set_xlabel("P(real), as the discriminator sees it")
+    _legend(figure)
+    return figure, _by_panel(counts), _by_panel(moments)
+
+
+def _numbers(what: str, values: Tensor) -> np.ndarray:
+    array = np.asarray(values.detach().cpu(), dtype=float).ravel()
+    if not len(array) or not np.isfinite(array).all():
+        raise ValueError(f"{what}: empty or not finite; expected finite numbers")
+    return array
+
+
+def _histogram(
+    axes: Axes,
+    arrays: Mapping[str, np.ndarray],
+    edges: np.ndarray,
+    looks: Mapping[str, dict[str, Any]],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw labelled numbers as filled stairs over shared bins; return their counts and moments."""
     counts = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
     for label, array in arrays.items():
         counts[label] = np.histogram(array, edges)[0]
+        axes.stairs(counts[label], edges, fill=True, color=looks[label]["color"], alpha=0.25)
+        axes.stairs(counts[label], edges, lw=1.8, label=name(label), **looks[label])
+    axes.set(ylabel="images per bin", ylim=(0, None))
     moments = pd.DataFrame(
         [(label, len(a), a.mean(), pd.Series(a).std()) for label, a in arrays.items()],
         columns=["label", "n", "mean", "std"],
     )
+    return counts, moments
 
-    figure, axes = _new(WIDTH, 3.4)
-    for label, colour in colours(arrays).items():
-        axes.stairs(counts[label], edges, fill=True, color=colour, alpha=0.25)
-        axes.stairs(counts[label], edges, color=colour, lw=1.8, label=name(label))
-    axes.axvline(equilibrium, color="#009E73", lw=1.8, label=f"equilibrium: {equilibrium:g}")
-    axes.set(xlabel=xlabel, ylabel="images per bin", ylim=(0, None))
-    figure.legend(loc="outside upper center", ncols=min(len(arrays) + 1, 4))
-    return figure, counts, moments
+
+def _by_panel(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put the frames of panels under each other, the panel's title in the first column."""
+    return pd.concat(frames, names=["panel"]).reset_index("panel").reset_index(drop=True)
 
 
 # ------------------------------------------------------------------------------------ diagrams

@@ -110,3 +110,52 @@ def supervision(distance: Distance | None, *, l1: float = 1.0, weight: float = 1
         return both
 
     return terms
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Mean structural similarity of images in [-1, 1], 1 where they are equal; channel by channel.
+
+    Gaussian window of 11x11 pixels and sigma 1.5, wherever it fits. Wang et al. 2004, section III.
+    Raises ValueError for images smaller than the window.
+    """
+    if min(a.shape[-2:]) < 11:
+        raise ValueError(
+            f"images are {tuple(a.shape)}; expected 11x11 pixels or more, SSIM's window: "
+            "take larger images"
+        )
+    row = torch.exp(-torch.arange(-5, 6, dtype=a.dtype, device=a.device).square() / (2 * 1.5**2))
+    row = row / row.sum()
+    x, y = (a + 1) / 2, (b + 1) / 2
+    planes = torch.stack([x, y, x * x, y * y, x * y])
+    along = F.conv2d(planes.flatten(0, 2)[:, None], row.view(1, 1, 1, 11))
+    means = F.conv2d(along, row.view(1, 1, 11, 1)).unflatten(0, planes.shape[:3])
+    mx, my, xx, yy, xy = means
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
+    structure = (2 * (xy - mx * my) + c2) / (xx - mx * mx + yy - my * my + c2)
+    return (luminance * structure).mean()
+
+
+def style(seen: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Sum over feature maps (N, c, h, w) of the L1 between Gram matrices over c * h * w.
+
+    Johnson et al. 2016, section 3.2, with L1 for the squared norm, as OMGD (arXiv:2108.06908) has.
+    """
+    return torch.stack(
+        [F.l1_loss(gram(a), gram(b)) for a, b in zip(seen, wanted, strict=True)]
+    ).sum()
+
+
+def gram(maps: Tensor) -> Tensor:
+    """Products of channels, summed over pixels, over c * h * w: (N, c, h, w) to (N, c, c)."""
+    rows = maps.flatten(2)
+    return rows @ rows.mT / rows[0].numel()
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Sum of |dx| + |dy| over an image, mean over images, on the scale of 256x256 pixels.
+
+    The sum grows with the image and OMGD's weight was chosen for 256, hence times 256^2 / (H W).
+    """
+    total = images.diff(dim=-1).abs().sum() + images.diff(dim=-2).abs().sum()
+    return total * 256**2 / images[:, 0].numel()

@@ -6,16 +6,17 @@ Feature arrays are tensors (n, d). All arithmetic on them is in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import features
+from ganzip import data, features
 
 BLOCK = 1 << 24  # distances held at a time: 128 MiB in float64
 
@@ -166,6 +167,76 @@ def variance_of_laplacian(images: Tensor) -> Tensor:
     return (around - 4 * grey).flatten(1).var(1, correction=0).float()
 
 
+def psnr(images: Tensor, reference: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio (N,) in dB of images (N, C, H, W) in [-1, 1], higher is better.
+
+    Both are clamped and rounded to 8 bits first, as saved images are; the peak is 255, the error
+    the mean over pixels and channels. Infinite for equal images.
+    """
+    a, b = _saved(images, reference)
+    error = (a - b).square().flatten(1).mean(1)
+    return (10 * torch.log10(255**2 / error)).float()
+
+
+def ssim(images: Tensor, reference: Tensor) -> Tensor:
+    """Structural similarity (N,) of images (N, C, H, W) in [-1, 1]: at most 1, higher is better.
+
+    Wang et al. 2004: Gaussian windows of 11 x 11 pixels, sigma 1.5, averaged over pixels and then
+    over channels, of the images rounded to 8 bits as for ``psnr``.
+    """
+    from skimage.metrics import structural_similarity
+
+    a, b = _saved(images, reference)
+    if min(a.shape[2:]) < 11:
+        raise ValueError(f"images are {tuple(a.shape)}; expected sides of a window, 11, or more")
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return torch.tensor(
+        [
+            structural_similarity(x, y, data_range=255, channel_axis=0, **settings)
+            for x, y in zip(a.numpy(), b.numpy(), strict=True)
+        ]
+    ).float()
+
+
+@torch.no_grad()
+def perceptual_distance(
+    maps: Callable[[Tensor], Sequence[Tensor]],
+    images: Tensor,
+    reference: Tensor,
+    *,
+    batch: int = 8,
+) -> Tensor:
+    """Relative L1 distance (N,) of the feature maps of images (N, C, H, W), lower is better.
+
+    mean |a - b| / mean |b| of each map, averaged over the maps, b being the reference's: what
+    ``losses.perceptual(..., relative=True)`` takes of a batch, image by image. It is no LPIPS:
+    nothing is fitted to people's judgements. ``batch`` images go through ``maps`` at a time.
+    """
+    _check_alike(images, reference)
+
+    def apart(seen: Tensor, wanted: Tensor) -> Tensor:
+        return (seen - wanted).abs().flatten(1).mean(1) / wanted.abs().flatten(1).mean(1)
+
+    parts = []
+    for a, b in zip(images.split(batch), reference.split(batch), strict=True):
+        each = [apart(seen, wanted) for seen, wanted in zip(maps(a), maps(b), strict=True)]
+        parts.append(torch.stack(each).mean(0).cpu())
+    return torch.cat(parts)
+
+
+def ks_distance(a: Tensor, b: Tensor) -> float:
+    """Largest gap between the distribution functions of two sets of numbers: 0 alike, 1 apart.
+
+    The Kolmogorov-Smirnov statistic, of any shapes; NaN is refused.
+    """
+    from scipy import stats
+
+    a, b = (_checked(x.reshape(-1, 1), "numbers") for x in (a, b))
+    # The statistic is the same by every method; the exact p-value, not needed, would take time.
+    found: Any = stats.ks_2samp(a[:, 0].cpu().numpy(), b[:, 0].cpu().numpy(), method="asymp")
+    return float(found.statistic)
+
+
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
     """Shares of fakes among the reals and of reals among the fakes; features (n, d) and (m, d).
 
@@ -216,6 +287,22 @@ def kid(
     """Kernel Inception distance, mean and spread over 100 subsets; arguments as for ``fid``."""
     eye = features.inception(weights, mode, device=device)
     return kernel_distance(features.embed(eye, images_a), features.embed(eye, images_b))
+
+
+def _check_alike(images: Tensor, reference: Tensor) -> None:
+    if images.ndim != 4 or images.shape != reference.shape or not len(images):
+        raise ValueError(
+            f"images are {tuple(images.shape)} and the reference {tuple(reference.shape)}; "
+            "expected (N, C, H, W), the same for both"
+        )
+    _checked(images.flatten(1), "the images")
+    _checked(reference.flatten(1), "the reference")
+
+
+def _saved(images: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and reference as 8-bit files hold them, 0..255, in float64 on the CPU."""
+    _check_alike(images, reference)
+    return data.to_uint8(images).cpu().double(), data.to_uint8(reference).cpu().double()
 
 
 def _checked(x: Tensor, name: str) -> Tensor:

@@ -25,6 +25,15 @@ ROW = (
 # What says how a number of ours came about; a comparison never shows the number without it.
 BUDGET = ("preset", "features", "seeds", "steps", "n_images")
 
+# Paper B: the network of each table, and metrics that describe a run, by the column they become.
+SDAKD_NETWORKS = {1: "GCFSR", 2: "RealESRGAN", 4: "GCFSR"}
+SDAKD_NOTES = {
+    "perceptual steps": "perceptual_steps",
+    "blocks": "blocks",
+    "parameters": "parameters",
+    "multiply-adds": "multiply_adds",
+}
+
 # Keyed by the part of a metric's name before the first dash: FD-digits and FD-efflite2 are both FD.
 HIGHER_IS_BETTER = {
     **dict.fromkeys(("IS", "precision", "recall", "PSNR", "SSIM"), True),
@@ -160,28 +169,29 @@ def values(frame: pd.DataFrame, **where: Any) -> list[float]:
 
 def beside(
     ours: pd.DataFrame,
-    methods: Mapping[str, str],
+    names: Mapping[str, str],
     on: Sequence[str] = ("dataset", "width", "metric"),
+    *,
+    column: str = "method",
 ) -> pd.DataFrame:
     """Set methods of a `summary` side by side: one row for each `on`, NAME_mean and NAME_std each.
 
-    `methods` maps NAME, a prefix of columns, to a method.  A budget column holds one value where
-    the methods agree, and otherwise theirs in the order of `methods`, as in "4000 / 2000".
+    `names` maps NAME, a prefix of columns, to a method, or to a value of another `column`.  A
+    budget column holds one value where they agree, else all in the order of `names`, as in
+    "4000 / 2000".
     """
     parts = {}
-    for name, method in methods.items():
-        part = ours.loc[ours["method"] == method]
+    for name, value in names.items():
+        part = ours.loc[ours[column] == value]
         _refuse_doubles(part, list(on), "beside")
         parts[name] = part.set_index(list(on)).reindex(columns=["mean", "std", *BUDGET])
     wide = pd.concat(parts, axis=1, sort=False)
     out = wide.index.to_frame(index=False)
-    for name in methods:
+    for name in names:
         out[f"{name}_mean"] = wide[name, "mean"].to_numpy()
         out[f"{name}_std"] = wide[name, "std"].to_numpy()
-    for column in BUDGET:
-        out[column] = [
-            _agreed([row[name, column] for name in methods]) for _, row in wide.iterrows()
-        ]
+    for budget in BUDGET:
+        out[budget] = [_agreed([row[name, budget] for name in names]) for _, row in wide.iterrows()]
     return out
 
 
@@ -272,6 +282,74 @@ def dcgan_table1(
     sized = ("data", "our_teacher_d", "our_params", "our_ratio", "our_metric")
     budget = ("seeds", "steps", "n_images", "features", "preset")
     return table.reindex(columns=[*paper.columns, *sized, *measured, *budget])
+
+
+def sdakd_table(frame: pd.DataFrame, table: int, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """Make Table 1, 2 or 4 of Kaparinos and Mezaris (2025): its rows unchanged, ours beside them.
+
+    `metrics` maps a published column to our metric, as in {"val64": "KID-efflite2 val 16x"}, which
+    fills val64_ours_mean and val64_ours_std; our_metric says what is in them.  Ours have network
+    "GCFSR" or "RealESRGAN", the generator's C as width, and as method "teacher", "naive (C,1)",
+    "naive (C,C)" or the published name.  Those that no table prints, such as controls, follow.
+    The metrics of `SDAKD_NOTES` and the column cpu_seconds, where the frame has them, are shown as
+    means over seeds.  Raises ValueError for an unknown table, column or metric.
+    """
+    if table not in SDAKD_NETWORKS:
+        known = ", ".join(map(str, SDAKD_NETWORKS))
+        raise ValueError(f"sdakd_table: found table {table}, expected one of {known}")
+    network, paper = SDAKD_NETWORKS[table], published("sdakd", table)
+    mine = frame.loc[frame["network"] == network]
+    mine = mine.assign(width=[str(_width(width)) for width in mine["width"]])
+    if unknown := [column for column in metrics if column not in paper.columns]:
+        raise ValueError(f"metrics: no columns {unknown} in Table {table} of the paper")
+    if len(mine) and (unknown := set(metrics.values()) - set(mine["metric"])):
+        there = ", ".join(mine["metric"].unique())
+        raise ValueError(f"metrics: none of ours is {sorted(unknown)} for {network}; use {there}")
+
+    printed = _sdakd_rows(table)
+    same = [other for other, its in SDAKD_NETWORKS.items() if its == network]
+    elsewhere = {row for other in same for row in _sdakd_rows(other)}.difference(printed)
+    ours = _sdakd_ours(mine, metrics)
+    here = [row not in elsewhere for row in zip(ours["method"], ours["width"], strict=True)]
+    ours = ours.loc[here]
+    keys = pd.DataFrame(printed, columns=["named", "sized"])
+    joined = compare(ours, paper.join(keys), {"named": "method", "sized": "width"}, rest=True)
+    named = ("data", "our_method", "our_width", "our_metric")
+    measured = [f"{column}_ours_{what}" for column in metrics for what in ("mean", "std")]
+    budget = ("seeds", "steps", "n_images", "features", "preset")
+    notes = [note for note in (*SDAKD_NOTES.values(), "cpu_seconds") if note in ours.columns]
+    return joined.reindex(columns=[*paper.columns, *named, *measured, *budget, *notes])
+
+
+def _sdakd_rows(table: int) -> list[tuple[str, str]]:
+    """Name the rows of a published table as ours are: our method, C of the generator."""
+    paper = published("sdakd", table)
+    if table == 4:
+        ours = {"GCFSR_reproduced": ("teacher", "1")}
+        return [ours.get(variant, (variant, "1/4")) for variant in paper["variant"]]
+
+    def method(name: str, critic: str) -> str:
+        if name.endswith("_naive"):
+            return "naive (C,1)" if critic == "1" else "naive (C,C)"
+        return "teacher" if name in ("GCFSR_reproduced", "RealESRGAN") else name
+
+    columns = (paper[column] for column in ("method", "gen_C", "disc_C"))
+    return [(method(name, critic), size) for name, size, critic in zip(*columns, strict=True)]
+
+
+def _sdakd_ours(mine: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """Lay our rows out, one line per method and C: scores, budget, notes."""
+    on = ["dataset", "method", "width"]
+    summed = summary(mine)
+    scores = {f"{column}_ours": metric for column, metric in metrics.items()}
+    ours = beside(summed, scores, on, column="metric").assign(metric=" / ".join(metrics.values()))
+    noted = summed.loc[summed["metric"].isin(SDAKD_NOTES)]
+    notes = noted.pivot(index=on, columns="metric", values="mean").rename(columns=SDAKD_NOTES)
+    ours = ours.join(notes, on=on)
+    if "cpu_seconds" in mine.columns:
+        runs = mine.drop_duplicates([*on, "seed"])  # a run has many rows
+        ours = ours.join(runs.groupby(on).agg(cpu_seconds=("cpu_seconds", "mean")), on=on)
+    return ours
 
 
 # ----------------------------------------------------------------------------------- claims

@@ -625,8 +625,12 @@ def test_photos_of_a_folder_keep_their_sizes_and_become_rgb(tmp_path):
     assert photos["b.png"][:, 0, 0].tolist() == [255, 255, 255]
     assert np.array_equal(photos["c.png"][0], wide // 257)
     (tmp_path / "mixed" / "b.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="image b.png cannot be decoded"):
-        data.photos("mixed", root=tmp_path)
+    photos = data.photos("mixed", root=tmp_path)  # decoded one by one, so that the others are there
+    assert len(photos) == 3 and photos["a.png"].shape == (3, 4, 5)
+    with pytest.raises(DataError, match="mixed: image b.png cannot be decoded.*replace or remove"):
+        photos["b.png"]
+    with pytest.raises(KeyError):
+        photos["d.png"]
     with pytest.raises(DataError, match="absent: not found, looked for a folder or zip"):
         data.photos("absent", root=tmp_path)
 
@@ -652,6 +656,20 @@ def test_parts_of_photos_are_disjoint_with_a_gap():
 def test_a_photo_without_room_for_its_parts_is_named():
     with pytest.raises(DataError, match="dot: 9x17 pixels leave none for part 'train'"):
         data.split_photos({"dot": torch.zeros(3, 9, 17, dtype=torch.uint8)})
+
+
+def test_photos_are_dealt_whole_by_name_and_seed_alone():
+    photos = {f"{i:02}": torch.full((3, 4, 5), i, dtype=torch.uint8) for i in range(12)}
+    manifest = data.deal_photos(photos)
+    parts = [entry["part"] for entry in manifest]
+    assert {part: parts.count(part) for part in parts} == {"train": 8, "validation": 2, "test": 2}
+    backwards = data.deal_photos(dict(reversed(photos.items())))
+    assert sorted(map(str, backwards)) == sorted(map(str, manifest))
+    assert data.deal_photos(photos, seed=1) != manifest
+    (first, *_), held = data.cut_photos(photos, manifest, "test"), manifest[parts.index("test")]
+    assert first.shape == (3, 4, 5) and first[0, 0, 0] == int(str(held["photo"]))
+    with pytest.raises(DataError, match="4 photos, expected five or more"):
+        data.deal_photos(dict(list(photos.items())[:4]))
 
 
 # Real sets ----------------------------------------------------------------------------------------

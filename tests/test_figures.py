@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from ganzip import tables
@@ -21,7 +22,7 @@ mpl.use("Agg")
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
-from matplotlib.patches import StepPatch
+from matplotlib.patches import Rectangle, StepPatch
 
 from ganzip import figures
 
@@ -109,6 +110,15 @@ def test_nothing_is_cut(frame, images):
     assert inside(figures.interpolation(images, title="from z to z'"))
     assert inside(figures.scheme_mse()) and inside(figures.scheme_joint())
     assert inside(figures.logit_histogram({"a": torch.arange(9.0), "b": -torch.arange(9.0)})[0])
+    sets = {"pre-trained teacher D (ablation 3)": torch.rand(9), "student D (SDAKD)": torch.rand(9)}
+    assert inside(figures.probability_histograms({"GCFSR": sets, "Real-ESRGAN": sets})[0])
+    assert inside(figures.probability_histograms({"GCFSR": sets})[0])
+    assert inside(figures.speedups(published_speedups())[0])
+    columns = {f"a long label, C = 1/{n}\nof two lines": images["mse"] for n in range(6)}
+    captions = {label: ["27.1 dB, the mean over 48 images\nand a line"] * 5 for label in columns}
+    zooms = [(0, 0, 8)] * 5
+    assert inside(figures.comparison(columns, zooms, captions=captions))
+    assert inside(figures.comparison({"x": images["mse"]}, zooms, captions={"x": [""] * 5}))
 
 
 # ------------------------------------------------------------------------------------- images
@@ -169,7 +179,106 @@ def test_compression_artefacts_write_the_sharpness_beside_the_row(images):
         figures.compression_artefacts(images, {"teacher": [1.0]})
 
 
+@pytest.fixture
+def pictures():
+    """Two rows: an input of 4 px, and two images of 16 px whose pixels are all different."""
+    g = torch.Generator().manual_seed(0)
+    full = {label: torch.rand(2, 3, 16, 16, generator=g) * 2 - 1 for label in ("truth", "student")}
+    return {"input": torch.rand(2, 3, 4, 4, generator=g) * 2 - 1, **full}
+
+
+def test_comparison_shows_every_image_whole_and_enlarged(pictures):
+    zooms = [(3, 5, 6), (0, 10, 5)]
+    captions = {"student": ["27.1 dB", "25.0 dB"]}
+    axes = figures.comparison(pictures, zooms, captions=captions).axes[0]
+    assert [t.get_text() for t in axes.texts] == ["input", "truth", "student", *captions["student"]]
+    shown = [np.asarray(picture.get_array()) for picture in axes.images]
+    places = [picture.get_extent() for picture in axes.images]
+    frames = [frame for frame in axes.patches if isinstance(frame, Rectangle)]
+    assert {picture.get_interpolation() for picture in axes.images} == {"nearest"}
+    assert len(shown) == 12 and len(frames) == 24  # each square twice: on white
+
+    big = {k: F.interpolate(x, (16, 16), mode="nearest") for k, x in pictures.items()}
+    wanted = [picture for batch in big.values() for picture in ((batch + 1) * 127.5).round()]
+    for i, picture in enumerate(wanted):
+        top, left, size = zooms[i % 2]
+        whole, detail = shown[2 * i : 2 * i + 2]
+        expected = picture.permute(1, 2, 0).numpy()
+        assert np.abs(whole - expected).max() <= 1  # a half is rounded up or down
+        assert (detail == whole[top : top + size, left : left + size]).all()
+        x0, x1, y0, y1 = places[2 * i]
+        frame, around = (frames[4 * i + k].get_bbox() for k in (1, 3))
+        found = [(frame.x0 - x0) / (x1 - x0), (y1 - frame.y1) / (y1 - y0), frame.width / (x1 - x0)]
+        assert found == pytest.approx([left / 16, top / 16, size / 16])
+        assert list(around.extents) == pytest.approx(np.take(places[2 * i + 1], [0, 2, 1, 3]))
+    assert to_hex(frames[1].get_edgecolor()).upper() in figures.SPARE
+
+
+def test_comparison_aligns_rows_and_columns(pictures):
+    axes = figures.comparison(pictures, [(0, 0, 4), (8, 8, 8)]).axes[0]
+    places = np.array([picture.get_extent() for picture in axes.images]).reshape(3, 2, 2, 4)
+    assert np.ptp(places[..., 0], axis=(1, 2)).max() < 1e-9  # one left edge a column
+    assert np.ptp(places[..., 3], axis=0).max() < 1e-9  # one upper edge a row
+    columns, rows = places[:, 0, 0], places[0].reshape(4, 4)
+    assert (columns[1:, 0] > columns[:-1, 1]).all() and (rows[1:, 3] < rows[:-1, 2]).all()
+
+
+@pytest.mark.parametrize(
+    ("zooms", "captions", "message"),
+    [
+        ([(0, 0, 4)], None, r"images: found .*'truth': 2.*, expected 1 each, as many as zooms"),
+        ([(0, 0, 4), (9, 0, 8)], None, r"zooms: \(9, 0, 8\) leaves the image of 16 x 16"),
+        ([(0, 0, 4), (0, -1, 8)], None, r"zooms: \(0, -1, 8\) leaves"),
+        ([(0, 0, 4)] * 2, {"truth": ["a"]}, r"captions: \['truth'\] should be labels .* 2 texts"),
+        ([(0, 0, 4)] * 2, {"GT": ["a", "b"]}, r"captions: \['GT'\] should be labels of images"),
+    ],
+)
+def test_comparison_refuses_what_it_cannot_show(pictures, zooms, captions, message):
+    with pytest.raises(ValueError, match=message):
+        figures.comparison(pictures, zooms, captions=captions)
+
+
 # ------------------------------------------------------------------------------------- curves
+
+
+def published_speedups():
+    frame = tables.published("sdakd", 3)
+    long = frame.melt("C", var_name="network", value_name="speedup")
+    return long.assign(source="published")
+
+
+def test_speedups_draw_the_numbers_that_they_hand_back():
+    measured = {1: 1.0, "1/2": 3.5, "1/4": 11.0, 0.125: 24.0}
+    ours = pd.DataFrame(
+        [("gcfsr", size, "ours", speed) for size, speed in measured.items()],
+        columns=["network", "C", "source", "speedup"],
+    )
+    # From small to large, as a table may come.
+    figure, drawn = figures.speedups(pd.concat([ours, published_speedups()]).iloc[::-1])
+    assert list(drawn.columns) == ["network", "C", "published", "ours"]
+    paper = tables.published("sdakd", 3)
+    for axes in figure.axes:
+        network = axes.get_title(loc="left")
+        its = drawn.query("network == @network")
+        assert its["C"].tolist() == ["1", "1/2", "1/4", "1/8"]
+        assert its["published"].tolist() == paper[network].tolist()
+        assert lines(axes)["published"] == ([1, 2, 4, 8], paper[network].tolist())
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "1/2", "1/4", "1/8"]
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    both = dict(zip([axes.get_title(loc="left") for axes in figure.axes], figure.axes, strict=True))
+    assert lines(both["gcfsr"])["ours"] == ([1, 2, 4, 8], [1.0, 3.5, 11.0, 24.0])
+    assert "ours" not in lines(both["realesrgan"])
+    drawn_lines = {line.get_label(): line for line in both["gcfsr"].lines}
+    assert len({str(line.get_marker()) for line in drawn_lines.values()}) == 2
+    assert len({str(line.get_linestyle()) for line in drawn_lines.values()}) == 2
+
+
+def test_speedups_refuse_what_is_no_curve():
+    frame = published_speedups()
+    with pytest.raises(ValueError, match=r"missing columns \['source'\]"):
+        figures.speedups(frame.drop(columns="source"))
+    with pytest.raises(ValueError, match="two values for .*'gcfsr', 'C': '1/2'.*average first"):
+        figures.speedups(pd.concat([frame, frame.query("C == '1/2'")]))
 
 
 def lines(axes):
@@ -253,6 +362,51 @@ def test_logit_histogram_refuses_what_a_bar_cannot_show():
         figures.logit_histogram({"a": torch.tensor([0.0, math.nan])})
     with pytest.raises(ValueError, match=r"limits: \(0, 1\) leave out values"):
         figures.logit_histogram({"a": torch.tensor([0.5, 1.5])}, limits=(0, 1))
+
+
+def test_probability_histograms_share_bins_and_tell_sets_apart_in_grey():
+    g = torch.Generator().manual_seed(0)
+    teacher, student = torch.rand(60, 1, generator=g) * 0.2, torch.rand(40, generator=g) / 4 + 0.4
+    labels = ["teacher D", "student D"]
+    panels = {
+        "top": dict(zip(labels, (teacher, student), strict=True)),
+        "bottom": {"student D": student, "teacher D": torch.tensor([0.0, 0.05, 1.0])},
+    }
+    figure, counts, moments = figures.probability_histograms(panels)
+    assert list(counts.columns) == ["panel", "left", "right", *labels]
+    assert counts["panel"].tolist() == ["top"] * 20 + ["bottom"] * 20
+    edges = np.linspace(0, 1, 21)
+    for title, axes in zip(panels, figure.axes, strict=True):
+        its = counts.query("panel == @title")
+        assert its["left"].tolist() == list(edges[:-1]) and its["right"].tolist() == list(edges[1:])
+        assert axes.get_title(loc="left") == title and axes.get_xlim() == (0, 1)
+        assert lines(axes)["equilibrium: 0.5"][0] == [0.5, 0.5]
+        outlines = [p for p in axes.patches if isinstance(p, StepPatch) and not p.get_fill()]
+        for label in labels:
+            (drawn,) = [p for p in outlines if p.get_label() == label]
+            assert np.asarray(drawn.get_data()[0]).tolist() == its[label].tolist()
+        assert len({str(p.get_linestyle()) for p in outlines}) == len(labels)
+    looks = [
+        {p.get_label(): (p.get_edgecolor(), str(p.get_linestyle())) for p in axes.patches}
+        for axes in figure.axes
+    ]
+    assert {k: looks[0][k] for k in labels} == {k: looks[1][k] for k in labels}
+    top = ((teacher >= 0.05) & (teacher < 0.1)).sum().item()
+    assert counts.loc[1, "teacher D"] == top
+    assert counts.query("panel == 'bottom'")["teacher D"].iloc[[0, 1, 19]].tolist() == [1, 1, 1]
+    assert moments[["panel", "label", "n"]].to_numpy().tolist() == [
+        ["top", "teacher D", 60], ["top", "student D", 40],
+        ["bottom", "student D", 40], ["bottom", "teacher D", 3],
+    ]  # fmt: skip
+    assert moments.loc[0, "mean"] == pytest.approx(teacher.mean().item())
+    assert moments.loc[2, "std"] == pytest.approx(student.std().item())
+
+
+def test_probability_histograms_refuse_what_is_no_probability():
+    with pytest.raises(ValueError, match="'top', 'D': found values from -1 to 2; expected probab"):
+        figures.probability_histograms({"top": {"D": torch.tensor([-1.0, 2.0])}})
+    with pytest.raises(ValueError, match="'top', 'D': empty or not finite"):
+        figures.probability_histograms({"top": {"D": torch.tensor([])}})
 
 
 def test_a_method_has_one_colour_and_no_two_labels_share_one():

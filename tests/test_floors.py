@@ -18,6 +18,9 @@ SIDEWAYS = {  # edges within a floor, by name
     ("nets.gcfsr", "nets.stylegan2"),
     ("features", "assets"),
     ("figures", "papers"),
+    ("papers.sdakd", "papers.sdakd_rows"),
+    ("papers.sdakd", "papers.super_resolution"),
+    ("papers.sdakd_rows", "papers.super_resolution"),
 }
 FORBIDDEN = [("methods", "nets"), ("methods", "features"), ("methods", "data"), ("methods", "runs")]
 

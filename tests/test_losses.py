@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,3 +65,52 @@ def test_supervision_returns_weighted_terms():
     both = losses.supervision(lambda x, y: (x - y).square().sum(), l1=2.0, weight=0.1)(a, b)
     assert {k: round(v.item(), 6) for k, v in both.items()} == {"l1": 1.0, "perceptual": 0.3}
     assert set(losses.supervision(None)(a, b)) == {"l1"}
+
+
+def pictures(*shape):
+    """Two sets of images in [-1, 1] that resemble each other."""
+    a = torch.rand(*shape, dtype=torch.double) * 2 - 1
+    return a, (0.7 * a + 0.2 * torch.randn_like(a)).clamp(-1, 1)
+
+
+def test_ssim_is_that_of_skimage():
+    from skimage.metrics import structural_similarity
+
+    a, b = pictures(2, 3, 20, 17)
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    pairs = ((torch.stack([a, b], 1) + 1) / 2).numpy()
+    expected = np.mean(
+        [structural_similarity(*xy, channel_axis=0, data_range=1.0, **wang) for xy in pairs]
+    )
+    assert losses.ssim(a, b).item() == pytest.approx(expected, rel=1e-10)
+    assert losses.ssim(a.float(), b.float()).item() == pytest.approx(expected, rel=1e-5)
+    assert losses.ssim(a, a).item() == pytest.approx(1.0)
+
+
+def test_ssim_needs_a_window_of_pixels():
+    a, b = pictures(1, 1, 11, 11)
+    assert torch.isfinite(losses.ssim(a, b))
+    with pytest.raises(ValueError, match=r"images are \(1, 1, 11, 10\); expected 11x11"):
+        losses.ssim(a[..., :10], b[..., :10])
+
+
+def test_style_compares_gram_matrices_of_every_map():
+    a = torch.tensor([[[[1.0, 2.0]], [[0.0, 1.0]]]])  # channels (1, 2) and (0, 1), c h w = 4
+    # Gram matrix [[5, 2], [2, 1]] / 4; the mean of its four entries against 0 is 10 / 16.
+    assert losses.gram(a).tolist() == [[[1.25, 0.5], [0.5, 0.25]]]
+    assert losses.style([a, a], [0 * a, a]).item() == pytest.approx(10 / 16)
+    assert losses.style([a, 2 * a], [0 * a, 0 * a]).item() == pytest.approx(5 * 10 / 16)
+    swapped = torch.stack([a[0], 0 * a[0]])  # each image of a batch has a matrix of its own
+    assert losses.style([swapped], [swapped.flip(0)]).item() == pytest.approx(10 / 16)
+
+
+def test_total_variation_by_hand_and_on_the_scale_of_256_pixels():
+    image = torch.tensor([[0.0, 1.0], [0.0, -2.0]])  # |dx|: 1 + 2, |dy|: 0 + 3
+    scale = 256**2 / 4
+    assert losses.total_variation(image[None, None]).item() == pytest.approx(6 * scale)
+    both = torch.stack([image, 0 * image])[:, None]
+    assert losses.total_variation(both).item() == pytest.approx(3 * scale)
+    colour = image.expand(1, 3, 2, 2)
+    assert losses.total_variation(colour).item() == pytest.approx(3 * 6 * scale)
+    stripes = torch.arange(256).remainder(2).float().expand(1, 1, 256, 256)
+    assert losses.total_variation(stripes).item() == pytest.approx(255 * 256)  # the plain sum

@@ -220,6 +220,103 @@ def test_variance_of_laplacian_of_grey_and_colour():
         metrics.variance_of_laplacian(torch.zeros(3, 2, 8, 8))
 
 
+def pair(size: int = 24) -> tuple[Tensor, Tensor]:
+    """Three colour images in [-1, 1], smooth enough to have structure, and noisy versions."""
+    clean = F.interpolate(normal(27, 36).view(3, 9, 6, 6)[:, :3], size, mode="bicubic").tanh()
+    return (clean + 0.2 * normal(size * size * 9, 1, 1).view_as(clean)).float(), clean.float()
+
+
+def test_psnr_by_hand():
+    black, grey = torch.full((2, 3, 4, 4), -1.0), torch.full((2, 3, 4, 4), -1.0)
+    grey[0, 0] += 10 / 127.5  # a third of the numbers is off by 10 of 255
+    grey[1] += 255 / 127.5
+    found = metrics.psnr(grey, black)
+    assert found.tolist() == pytest.approx([20 * math.log10(255 / 10) + 10 * math.log10(3), 0])
+    assert metrics.psnr(grey, grey).tolist() == [math.inf, math.inf]
+
+
+def test_psnr_sees_what_a_saved_image_holds():
+    clean = torch.zeros(1, 3, 4, 4)
+    assert metrics.psnr(clean + 0.3 / 127.5, clean).tolist() == [math.inf]  # the same byte
+    assert metrics.psnr(clean + 7, clean).equal(metrics.psnr(clean + 1, clean))  # clamped
+    noisy, clean = pair()
+    as_bytes = [((x + 1) * 127.5).round().clamp(0, 255) for x in (noisy, clean)]
+    error = (as_bytes[0] - as_bytes[1]).square().mean((1, 2, 3))
+    torch.testing.assert_close(
+        metrics.psnr(noisy, clean), 20 * math.log10(255) - 10 * error.log10()
+    )
+
+
+def test_ssim_is_the_definition():
+    noisy, clean = pair()
+    x, y = (((v + 1) * 127.5).round().clamp(0, 255).double() for v in (noisy, clean))
+    line = torch.exp(-torch.arange(-5, 6, dtype=torch.float64).square() / (2 * 1.5**2))
+    window = (line.outer(line) / line.sum() ** 2).expand(3, 1, 11, 11)
+
+    def mean(v: Tensor) -> Tensor:
+        return F.conv2d(v, window, groups=3)  # where the window lies inside the image
+
+    m, n, c, d = mean(x), mean(y), (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    var_x, var_y, cov = mean(x * x) - m * m, mean(y * y) - n * n, mean(x * y) - m * n
+    local = (2 * m * n + c) * (2 * cov + d) / ((m * m + n * n + c) * (var_x + var_y + d))
+    expected = local.mean((1, 2, 3)).float()
+    torch.testing.assert_close(metrics.ssim(noisy, clean), expected, rtol=1e-5, atol=1e-6)
+    assert (0.05 < expected).all() and (expected < 0.95).all()
+    assert metrics.ssim(clean, clean).tolist() == [1, 1, 1]
+
+
+def test_perceptual_distance_by_hand():
+    reference = torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+    images = torch.tensor([1.5, 1.0]).view(2, 1, 1, 1).expand(2, 3, 4, 4).clone().requires_grad_()
+    seen = []
+
+    def maps(x: Tensor) -> list[Tensor]:
+        seen.append(len(x))
+        return [10 * x, x[:, :1, ::2] ** 2]
+
+    # |1.5 - 1| / 1 and |2.25 - 1| / 1; |1 - 2| / 2 and |1 - 4| / 4: no scale of a map matters.
+    found = metrics.perceptual_distance(maps, images, reference)
+    assert found.tolist() == [(0.5 + 1.25) / 2, (0.5 + 0.75) / 2]
+    assert not found.requires_grad
+    assert metrics.perceptual_distance(maps, images, reference, batch=1).equal(found)
+    assert seen == [2, 2, 1, 1, 1, 1]
+
+
+def test_perceptual_distance_of_one_image_is_the_relative_loss():
+    from ganzip import losses
+
+    noisy, clean = pair()
+    net = nn.Conv2d(3, 5, 3)
+    loss = losses.perceptual(lambda x: [net(x), x], [0.5, 0.5], relative=True)
+    each = [loss(a[None], b[None]).item() for a, b in zip(noisy, clean, strict=True)]
+    found = metrics.perceptual_distance(lambda x: [net(x), x], noisy, clean)
+    assert found.tolist() == pytest.approx(each)
+
+
+def test_images_that_cannot_be_compared():
+    noisy, clean = pair()
+    for measure in (metrics.psnr, metrics.ssim):
+        with pytest.raises(
+            ValueError, match=r"\(3, 3, 24, 24\) and the reference \(2, 3, 24, 24\)"
+        ):
+            measure(noisy, clean[:2])
+        with pytest.raises(ValueError, match="1 of 3 rows of the images are not finite"):
+            measure(torch.cat([noisy[:2], noisy[2:] * torch.nan]), clean)
+    with pytest.raises(ValueError, match="expected sides of a window, 11, or more"):
+        metrics.ssim(noisy[..., :10], clean[..., :10])
+
+
+def test_ks_distance_by_hand():
+    a = torch.tensor([[0.1, 0.2], [0.3, 0.4]])
+    # Just below 0.35 lie three quarters of a and none of b.
+    b = torch.tensor([0.35, 0.5, 0.6])
+    assert metrics.ks_distance(a, b) == metrics.ks_distance(b, a) == pytest.approx(3 / 4)
+    assert metrics.ks_distance(a, a + 1) == 1
+    assert metrics.ks_distance(a, a.flatten()) == 0
+    with pytest.raises(ValueError, match="1 of 3 rows of numbers are not finite"):
+        metrics.ks_distance(a, torch.tensor([0.1, 0.2, math.nan]))
+
+
 @pytest.mark.parametrize("block", [1 << 24, 64])
 def test_precision_and_recall_by_brute_force(block: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(metrics, "BLOCK", block)
@@ -278,7 +375,7 @@ def test_fid_and_kid_measure_inception_features(monkeypatch: pytest.MonkeyPatch)
 def test_importing_metrics_is_light():
     import subprocess
 
-    heavy = "torchvision", "cleanfid", "open_clip", "sklearn", "scipy", "pandas"
+    heavy = "torchvision", "cleanfid", "open_clip", "sklearn", "skimage", "scipy", "pandas"
     code = f"import sys, ganzip.metrics; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

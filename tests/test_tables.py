@@ -196,6 +196,126 @@ def test_dcgan_table1_takes_a_dict_of_sizes_and_names_of_metrics(frame):
         )
 
 
+SDAKD_METRICS = {"val64": "KID-efflite2 val 16x", "test64": "KID-efflite2 test 16x"}
+
+
+def sdakd_frame(runs):
+    """Rows of (network, method, C): scores that grow with run and seed, notes, CPU seconds."""
+    found = []
+    for number, (network, method, width) in enumerate(runs):
+        for seed in (0, 1):
+            settings = {"network": network, "dataset": "photos", "steps": 160, "features": "lite2"}
+            scores = {m: 100.0 * number + 10 * i for i, m in enumerate(SDAKD_METRICS.values())}
+            notes = {"perceptual steps": 160, "blocks": 4, "parameters": 1000 + number}
+            for metric, value in scores.items():
+                found.append(
+                    row(method, width, metric, value + seed, seed, n_images=48, **settings)
+                )
+            for metric, value in notes.items():
+                found.append(row(method, width, metric, value, seed, n_images=0, **settings))
+    frame = pd.DataFrame(found)
+    return frame.assign(cpu_seconds=30.0 + 10 * frame["seed"], unit_key="0123456789ab")
+
+
+def test_sdakd_tables_keep_every_published_cell_first():
+    runs = [
+        ("GCFSR", "teacher", "1"),
+        ("RealESRGAN", "SDAKD", "1/4"),
+        ("GCFSR", "control GT", "1/4"),
+    ]
+    for number, column in ((1, "val64"), (2, "val4"), (4, "test16")):
+        paper = tables.published("sdakd", number)
+        table = tables.sdakd_table(sdakd_frame(runs), number, {column: "KID-efflite2 val 16x"})
+        printed = table.iloc[: len(paper), : paper.shape[1]]
+        pd.testing.assert_frame_equal(printed, paper)
+
+
+def test_sdakd_table1_fills_the_rows_of_its_network_and_appends_controls():
+    frame = sdakd_frame(
+        [
+            ("GCFSR", "teacher", 1),  # as a csv file gives it back
+            ("GCFSR", "naive (C,1)", "1/4"),
+            ("GCFSR", "naive (C,C)", "1/4"),
+            ("GCFSR", "DCD_modified", "1/2"),
+            ("GCFSR", "SDAKD", "1/4"),
+            ("GCFSR", "Ablation3", "1/4"),  # in Table 4
+            ("RealESRGAN", "SDAKD", "1/8"),
+            ("GCFSR", "control GT", "1/4"),
+        ]
+    )
+    lost = frame.eval("method == 'control GT' and metric == 'blocks' and seed == 1")
+    table = tables.sdakd_table(frame.loc[~lost], 1, SDAKD_METRICS)  # the seeds still weigh the same
+    assert len(table) == 14 + 1
+    filled = table.iloc[:14].dropna(subset="our_method")
+    keys = ["method", "gen_C", "disc_C", "our_method", "our_width", "val64_ours_mean"]
+    assert filled[keys].to_numpy().tolist() == [
+        ["GCFSR_reproduced", "1", "1", "teacher", "1", 0.5],
+        ["DCD_modified", "1/2", "1", "DCD_modified", "1/2", 300.5],
+        ["GCFSR_naive", "1/4", "1", "naive (C,1)", "1/4", 100.5],
+        ["GCFSR_naive", "1/4", "1/4", "naive (C,C)", "1/4", 200.5],
+        ["SDAKD", "1/4", "1/4", "SDAKD", "1/4", 400.5],
+    ]
+    control = table.iloc[14]
+    assert control[["method", "gen_C", "val64", "test16"]].isna().all()
+    assert control[["our_method", "our_width", "data"]].tolist() == ["control GT", "1/4", "photos"]
+    assert (control["val64_ours_mean"], control["test64_ours_mean"]) == (700.5, 710.5)
+    assert control["test64_ours_std"] == pytest.approx(math.sqrt(0.5))
+    assert control["our_metric"] == "KID-efflite2 val 16x / KID-efflite2 test 16x"
+    assert control[["seeds", "steps", "n_images", "features", "preset"]].tolist() == [
+        *(2, 160, 48, "lite2", "cpu")
+    ]
+    notes = ["perceptual_steps", "blocks", "parameters", "cpu_seconds"]
+    assert control[notes].tolist() == [160, 4, 1007, 35]
+    assert list(table.columns[-4:]) == notes
+
+
+def test_sdakd_table4_places_ablations_at_one_quarter_only():
+    runs = [("GCFSR", method, "1/4") for method in ("Ablation1", "Ablation3", "SDAKD", "OMGD")]
+    runs += [("GCFSR", "teacher", "1"), ("GCFSR", "Ablation3", "1/2"), ("GCFSR", "SDAKD", "1/8")]
+    frame = sdakd_frame(runs).drop(columns="cpu_seconds").query("metric != 'parameters'")
+    table = tables.sdakd_table(frame, 4, SDAKD_METRICS)
+    ours = table[["variant", "our_method", "our_width"]].fillna("").to_numpy().tolist()
+    assert ours == [
+        ["GCFSR_reproduced", "teacher", "1"],
+        ["Ablation1", "Ablation1", "1/4"],
+        ["Ablation2", "", ""],
+        ["Ablation3", "Ablation3", "1/4"],
+        ["SDAKD", "SDAKD", "1/4"],
+        ["", "OMGD", "1/4"],  # the paper has it at 1/2
+        ["", "Ablation3", "1/2"],
+    ]
+    assert list(table.columns[-3:]) == ["preset", "perceptual_steps", "blocks"]
+
+
+def test_sdakd_table2_appends_the_ablations_that_the_paper_has_of_gcfsr_only():
+    runs = [("RealESRGAN", "teacher", "1"), ("RealESRGAN", "Ablation3", "1/4")]
+    table = tables.sdakd_table(sdakd_frame(runs), 2, {"val4": "KID-efflite2 val 16x"})
+    ours = table.dropna(subset="our_method")[["method", "our_method"]].fillna("")
+    assert ours.to_numpy().tolist() == [["RealESRGAN", "teacher"], ["", "Ablation3"]]
+
+
+def test_sdakd_table_of_a_network_that_we_did_not_run():
+    frame = sdakd_frame([("RealESRGAN", "SDAKD", "1/4")])
+    table = tables.sdakd_table(frame, 1, SDAKD_METRICS)
+    assert len(table) == 14 and table.loc[:, "data":].isna().all(axis=None)
+    assert tables.markdown(table).count("\n") == 15
+
+
+def test_sdakd_table_refuses_what_it_cannot_place():
+    frame = sdakd_frame([("GCFSR", "SDAKD", "1/4")])
+    with pytest.raises(ValueError, match="found table 3, expected one of 1, 2, 4"):
+        tables.sdakd_table(frame, 3, SDAKD_METRICS)
+    with pytest.raises(ValueError, match=r"no columns \['val4'\] in Table 1"):
+        tables.sdakd_table(frame, 1, {"val4": "KID-efflite2 val 16x"})
+    with pytest.raises(
+        ValueError, match=r"none of ours is \['FID'\] for GCFSR; use KID-efflite2 v"
+    ):
+        tables.sdakd_table(frame, 1, {"val64": "FID"})
+    twice = pd.concat([frame, frame.assign(dataset="faces")])
+    with pytest.raises(ValueError, match="compare: 2 rows for method SDAKD.*differ in dataset"):
+        tables.sdakd_table(twice, 1, SDAKD_METRICS)
+
+
 # ------------------------------------------------------------------------------------- claims
 
 

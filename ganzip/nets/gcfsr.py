@@ -22,7 +22,8 @@ class Generator(nn.Module):
 
     ``size`` is a power of two, 32 or more. The map of r pixels has ``base`` / r channels, at most
     ``cap``, times ``width``, truncated; styles keep their width, ``latent``. ``decoder.b{r}.conv1``
-    ends in the map of r pixels; the largest map is the one that the last RGB layer sees.
+    ends in the map of r pixels; the largest map is the one that the last RGB layer sees. ``extra``
+    adds so many layers to each of its resolutions, as in OMGD's deep teacher.
     66,668,706 parameters; 24,790,114, 10,261,698 and 4,600,210 at widths 1/2, 1/4 and 1/8.
     """
 
@@ -33,6 +34,7 @@ class Generator(nn.Module):
         base: int = 32768,
         cap: int = 512,
         latent: int = 512,
+        extra: int = 0,
         width: float = 1.0,
     ):
         super().__init__()
@@ -57,7 +59,7 @@ class Generator(nn.Module):
         self.decoder = nn.Module()
         for r in sizes:
             n_in = widths[max(16, r // 2)]
-            self.decoder.add_module(f"b{r}", DecoderBlock(n_in, widths[r], latent, r))
+            self.decoder.add_module(f"b{r}", DecoderBlock(n_in, widths[r], latent, r, extra))
 
     def forward(self, cond: Tensor) -> Tensor:
         """Restore enlarged faces."""
@@ -100,9 +102,11 @@ class DecoderBlock(nn.Module):
     The first, of 16 pixels, is given a map of its own size.
     """
 
-    def __init__(self, n_in: int, n_out: int, latent: int, size: int):
+    def __init__(self, n_in: int, n_out: int, latent: int, size: int, extra: int):
         super().__init__()
         self.conv0 = StyleConv(n_in, n_out, latent, size, up=True) if size > 16 else None
+        between = n_out if size > 16 else n_in
+        self.extra = nn.ModuleList(StyleConv(between, between, latent, size) for _ in range(extra))
         self.conv1 = FeatureConv(n_out, n_out, latent, size)
         self.torgb = ToRGB(n_out, latent)
 
@@ -112,6 +116,8 @@ class DecoderBlock(nn.Module):
         """Use the first styles of ``ws`` (N, left, latent); torgb shares its own with the next."""
         if self.conv0 is not None:
             x, ws = self.conv0(x, ws[:, 0]), ws[:, 1:]
+        for layer in self.extra:
+            x = layer(x, ws[:, 0])
         x = self.conv1(x, ws[:, 0], feature, in_size)
         return x, self.torgb(x, ws[:, 1], image)
 

@@ -1,0 +1,431 @@
+"""Paper B: what is trained, and how one unit is trained.
+
+Kaparinos and Mezaris 2025, "SDAKD: Student Discriminator Assisted Knowledge Distillation for
+Super-Resolution GANs", arXiv:2510.03870; on GCFSR and on Real-ESRGAN.
+
+    pieces = super_resolution.load_pieces("photos")
+    units = sdakd.plan(presets.sdakd("cpu"), pieces)
+    runs.jobs(units, sdakd.work, root)
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzip import assets, features, losses, metrics, runs
+from ganzip.losses import Supervision
+from ganzip.methods import dcd, gan, omgd, sdakd
+from ganzip.nets import connectors, gcfsr, realesrgan, stylegan2
+from ganzip.papers import sdakd_rows as measure
+from ganzip.papers import super_resolution as sr
+from ganzip.presets import SIZES, Sdakd, SuperResolution
+from ganzip.runs import Run, Unit
+from ganzip.train import Batch, Player, averaged, cosine, step_seed
+
+CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan,)}
+NAIVE = ("teacher", "naive (C,1)", "naive (C,C)")
+ABLATIONS = ("Ablation1", "Ablation2", "Ablation3")  # with the teacher's discriminator
+ONLINE = ("OMGD", "DCD", "DCD_modified")  # their teachers train beside them
+COST = {"GCFSR": 0.08, "RealESRGAN": 0.12}  # seconds a step; only the shown time left rests on it
+VGG16 = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # what OMGD and DCD compare
+VGG19 = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
+LITE = (0, 2, 4, 10)  # blocks in their place: at 1/2, 1/4, 1/8 and 1/16 of the size
+
+# The plan -----------------------------------------------------------------------------------------
+
+
+def plan(preset: Sdakd, pieces: sr.Pieces) -> list[Unit]:
+    """Every unit of the preset on these photos, what is needed first.
+
+    All students of a network have one teacher. Raises DataError for photos that are too small.
+    """
+    units: list[Unit] = []
+    for family in preset.families:
+        sr.check_sizes(pieces, family.span)
+        common = settings(preset, family, pieces)
+        teacher = unit(family, common, "teacher", "1", 0, {}, pieces.source)
+        units += [teacher, speed(family, common, preset.passes)]
+        units += [
+            unit(family, common, method, C, seed, {"teacher": teacher}, pieces.source)
+            for method, sizes in family.seeds.items()
+            for C, seeds in sizes.items()
+            for seed in range(seeds)
+        ]
+    return runs.in_order(units)
+
+
+def settings(preset: Sdakd, family: SuperResolution, pieces: sr.Pieces) -> dict[str, Any]:
+    """What all units of a network share."""
+    large = preset.name in ("gpu", "paper")
+    vgg = {"GCFSR": "vgg16", "RealESRGAN": "vgg19"}[family.network]
+    found = dataclasses.asdict(family)
+    left_out = ("seeds", "speed", "speed_input", "teacher_steps", "naive_steps", "perceptual")
+    use_vgg = large and assets.available(vgg)
+    return {k: v for k, v in found.items() if k not in left_out} | {
+        "data": pieces.name,
+        "fingerprint": pieces.fingerprint,
+        "preset": preset.name,
+        "inception": large and assets.available("inception"),
+        "released_d": large and assets.available("realesrgan-x4plus-netD"),
+        "perceptual_net": vgg if use_vgg else "efflite0",
+        "perceptual": family.perceptual if use_vgg else family.stand_in,
+    }
+
+
+def unit(
+    family: SuperResolution,
+    common: Mapping[str, Any],
+    method: str,
+    C: str,
+    seed: int,
+    needs: Mapping[str, Unit],
+    source: str,
+) -> Unit:
+    """One row of a table and one seed, or the teacher."""
+    steps = dict.fromkeys(("l1_steps", "n2", "d2", "n3"), 0)
+    if method == "teacher":
+        steps["n3"] = family.teacher_steps
+    elif method in NAIVE:
+        # The recipe of Real-ESRGAN trains a million steps with L1 alone, then 400,000 with all.
+        first = round(family.naive_steps * 5 / 7) if family.network == "RealESRGAN" else 0
+        steps |= {"l1_steps": first, "n3": family.naive_steps - first}
+    elif method in ONLINE:
+        steps["n3"] = family.naive_steps
+    else:
+        steps |= {"n2": 0 if method == "Ablation1" else family.steps, "n3": family.steps}
+        steps["d2"] = family.d_steps if method == "SDAKD" else 0
+    modules = {"OMGD": (omgd, connectors)} | dict.fromkeys(ONLINE[1:], (dcd, connectors))
+    own_code = () if method in NAIVE else modules.get(method, (sdakd,))
+    own = {
+        "method": method,
+        "C": C,
+        "disc": C if method in ("naive (C,C)", "SDAKD", sr.CONTROL) else "1",
+        "features": method in ("SDAKD", "Ablation3"),
+        "seed": seed,
+        **steps,
+        "perceptual_steps": steps["n2"] + steps["n3"],
+        "steps": sum(steps.values()),
+        "code": runs.code(gan, *CODE[family.network], *own_code),
+    }
+    slug = method.lower().translate(str.maketrans(" ,", "--", "()"))
+    name = f"{family.network.lower()}-{slug}-c{C.replace('/', '')}-seed{seed}"
+    cost = own["steps"] * COST[family.network] * (2 if method in ONLINE else 1)
+    return Unit(sr.PAPER, name, {**common, **own}, needs, cost, source)
+
+
+def speed(family: SuperResolution, common: Mapping[str, Any], passes: int) -> Unit:
+    """Table 3's unit: the paper's generators with random weights, timed."""
+    kept = {k: common[k] for k in ("network", "preset")} | {"data": "random weights"}
+    config = kept | {
+        "net": family.speed,
+        "input": family.speed_input,
+        "sizes": ["1", *SIZES],
+        "method": "speed",
+        "seed": 0,
+        "d2": 0,
+        "steps": passes,
+        "code": runs.code(*CODE[family.network]),
+    }
+    return Unit(sr.PAPER, f"{family.network.lower()}-speed", config, cost=100)
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+class Best(nn.Module):
+    """The best state of some modules by a score that is to be small: part of a run's state."""
+
+    score: Tensor
+
+    def __init__(self, parts: Mapping[str, nn.Module]):
+        super().__init__()
+        self.parts = nn.ModuleDict({name: copy.deepcopy(part) for name, part in parts.items()})
+        self.register_buffer("score", torch.tensor(math.inf))
+
+    def offer(self, score: float, parts: Mapping[str, nn.Module]) -> None:
+        """Keep the parts where the score is the lowest so far."""
+        if score < self.score:
+            self.score.fill_(score)
+            for name, part in parts.items():
+                self.parts[name].load_state_dict(part.state_dict())
+
+    def restore(self, parts: Mapping[str, nn.Module]) -> None:
+        """Put the best state back."""
+        for name, part in parts.items():
+            part.load_state_dict(self.parts[name].state_dict())
+
+
+def work(run: Run) -> None:
+    """Train one unit, measure it, and finish it."""
+    method = run.config["method"]
+    torch.manual_seed(step_seed(run.config["seed"], -1))  # what networks start from
+    if method == "speed":
+        run.finish({}, measure.speed_rows(run))
+    elif method == "teacher" and run.config["network"] == "RealESRGAN":
+        stage1_discriminator(run)
+    elif method in NAIVE:
+        naive(run)
+    elif method in ONLINE:
+        online(run)
+    else:
+        distil(run)
+
+
+def naive(run: Run) -> None:
+    """The family's own recipe, no teacher: both naive forms, and stage 1 of GCFSR.
+
+    Real-ESRGAN has two phases, 5 to 2: L1 alone, then all terms.
+    """
+    c = run.config
+    G, D = fresh(run, sr.generator(c, c["C"]), sr.discriminator(c, c["disc"]))
+    seen = sr.batches(run)
+    if c["l1_steps"]:
+        l1 = losses.supervision(None, l1=c["l1"])
+        stage(run, "l1", {"G": G}, lambda g: [gan.supervised(G, None, g, l1)], seen, c["l1_steps"])
+    d = adam(run, "D", D)
+    stage(run, "gan", {"G": G}, lambda g: family(run, G, D, g, d), seen, c["n3"], {"D": D})
+    finish(run, G, D)
+
+
+def distil(run: Run) -> None:
+    """SDAKD, its ablations, and the control.
+
+    Ablation 1: stage 3 alone, no feature term, the teacher's discriminator; 2: both stages; 3: and
+    the feature term. SDAKD: a student discriminator in its place. The control is SDAKD with the
+    ground truth in the teacher's place: no feature term, and nothing for stage 2 to teach its D.
+    """
+    c, device = run.config, run.device
+    control, ablation = c["method"] == sr.CONTROL, c["method"] in ABLATIONS
+    teacher = None if control else sr.teacher_generator(run.unit, run.root).to(device)
+    seen, sup = sr.batches(run, teacher=teacher), supervision(run)
+    G, D = fresh(run, sr.generator(c, c["C"]), sr.discriminator(c, c["disc"]))
+    parts = {"G": G}
+    if c["features"]:
+        widths = (sr.map_channels(sr.generator(c, C), [sr.tap(c)], c)[0] for C in (c["C"], "1"))
+        (parts["mlp"],) = fresh(run, sdakd.mapper(*widths))
+    mlp = {"mlp": parts.get("mlp"), "tap": sr.tap(c), "lambda1": c["lambda1"]}
+    if c["n2"]:
+        stage(run, "stage2", parts, lambda g: sdakd.stage2(G, g, sup, **mlp), seen, c["n2"])
+    if ablation:
+        runs.load(D, run.needed("teacher"), "D")
+    elif c["d2"]:
+        D_T = sr.teacher_discriminator(run.unit, run.root).to(device)
+        apart = scheduled(run, sdakd.stage2_discriminator(D, D_T, adam(run, "D", D)), c["d2"])
+        run.train(apart, seen.batch, c["d2"], {"D": D}, phase="stage2-D")
+    d = adam(run, "D", D)
+
+    def players(g: Adam) -> list[Player]:
+        two = sdakd.stage3(G, D, g, d, sup, **mlp, lambda2=c["lambda2"])
+        return in_order(run, two, gan.r1(D, d, gamma=c["r1"]))
+
+    more = []
+    if c["method"] == "SDAKD":
+        more = measure.balance_rows(run, players(adam(run, "G", *parts.values())), seen)
+    stage(run, "stage3", parts, players, seen, c["n3"], {"D": D})
+    finish(run, G, D, more)
+
+
+def online(run: Run) -> None:
+    """OMGD, DCD and DCD modified: their teachers learn from scratch beside the student."""
+    c = run.config
+    G, T, D = fresh(run, sr.generator(c, c["C"]), sr.generator(c, "1"), sr.discriminator(c, "1"))
+    mine, its = sr.four_taps(G, c), sr.four_taps(T, c)
+    n_mine, n_its = sr.map_channels(G, mine, c), sr.map_channels(T, its, c)
+    others = {"teacher": T, "D": D}
+    t, d = adam(run, "G", T), adam(run, "D", D)
+    if c["method"] == "OMGD":
+        deeper = {"extra": 1} if c["network"] == "GCFSR" else {"blocks": 2 * c["net"]["blocks"]}
+        deep, D_deep = fresh(run, sr.generator(c, c["C"], **deeper), sr.discriminator(c, "1"))
+        others |= {"deep": deep, "D_deep": D_deep}
+        t2, d2 = adam(run, "G", deep), adam(run, "D", D_deep)
+        (links,) = fresh(run, connectors.connectors(n_mine, n_its))
+        parts = {"G": G, "links": links}
+
+        def players(g: Adam) -> list[Player]:
+            wide = [named("wide", p) for p in family(run, T, D, t, d)]
+            deep_ones = [named("deep", p) for p in family(run, deep, D_deep, t2, d2)]
+            return [*wide, *deep_ones, *omgd.omgd(G, T, deep, links, g, maps(run), mine, its)]
+    else:
+        links, its_links = fresh(run, *(connectors.connectors(n, [3] * 4) for n in (n_mine, n_its)))
+        parts = {"G": G, "links": links, "its_links": its_links}
+
+        def players(g: Adam) -> list[Player]:
+            judge, student = dcd.dcd(
+                G, T, D, links, its_links, g, d, maps(run), first_blocks(D, c), mine, its,
+                adversarial=c["adversarial"], modified=c["method"] == "DCD_modified",
+            )  # fmt: skip
+            teacher = gan.supervised(T, D, t, supervision(run), weight=c["adversarial"])
+            return [*in_order(run, [judge, teacher], gan.r1(D, d, gamma=c["r1"])), student]
+
+    stage(run, "online", parts, players, sr.batches(run), c["n3"], others)
+    finish(run, G, D)
+
+
+def stage1_discriminator(run: Run) -> None:
+    """Stage 1 of Real-ESRGAN: a D against the released sr.generator, whose own is in no package.
+
+    Where the released one is among the weights by path, it is taken instead.
+    """
+    c = run.config
+    G = sr.released(str(run.device))
+    (D,) = fresh(run, sr.discriminator(c, "1"))
+    if c["released_d"]:
+        realesrgan.load_pth(D, assets.require("realesrgan-x4plus-netD"))
+    else:
+        seen, nothing = sr.batches(run, teacher=G), nn.Identity()
+        players = [gan.discriminator(nothing, D, adam(run, "D", D))]
+
+        def shown(step: int) -> Batch:
+            batch = seen.batch(step)
+            return dataclasses.replace(batch, cond=gan.target(batch))
+
+        run.train(scheduled(run, players, c["n3"]), shown, c["n3"], {"D": D})
+    finish(run, G, D)
+
+
+def stage(
+    run: Run,
+    name: str,
+    parts: Mapping[str, nn.Module],
+    players: Callable[[Adam], list[Player]],
+    seen: sr.Seen,
+    steps: int,
+    others: Mapping[str, nn.Module] | None = None,
+) -> None:
+    """One stage of a student: a new Adam, a new average; after it G, ``parts`` and D are the best.
+
+    parts: G and what learns in its optimiser. others: what the other players of the stage move, D
+    among them. Judged after every epoch, and kept as G, is the average of G.
+    """
+    c, others = run.config, dict(others or {})
+    own = adam(run, "G", *parts.values())
+    average = averaged(parts["G"], own, c["ema"])
+    ends = {**parts, **{k: v for k, v in others.items() if k == "D"}}
+    kept = {**ends, "G": average}
+    best, score = Best(kept), measure.selection(run)
+    shown = next(iter(sr.examples(run, "validation").values())).cond[:8]
+
+    def validate() -> dict[str, float]:
+        scores = score(average)
+        best.offer(float(np.mean(list(scores.values()))), kept)
+        return scores
+
+    state = {**parts, **others, "average": average, "best": best}
+    run.train(
+        scheduled(run, players(own), steps),
+        seen.batch,
+        steps,
+        state if seen.pool is None else {**state, "pool": seen.pool},
+        phase=name,
+        samples=lambda: sr.answers(average, shown),
+        epoch=c["epoch"],
+        validate=validate,
+    )
+    best.restore(ends)
+
+
+def fresh(run: Run, *networks: nn.Module) -> list[Any]:
+    """Networks on the run's device."""
+    return [net.to(run.device) for net in networks]
+
+
+def adam(run: Run, kind: str, *networks: nn.Module) -> Adam:
+    """A new Adam over networks, with the betas of generators ("G") or discriminators ("D")."""
+    betas = run.config["betas" if kind == "G" else "d_betas"]
+    return Adam([p for net in networks for p in net.parameters()], betas=tuple(betas), fused=True)
+
+
+def scheduled(run: Run, players: Sequence[Player], steps: int) -> list[Player]:
+    """Players with their learning rates: constant, or falling to 0 along a cosine."""
+    c = run.config
+
+    def rate(player: Player) -> Callable[[int], float]:
+        lr = c["d_lr"] if player.name.endswith("D") else c["lr"]
+        return cosine(lr, steps) if c["cosine"] else lambda step: lr
+
+    return [dataclasses.replace(player, lr=rate(player)) for player in players]
+
+
+def family(run: Run, G: nn.Module, D: nn.Module, g: Adam, d: Adam) -> list[Player]:
+    """The network's own adversarial training, in its own order."""
+    c = run.config
+    two = [
+        gan.discriminator(G, D, d),
+        gan.supervised(G, D, g, supervision(run), weight=c["adversarial"]),
+    ]
+    return in_order(run, two, gan.r1(D, d, gamma=c["r1"]))
+
+
+def in_order(run: Run, players: Sequence[Player], r1: Player) -> list[Player]:
+    """D, its R1, G as in GCFSR; G, D without R1 as in Real-ESRGAN."""
+    D, G = players
+    return [D, r1, G] if run.config["network"] == "GCFSR" else [G, D]
+
+
+def named(prefix: str, player: Player) -> Player:
+    """The player under a name of its own, by which runs keep optimisers."""
+    return dataclasses.replace(player, name=f"{prefix} {player.name}")
+
+
+def first_blocks(D: Any, c: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    """D's first layers, which take maps of any size: those in which DCD compares."""
+    if c["network"] == "GCFSR":
+        return nn.Sequential(*list(D.children())[:4])  # from RGB, and three residual blocks
+
+    def phi(maps: Tensor) -> Tensor:
+        x = realesrgan.unit_range(maps)
+        for conv in (D.conv0, D.conv1, D.conv2, D.conv3):
+            x = F.leaky_relu(conv(x), realesrgan.SLOPE)
+        return x
+
+    return phi
+
+
+def finish(run: Run, G: nn.Module, D: nn.Module, more: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Measure a trained unit and finish it."""
+    c = run.config
+    rows = [*measure.measured(run, G), *measure.judged_rows(run, G, D), *more]
+    rows.append(measure.row(run, "parameters", metrics.params(G)))
+    rows.append(measure.row(run, "multiply-adds", metrics.macs(G, sr.example(c).to(run.device))))
+    rows.append(measure.row(run, "perceptual steps", c["perceptual_steps"]))
+    if c["network"] == "RealESRGAN":
+        rows.append(measure.row(run, "blocks", len(list(G.body))))  # pyright: ignore
+    # The released generator is not saved again.
+    run.finish({"D": D} if G is sr.released(str(run.device)) else {"G": G, "D": D}, rows)
+
+
+# Losses -------------------------------------------------------------------------------------------
+
+
+def supervision(run: Run) -> Supervision:
+    """The family's own: L1 and perceptual, the latter by VGG or by its embedded stand-in."""
+    c, device = run.config, str(run.device)
+    if c["perceptual_net"] == "vgg16":
+        eye, weights = features.vgg(assets.require("vgg16"), 16, ["conv4_3"], device=device), [1.0]
+    elif c["perceptual_net"] == "vgg19":
+        eye = features.vgg(assets.require("vgg19"), 19, list(VGG19), device=device)
+        weights = list(VGG19.values())
+    else:
+        eye = features.lite_maps(0, LITE[:3], size=c["size"], device=device)
+        weights = [1 / 3] * 3
+    distance = losses.perceptual(eye.extract, weights, relative=c["perceptual_net"] == "efflite0")
+    return losses.supervision(distance, l1=c["l1"], weight=c["perceptual"])
+
+
+def maps(run: Run) -> Callable[[Tensor], list[Tensor]]:
+    """The four maps that OMGD and DCD compare, of VGG16 or of its embedded stand-in."""
+    c, device = run.config, str(run.device)
+    if c["perceptual_net"] == "efflite0":
+        return features.lite_maps(0, LITE, size=c["size"], device=device).extract
+    path = assets.require("vgg16")
+    return features.vgg(path, 16, VGG16, standardised=False, device=device).extract

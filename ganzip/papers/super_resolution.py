@@ -1,0 +1,374 @@
+"""Paper B's two networks and what they see: photos in parts, squares, degradations, teachers.
+
+Shared by what ``papers.sdakd`` trains and measures. ``c`` is the configuration of a unit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganzip import assets, data, degrade, features, runs
+from ganzip.nets import gcfsr, realesrgan, stylegan2
+from ganzip.runs import Run, Unit
+from ganzip.taps import taps
+from ganzip.train import Batch, frozen, step_seed
+
+PAPER = "sdakd"
+CONTROL = "control GT"  # SDAKD's schedule, the ground truth in the teacher's place
+GENERATORS = {"GCFSR": gcfsr.Generator, "RealESRGAN": realesrgan.RRDBNet}
+DISCRIMINATORS = {"GCFSR": gcfsr.Discriminator, "RealESRGAN": realesrgan.UNetDiscriminator}
+
+# Photos, their parts, and what is cut out of them -------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """A set of photos and the disjoint parts that they are dealt into.
+
+    manifest: as ``data.split_photos`` or ``data.deal_photos`` made it.
+    """
+
+    source: str
+    photos: Mapping[str, Tensor]
+    manifest: Sequence[Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """What rows call the set."""
+        return Path(self.source).stem
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits of the sha256 of the manifest, which holds that of every photo."""
+        return hashlib.sha256(json.dumps(self.manifest).encode()).hexdigest()[:12]
+
+    @property
+    def aligned(self) -> bool:
+        """Whether all are squares of one size, as aligned faces are: GCFSR then sees them whole."""
+        sizes = {(entry["height"], entry["width"]) for entry in self.manifest}
+        return len(sizes) == 1 and all(height == width for height, width in sizes)
+
+
+@lru_cache(maxsize=1)
+def load_pieces(source: str) -> Pieces:
+    """Photos and their parts: fewer than 20 photos are cut into parts, more are dealt whole.
+
+    Every photo is decoded once, so that a damaged one is named before any training. Raises
+    DataError.
+    """
+    photos = data.photos(source)
+    manifest = data.split_photos(photos) if len(photos) < 20 else data.deal_photos(photos)
+    return Pieces(source, photos, manifest)
+
+
+def check_sizes(pieces: Pieces, span: int) -> None:
+    """Raise DataError, which names the photo, for a piece that has no square of ``span`` pixels."""
+    for entry in pieces.manifest:
+        if min(entry["height"], entry["width"]) < span:
+            found = f"its {entry['part']} part is {entry['height']}x{entry['width']} pixels"
+            raise data.DataError(
+                f"{pieces.source}: photo {entry['photo']}: {found}, expected {span} or more on "
+                "each side; leave it out, or enlarge it"
+            )
+
+
+def squares(pieces: Pieces, part: str, c: Mapping[str, Any]) -> Callable[[int], Tensor]:
+    """The function from a number to a square of a part, uint8 (3, square, square).
+
+    With span 0 a photo comes whole, each in turn. Else ``span`` pixels are cut at random, out of
+    large pieces more often; of two such squares the one with more detail is taken.
+    """
+    entries = [entry for entry in pieces.manifest if entry["part"] == part]
+    areas = np.array([entry["height"] * entry["width"] for entry in entries], float)
+
+    def piece(i: int) -> Tensor:
+        return data.cut_photos(pieces.photos, [entries[i]], part)[0]
+
+    def detail(image: Tensor) -> float:
+        return image.diff(dim=-1).abs().mean().item() + image.diff(dim=-2).abs().mean().item()
+
+    def square(i: int) -> Tensor:
+        if c["span"]:
+            rng = np.random.default_rng([len(part), i])
+            g = torch.Generator().manual_seed(int(rng.integers(2**31)))
+            drawn = rng.choice(len(entries), 2, p=areas / areas.sum())
+            image = max((degrade.patch(piece(k), c["span"], g) for k in drawn), key=detail)
+        else:
+            image = data.to_float(piece(i % len(entries)))
+        if image.shape[-1] != c["square"]:
+            image = degrade.bicubic(image[None], c["square"], c["square"])[0]
+        return data.to_uint8(image)
+
+    return square
+
+
+def stored(run: Run, what: str, part: str) -> np.ndarray:
+    """What is computed once for a set of photos, by the unit that needs it first; read-only.
+
+    "high": squares, uint8 (n, 3, side, side). Of Real-ESRGAN also "low": each degraded by a draw of
+    its own, uint8 (n, 3, side / 4, side / 4), and "teacher": the released generator's answers,
+    float16 (n, 3, side, side), for training with its feature map behind, (n, 3 + 64, side, side).
+    """
+    c = run.config
+    n, side, train = c["count"][part], c["square"], part == "train"
+    shape, dtype = {
+        "high": ((n, 3, side, side), "uint8"),
+        "low": ((n, 3, side // 4, side // 4), "uint8"),
+        "teacher": ((n, 3 + 64 * train, side, side), "float16"),
+    }[what]
+    kept = [c[k] for k in ("network", "fingerprint", "span", "square")]
+    digest = hashlib.sha256(json.dumps([kept, what, part, n]).encode()).hexdigest()[:12]
+    path = run.root / PAPER / "cache" / f"{c['network']}-{what}-{part}-{digest}.npy"
+
+    def high(start: int, stop: int) -> np.ndarray:
+        pieces = load_pieces(run.unit.source)
+        if pieces.fingerprint != c["fingerprint"]:
+            raise data.DataError(
+                f"{c['data']}: the photos have fingerprint {pieces.fingerprint}, this unit was "
+                f"planned for {c['fingerprint']}; plan again, or bring the old photos back"
+            )
+        square = squares(pieces, part, c)
+        return torch.stack([square(i) for i in range(start, stop)]).numpy()
+
+    def low(start: int, stop: int) -> np.ndarray:
+        images = floats(run, "high", part, start, stop)
+        drawn = []
+        for i, image in enumerate(images.split(1), start):
+            g = torch.Generator().manual_seed(step_seed(len(part), i))
+            drawn.append(degrade.degrade(image, g, degrade.sized(side, side)))
+        return data.to_uint8(torch.cat(drawn)).numpy()
+
+    @torch.no_grad()
+    def teacher(start: int, stop: int) -> np.ndarray:
+        cond = floats(run, "low", part, start, stop)
+        G = released(str(run.device))
+        with taps(G, ["last"]) as seen:
+            image = G(cond.to(run.device))
+        whole = torch.cat([image, seen["last"]], 1) if train else image
+        return whole.half().cpu().numpy()
+
+    fill = {"high": high, "low": low, "teacher": teacher}[what]
+    return runs.memmap(path, shape, dtype, fill, chunk=4 if what == "teacher" else 64)
+
+
+def floats(
+    run: Run, what: str, part: str, start: int | None = None, stop: int | None = None
+) -> Tensor:
+    """Some of what is stored, as floats in [-1, 1]."""
+    found = torch.from_numpy(np.array(stored(run, what, part)[start:stop]))
+    return data.to_float(found) if found.dtype == torch.uint8 else found.float()
+
+
+@lru_cache(maxsize=1)
+def released(device: str = "cpu") -> nn.Module:
+    """The released Real-ESRGAN x4plus generator, frozen, from the package that carries it."""
+    G = realesrgan.RRDBNet()
+    realesrgan.load_ncnn(G, assets.require("realesrgan-x4plus"))
+    return frozen(G).to(device)
+
+
+# What a step sees ---------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the steps of a unit see: a function from a step to its batch, and its state, if any."""
+
+    batch: Callable[[int], Batch]
+    pool: degrade.Pool | None = None  # Real-ESRGAN's training pairs, where they are drawn anew
+
+
+def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
+    """Batches of a unit: input, ground truth, and as target the ground truth or the teacher's.
+
+    With a teacher, the target is its image, and its last feature map stands beside. Real-ESRGAN's
+    own target is the sharpened ground truth; at small presets its inputs and the teacher's answers
+    come from the store. What is random comes from torch's global generator, which ``train`` seeds
+    by the step.
+    """
+    c, device, draws = run.config, run.device, torch.default_generator
+    indices = data.batch_indices(c["count"]["train"], c["batch"], c["seed"])
+    names = ("high", "low", "teacher") if c["stored"] else ("high",)
+    pool = (
+        degrade.Pool(degradation(c)) if c["network"] == "RealESRGAN" and not c["stored"] else None
+    )
+    arrays = {name: stored(run, name, "train") for name in names}
+
+    def pick(name: str, step: int) -> Tensor:
+        rows = torch.from_numpy(arrays[name][indices(step).numpy()])
+        return data.to_float(rows) if rows.dtype == torch.uint8 else rows.float()
+
+    def enlarged(step: int) -> Batch:
+        """GCFSR: reduced by a factor each, enlarged again."""
+        real = pick("high", step)
+        mirrored = torch.rand(len(real), 1, 1, 1) < 0.5
+        real = torch.where(mirrored, real.flip(-1), real)
+        factors = degrade.draw_factors(len(real), draws, c["factors"])
+        real, cond = real.to(device), conditioned(real, factors, c).to(device)
+        return Batch(cond, real, real)
+
+    def degraded(step: int) -> Batch:
+        """Real-ESRGAN: degraded anew, exchanged with the pool."""
+        assert pool is not None
+        return degrade.training_batch(pick("high", step).to(device), pool, draws, degradation(c))
+
+    def kept(step: int) -> Batch:
+        """Real-ESRGAN: a random crop of stored pairs and of the teacher's answers to them."""
+        real, low = pick("high", step), pick("low", step)
+        whole = torch.cat(
+            [real, degrade.sharpen(real, degradation(c).usm), pick("teacher", step)], 1
+        )
+        whole, low = (x.to(device) for x in degrade.crop_pair(whole, low, c["size"], draws))
+        real, sharp, answer, features = whole.split([3, 3, 3, whole.shape[1] - 9], 1)
+        return Batch(low, real, answer, features) if teacher else Batch(low, real, sharp)
+
+    if c["stored"]:
+        return Seen(kept)
+    drawn = degraded if pool else enlarged
+    if teacher is None:
+        return Seen(drawn, pool)
+
+    @torch.no_grad()
+    def taught(step: int) -> Batch:
+        batch = drawn(step)
+        with stylegan2.stored_noise(teacher), taps(teacher, [tap(c)]) as seen:
+            return dataclasses.replace(batch, target=teacher(batch.cond), features=seen[tap(c)])
+
+    return Seen(taught, pool)
+
+
+def conditioned(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) -> Tensor:
+    """GCFSR's input: images reduced and enlarged by a factor each, and the factors."""
+    if unknown := set(factors).difference(c["factors"]):
+        raise ValueError(
+            f"factor {min(unknown)}: this network was trained for {sorted(set(c['factors']))}; "
+            "take one of them"
+        )
+    share = torch.tensor(factors) / max(c["factors"])
+    return gcfsr.condition(degrade.gcfsr_input(images, factors), share)
+
+
+def degradation(c: Mapping[str, Any]) -> degrade.Degradation:
+    """Real-ESRGAN's numbers, changed only where patches are too small for them."""
+    return degrade.sized(c["square"], c["size"])
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def generator(c: Mapping[str, Any], width: str, **changed: Any) -> nn.Module:
+    """A new generator; ``width`` is the table's C: "1", "1/2", "1/4" or "1/8"."""
+    return GENERATORS[c["network"]](**{**c["net"], **changed}, width=share(width))
+
+
+def discriminator(c: Mapping[str, Any], width: str) -> nn.Module:
+    """A new discriminator; at small presets width 1 is only a share of the published one."""
+    return DISCRIMINATORS[c["network"]](**c["d_net"], width=share(width) * c["d_width"])
+
+
+def share(width: str) -> float:
+    """C as a number."""
+    return float(Fraction(width))
+
+
+def tap(c: Mapping[str, Any]) -> str:
+    """The module whose output enters the last RGB layer: SDAKD's feature map."""
+    return "last" if c["network"] == "RealESRGAN" else f"decoder.b{c['size']}.conv1"
+
+
+def four_taps(G: nn.Module, c: Mapping[str, Any]) -> list[str]:
+    """Where OMGD and DCD compare maps: four modules, as evenly over the generator as it has them.
+
+    Real-ESRGAN: blocks. GCFSR: the modulated layers of the decoder or, where it has fewer than
+    four resolutions, the last four layers of any kind.
+    """
+    layers = [name for name, m in G.named_modules() if isinstance(m, gcfsr.FeatureConv)]
+    if c["network"] == "RealESRGAN":
+        layers = [name for name, m in G.named_modules() if isinstance(m, realesrgan.RRDB)]
+    if len(layers) < 4:
+        layers = [name for name, m in G.named_modules() if isinstance(m, stylegan2.StyleConv)]
+    return [layers[math.ceil(len(layers) * i / 4) - 1] for i in range(1, 5)]
+
+
+def map_channels(G: nn.Module, names: Sequence[str], c: Mapping[str, Any]) -> list[int]:
+    """Channels of the maps that modules of a generator give."""
+    with features.evaluating(G), taps(G, names) as seen:
+        G(example(c))
+    return [seen[name].shape[1] for name in names]
+
+
+def example(c: Mapping[str, Any]) -> Tensor:
+    """One input of a generator, of the size that it is trained on, black."""
+    channels, side = (4, c["size"]) if c["network"] == "GCFSR" else (3, c["size"] // 4)
+    return torch.zeros(1, channels, side, side)
+
+
+@torch.no_grad()
+def answers(G: nn.Module, cond: Tensor, batch: int = 16) -> Tensor:
+    """Images of inputs, on the CPU, clamped to [-1, 1]; noise is the network's stored one."""
+    device = next(G.parameters()).device
+    with features.evaluating(G), stylegan2.stored_noise(G):
+        parts = [G(part.to(device)).cpu() for part in cond.split(batch)]
+    return torch.cat(parts).clamp(-1, 1)
+
+
+def teacher_generator(unit: Unit, root: Path) -> nn.Module:
+    """The frozen teacher of a unit: the released generator, or GCFSR's of stage 1."""
+    c = unit.config
+    if c["network"] == "RealESRGAN":
+        return released()
+    needed = unit.needs["teacher"]
+    return frozen(runs.load(generator(c, "1"), needed.weights(root), "G"))
+
+
+def teacher_discriminator(unit: Unit, root: Path) -> nn.Module:
+    """The frozen discriminator of stage 1."""
+    D = discriminator(unit.config, "1")
+    return frozen(runs.load(D, unit.needs["teacher"].weights(root), "D"))
+
+
+# Held-out examples --------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """Inputs at one factor, the ground truth of them, and the teacher's answers: (N, ...)."""
+
+    cond: Tensor
+    truth: Tensor
+    teacher: Tensor
+
+
+def examples(run: Run, part: str) -> dict[str, Example]:
+    """Held-out inputs by factor: "16x", ... of GCFSR, "4x" of Real-ESRGAN."""
+    c = run.config
+    truth = floats(run, "high", part)
+    if c["network"] == "RealESRGAN":
+        low = floats(run, "low", part)
+        teacher = floats(run, "teacher", part).clamp(-1, 1)
+        return {"4x": Example(low, truth, teacher)}
+    conds = {f"{f}x": conditioned(truth, [f] * len(truth), c) for f in c["shown"]}
+    if c["method"] == "teacher":
+        return {label: Example(cond, truth, truth) for label, cond in conds.items()}
+    T = teacher_generator(run.unit, run.root).to(run.device)
+    return {label: Example(cond, truth, answers(T, cond)) for label, cond in conds.items()}
+
+
+def enlarged_input(cond: Tensor, c: Mapping[str, Any]) -> Tensor:
+    """The input as an image of the output's size: GCFSR's is one, Real-ESRGAN's bicubic."""
+    if c["network"] == "GCFSR":
+        return cond[:, :3]
+    height, width = cond.shape[-2:]
+    return degrade.bicubic(cond, 4 * height, 4 * width).clamp(-1, 1)
