@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,6 +13,8 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 """From two sets of images, pair by pair, to a number."""
 Supervision = Callable[[Tensor, Tensor], dict[str, Tensor]]
 """From a network's images and what they should be to weighted terms."""
+Mask = Callable[[Tensor], Tensor]
+"""From images (N, C, H, W) to what matters in them: (N, 1, H, W), 1 there and 0 elsewhere."""
 
 
 def d_logistic(real: Tensor, fake: Tensor) -> Tensor:
@@ -70,6 +73,17 @@ def r1_penalty(D: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     real = real.detach().requires_grad_(True)
     (grad,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
     return grad.square().flatten(1).sum(1).mean()
+
+
+def path_lengths(images: Tensor, ws: Tensor) -> Tensor:
+    """How far each image moves with its styles (N, num_ws, latent), in a random direction: (N,).
+
+    |J^T y| of Karras et al., arXiv:1912.04958, eq. (4); y is normal noise over the root of the
+    number of pixels, and the mean over layers stands under the square root.
+    """
+    y = torch.randn_like(images) / math.sqrt(images[0, 0].numel())
+    (grad,) = torch.autograd.grad((images * y).sum(), ws, create_graph=True)
+    return grad.square().sum(2).mean(1).sqrt()
 
 
 def perceptual(
@@ -159,3 +173,17 @@ def total_variation(images: Tensor) -> Tensor:
     """
     total = images.diff(dim=-1).abs().sum() + images.diff(dim=-2).abs().sum()
     return total * 256**2 / images[:, 0].numel()
+
+
+def masked(supervision: Supervision, mask: Mask) -> Supervision:
+    """Supervision of what matters in the wanted images alone: both are black, 0, elsewhere.
+
+    Content-aware distillation, Liu et al., arXiv:2104.02244. Means are still over all pixels.
+    """
+
+    def terms(images: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad():
+            matters = mask(wanted)
+        return supervision(matters * images, matters * wanted)
+
+    return terms

@@ -114,6 +114,16 @@ def every(n: int) -> Callable[[int], bool]:
     return lambda step: step % n == 0
 
 
+def lazy(lr: float, betas: tuple[float, float], period: int) -> tuple[float, tuple[float, float]]:
+    """Adam's settings for a network with a lazy regulariser, which adds a step every ``period``.
+
+    With c = period / (period + 1): lr * c and betas ** c, so that ``period`` steps go as far as
+    without it. Karras et al., arXiv:1912.04958, appendix B.
+    """
+    c = period / (period + 1)
+    return lr * c, (betas[0] ** c, betas[1] ** c)
+
+
 def cosine(lr: float, steps: int) -> Callable[[int], float]:
     """Learning rate that falls from ``lr`` to 0 over ``steps`` along half a cosine."""
     return lambda step: lr * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -114,3 +114,33 @@ def test_total_variation_by_hand_and_on_the_scale_of_256_pixels():
     assert losses.total_variation(colour).item() == pytest.approx(3 * 6 * scale)
     stripes = torch.arange(256).remainder(2).float().expand(1, 1, 256, 256)
     assert losses.total_variation(stripes).item() == pytest.approx(255 * 256)  # the plain sum
+
+
+def test_masked_supervision_sees_nothing_outside_of_the_mask():
+    a = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    b = torch.tensor([[0.5, 0.0], [0.5, 0.5]]).expand(1, 3, 2, 2).clone().requires_grad_(True)
+    left = lambda x: (torch.arange(2) == 0) * torch.ones_like(x[:, :1])  # noqa: E731
+    distance = lambda x, y: (x - y).square().sum()  # noqa: E731
+    terms = losses.masked(losses.supervision(distance, l1=3.0, weight=2.0), left)(a, b)
+    assert terms["l1"].item() == pytest.approx(3 * 0.5 / 2)  # a mean over all pixels
+    assert terms["perceptual"].item() == pytest.approx(2 * 6 * 0.25)
+    torch.stack(list(terms.values())).sum().backward()
+    assert a.grad is not None
+    assert a.grad[..., 0].count_nonzero() == 6 and not a.grad[..., 1].any()
+
+
+def test_path_lengths_are_the_jacobian_times_noise():
+    torch.manual_seed(0)
+    matrix = torch.randn(2 * 5, 3 * 4 * 4, dtype=torch.double)
+    images = lambda ws: (ws.flatten(1) @ matrix).sin().unflatten(1, (3, 4, 4))  # noqa: E731
+    ws = torch.randn(2, 2, 5, dtype=torch.double, requires_grad=True)
+    torch.manual_seed(1)
+    lengths = losses.path_lengths(images(ws), ws)
+    torch.manual_seed(1)
+    y = torch.randn(2, 3, 4, 4, dtype=torch.double) / 4
+    for i in range(2):
+        jacobian = torch.autograd.functional.jacobian(lambda w: images(w[None])[0], ws[i].detach())
+        moved = (jacobian * y[i, :, :, :, None, None]).sum((0, 1, 2))  # pyright: ignore
+        expected = moved.square().sum(1).mean().sqrt()
+        torch.testing.assert_close(lengths[i], expected)
+    assert lengths.requires_grad

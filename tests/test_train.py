@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from ganzip.train import Batch, Player, averaged, cosine, every, frozen, step_seed, train
+from ganzip.train import Batch, Player, averaged, cosine, every, frozen, lazy, step_seed, train
 
 
 def noise(step):
@@ -118,3 +118,10 @@ def test_the_average_follows_the_network_after_each_step():
     assert not average.training and not any(p.requires_grad for p in average.parameters())
     with pytest.raises(ValueError, match="decay is 1"):
         averaged(net, optimiser, decay=1)
+
+
+def test_lazy_settings_are_those_of_stylegan2():
+    lr, betas = lazy(0.0025, (0.0, 0.99), 4)
+    assert (lr, *betas) == pytest.approx((0.0020, 0.0, 0.99199), abs=5e-6)
+    lr, betas = lazy(0.0025, (0.0, 0.99), 16)
+    assert (lr, *betas) == pytest.approx((0.0023529, 0.0, 0.99059), abs=5e-6)
