@@ -1,4 +1,4 @@
-# PRESET=smoke|cpu|gpu|paper  DATA=digits|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd (empty: all)  JOBS=0
+# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd|sdakd (empty: all)  JOBS=0
 PRESET ?= cpu
 DATA   ?= digits
 SCALE  ?= 1
@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 RUNS   := $(or $(GANZIP_RUNS),runs)
 
 # One folder a kind of run: cpu, cpu-mnist, cpu-x3.
-LABEL  := $(PRESET)$(if $(filter-out digits,$(DATA)),-$(basename $(notdir $(DATA))))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
+LABEL  := $(PRESET)$(if $(filter-out digits photos,$(DATA)),-$(basename $(notdir $(DATA))))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
 PAPERS := $(wildcard notebooks/[1-3]_*$(PAPER)*.ipynb)
 RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
 # What differs from the notebook's own defaults.

@@ -125,6 +125,7 @@ def efficientnet_lite(version: int = 2, *, size: int = 128, device: str = "cpu")
         shown = _standardised(_resized(_rgb(images.to(device)), size, "bilinear"), *LITE)
         # A CPU's cache holds the maps of few images: eight at a time take a quarter of the time.
         parts = shown.split(8) if shown.device.type == "cpu" else [shown]
+        parts = [part.contiguous(memory_format=torch.channels_last) for part in parts]
         return torch.cat([net.extract_features(part).mean((2, 3)) for part in parts])
 
     suffix = "" if size == 128 else f"@{size}"

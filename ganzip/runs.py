@@ -410,7 +410,7 @@ def home() -> Path:
 def output_folder(root: Path, paper: str, preset: str, data: str, scale: float) -> Path:
     """Where a notebook's tables and figures go, a folder a kind of run: cpu, cpu-mnist, cpu-x3."""
     name = preset
-    if data != "digits":
+    if data not in ("digits", "photos"):
         name += f"-{Path(data).stem}"
     if scale != 1:
         name += f"-x{scale:g}"

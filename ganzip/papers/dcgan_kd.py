@@ -3,9 +3,8 @@
 Aguinaldo et al., "Compressing GANs using Knowledge Distillation", arXiv:1902.00159.
 ``plan`` lists the units of a preset; ``work`` does any of them, from a notebook or plain Python:
 
-    images = data.load("digits", size=16)
-    units = dcgan_kd.plan(presets.dcgan_kd("cpu"), images, "digits")
-    runs.jobs(units, dcgan_kd.work, root)
+    units = dcgan_kd.prepare("cpu", "digits")
+    runs.jobs(units, dcgan_kd.work, runs.home())
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, RMSprop
 
-from ganzip import assets, data, features, metrics, runs, tables
+from ganzip import assets, data, features, metrics, presets, runs, tables
 from ganzip.data import Images
 from ganzip.features import Features
 from ganzip.methods import gan, mse_joint
@@ -57,6 +56,15 @@ def load_images(run: Run, split: str = "train") -> Images:
             f"for {c['fingerprint']}; plan again, or bring the old images back"
         )
     return images
+
+
+def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
+    """The plan of a preset, by name, on a data set; see ``data.load``."""
+    size = presets.dcgan_kd(preset).size
+    images = data.load(source, size=size, cache=runs.home() / "cache")
+    grey, labels = images.pixels.shape[1] == 1, images.classes > 0
+    chosen = presets.dcgan_kd(preset, grey=grey, labels=labels, scale=scale)
+    return plan(chosen, images, source)
 
 
 def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
@@ -448,6 +456,18 @@ def logits(D: nn.Module, sets: Mapping[str, Tensor], batch: int = 500) -> dict[s
     return {
         name: torch.cat([D(part) for part in images.split(batch)]) for name, images in sets.items()
     }
+
+
+def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
+    """Logits for held-out real images and for the unit's own, by its D or else its teacher's."""
+    c = unit.config
+    judge = unit if has_discriminator(unit) else unit.needs["teacher"]
+    held = data.load(
+        unit.source, size=c["size"], channels=c["channels"], split="test", cache=root / "cache"
+    )
+    real = data.to_float(held.pixels[:n])
+    sets = {"real": real, "generated": images_of(unit, root, noise(len(real), c["latent"]))}
+    return logits(discriminator(judge, root), sets)
 
 
 def interpolate(z: Tensor, steps: int) -> Tensor:

@@ -3,9 +3,8 @@
 Kaparinos and Mezaris 2025, "SDAKD: Student Discriminator Assisted Knowledge Distillation for
 Super-Resolution GANs", arXiv:2510.03870; on GCFSR and on Real-ESRGAN.
 
-    pieces = super_resolution.load_pieces("photos")
-    units = sdakd.plan(presets.sdakd("cpu"), pieces)
-    runs.jobs(units, sdakd.work, root)
+    units = sdakd.prepare("cpu", "photos")
+    runs.jobs(units, sdakd.work, runs.home())
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, features, losses, metrics, runs
+from ganzip import assets, features, losses, metrics, presets, runs
 from ganzip.losses import Supervision
 from ganzip.methods import dcd, gan, omgd, sdakd
 from ganzip.nets import connectors, gcfsr, realesrgan, stylegan2
@@ -30,7 +30,7 @@ from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 from ganzip.presets import SIZES, Sdakd, SuperResolution
 from ganzip.runs import Run, Unit
-from ganzip.train import Batch, Player, averaged, cosine, step_seed
+from ganzip.train import Batch, Player, averaged, cosine, frozen, step_seed
 
 CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan,)}
 NAIVE = ("teacher", "naive (C,1)", "naive (C,C)")
@@ -42,6 +42,12 @@ VGG19 = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_
 LITE = (0, 2, 4, 10)  # blocks in their place: at 1/2, 1/4, 1/8 and 1/16 of the size
 
 # The plan -----------------------------------------------------------------------------------------
+
+
+def prepare(preset: str = "cpu", source: str = "photos", scale: float = 1.0) -> list[Unit]:
+    """The plan of a preset, by name, on a set of photos; see ``data.photos``."""
+    pieces = sr.load_pieces(source)
+    return plan(presets.sdakd(preset, aligned=pieces.aligned, scale=scale), pieces)
 
 
 def plan(preset: Sdakd, pieces: sr.Pieces) -> list[Unit]:
@@ -334,6 +340,14 @@ def stage(
     best.restore(ends)
 
 
+def said(unit: Unit, root: Path) -> dict[str, Tensor]:
+    """Logits of a unit's D for the true and for the generated training images, one an image."""
+    c = unit.config
+    D = frozen(runs.load(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
+    fake, real = measure.probabilities(Run(unit, root), measure.trained(unit, root), D)
+    return {"real": real.logit(), "generated": fake.logit()}
+
+
 def fresh(run: Run, *networks: nn.Module) -> list[Any]:
     """Networks on the run's device."""
     return [net.to(run.device) for net in networks]
@@ -400,8 +414,12 @@ def finish(run: Run, G: nn.Module, D: nn.Module, more: Iterable[Mapping[str, Any
     rows.append(measure.row(run, "perceptual steps", c["perceptual_steps"]))
     if c["network"] == "RealESRGAN":
         rows.append(measure.row(run, "blocks", len(list(G.body))))  # pyright: ignore
-    # The released generator is not saved again.
-    run.finish({"D": D} if G is sr.released(str(run.device)) else {"G": G, "D": D}, rows)
+    kept: dict[str, Any] = {"G": G, "D": D}
+    if c["method"] == "teacher":
+        kept["truth"] = measure.references(run)
+    if G is sr.released(str(run.device)):
+        del kept["G"]  # it is in its package
+    run.finish(kept, rows)
 
 
 # Losses -------------------------------------------------------------------------------------------

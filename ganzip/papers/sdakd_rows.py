@@ -7,42 +7,58 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, degrade, features, metrics, tables
+from ganzip import assets, data, degrade, features, metrics, runs, tables
 from ganzip.features import Features
 from ganzip.papers import super_resolution as sr
-from ganzip.runs import Run
+from ganzip.runs import Run, Unit
 from ganzip.tables import Claim, Verdict
-from ganzip.train import Player, step_seed
+from ganzip.train import Player, frozen, step_seed
 
 TABLE = {"GCFSR": "table1", "RealESRGAN": "table2"}
 SHOWN = 100  # training images whose probabilities figures 2 and 3 show
 
 
-@lru_cache(maxsize=2)
-def eye_of(kind: str, side: int, device: str) -> Features:
-    """What measures: Inception where its weights are, else EfficientNet-Lite2."""
-    if kind == "inception":
-        return features.inception(assets.require("inception"), device=device)
-    return features.efficientnet_lite(2, size=min(side, 128), device=device)
-
-
 def eye(run: Run) -> Features:
-    """The features that measure a unit."""
-    c = run.config
-    return eye_of("inception" if c["inception"] else "lite", c["square"], str(run.device))
+    """What measures a unit: Inception where its weights are, else EfficientNet-Lite2."""
+    return _eye(run.config["inception"], str(run.device))
+
+
+@lru_cache(maxsize=1)
+def _eye(inception: bool, device: str) -> Features:
+    if inception:
+        return features.inception(assets.require("inception"), device=device)
+    return features.efficientnet_lite(2, device=device)
+
+
+def references(run: Run) -> dict[str, Tensor]:
+    """Features of the held-out truth, which the teacher's unit saves for all that need it."""
+    see, found = eye(run), {}
+    for part in ("validation", "test"):
+        held = sr.examples(run, part)
+        found[part] = features.embed(see, next(iter(held.values())).truth, 64)
+    return found
+
+
+def reference(run: Run, part: str) -> Tensor:
+    """Features of the held-out truth."""
+    if run.config["method"] == "teacher":
+        return references(run)[part]
+    return run.needed("teacher")[f"truth.{part}"]
 
 
 def selection(run: Run) -> Callable[[nn.Module], dict[str, float]]:
     """The function from a generator to its validation score by factor: FID, or KID in 1e-3."""
     see, held = eye(run), sr.examples(run, "validation")
-    truth = features.embed(see, next(iter(held.values())).truth, 64)
+    truth = reference(run, "validation")
 
     def scores(G: nn.Module) -> dict[str, float]:
         seen = {k: features.embed(see, sr.answers(G, e.cond), 64) for k, e in held.items()}
@@ -53,46 +69,56 @@ def selection(run: Run) -> Callable[[nn.Module], dict[str, float]]:
     return scores
 
 
-def measured(run: Run, G: nn.Module) -> list[dict[str, Any]]:
-    """Rows about a generator's held-out images, by split and factor: to the truth, to the teacher.
+# Rows ---------------------------------------------------------------------------------------------
 
-    The teacher's unit also has the rows of its inputs, enlarged: what costs nothing.
+
+def measured(run: Run, G: nn.Module) -> list[dict[str, Any]]:
+    """Rows about a generator's held-out images, by split and factor.
+
+    Distances to the truth of validation and test images; of test images also PSNR, SSIM and a
+    perceptual distance to the truth and to the teacher's answers. The teacher's unit has besides
+    the rows of its inputs, enlarged: what costs nothing.
     """
-    c, see = run.config, eye(run)
-    near = features.lite_maps(2, size=c["square"], device=str(run.device)).extract
-    out: list[dict[str, Any]] = []
+    c, see, out = run.config, eye(run), []
     for part, short in (("validation", "val"), ("test", "test")):
+        truth = reference(run, part)
         for label, e in sr.examples(run, part).items():
-            sets = {c["method"]: sr.answers(G, e.cond)}
+            sets = {c["method"]: e.teacher if known(run, G) else sr.answers(G, e.cond)}
             if c["method"] == "teacher":
                 sets["input"] = sr.enlarged_input(e.cond, c)
-            truth = features.embed(see, e.truth, 64)
-            teacher = features.embed(see, e.teacher, 64)
             for method, images in sets.items():
                 seen = features.embed(see, images, 64)
                 kernel = 1000 * metrics.kernel_distance(seen, truth)[0]
-                to_teacher = 1000 * metrics.kernel_distance(seen, teacher)[0]
                 frechet = metrics.frechet_distance(seen, truth)
-                near_truth = metrics.perceptual_distance(near, images, e.truth).mean().item()
-                near_teacher = metrics.perceptual_distance(near, images, e.teacher).mean().item()
                 found = {
                     "FID" if c["inception"] else f"FD-{see.name}": (frechet, ""),
                     f"KID-{see.name}": (kernel, "1e-3"),
-                    f"KID-{see.name} to teacher": (to_teacher, "1e-3"),
-                    "PSNR": (metrics.psnr(images, e.truth).mean().item(), "dB"),
-                    "SSIM": (metrics.ssim(images, e.truth).mean().item(), ""),
-                    "PSNR to teacher": (metrics.psnr(images, e.teacher).mean().item(), "dB"),
-                    "distance": (near_truth, ""),
-                    "distance to teacher": (near_teacher, ""),
                 }
-                if method == "teacher":  # its distances to itself say nothing
-                    found = {k: v for k, v in found.items() if not k.endswith("to teacher")}
+                if part == "test":
+                    found |= likeness(run, images, e, with_teacher=method != "teacher")
                 out += [
                     row(run, f"{metric} {short} {label}", value, unit, len(images), see.name)
                     | {"method": method}
                     for metric, (value, unit) in found.items()
                 ]
     return out + means_over_factors(out)
+
+
+def likeness(
+    run: Run, images: Tensor, e: sr.Example, *, with_teacher: bool
+) -> dict[str, tuple[float, str]]:
+    """Pair by pair: PSNR, SSIM and the perceptual distance to the truth, and to the teacher's."""
+    c = run.config
+    near = features.lite_maps(2, size=c["square"], device=str(run.device)).extract
+    found: dict[str, tuple[float, str]] = {}
+    for to, wanted in (("", e.truth), (" to teacher", e.teacher))[: 1 + with_teacher]:
+        distance = metrics.perceptual_distance(near, images, wanted)
+        found |= {
+            f"PSNR{to}": (metrics.psnr(images, wanted).mean().item(), "dB"),
+            f"SSIM{to}": (metrics.ssim(images, wanted).mean().item(), ""),
+            f"distance{to}": (distance.mean().item(), ""),
+        }
+    return found
 
 
 def means_over_factors(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -119,28 +145,34 @@ def judged_rows(run: Run, G: nn.Module, D: nn.Module) -> list[dict[str, Any]]:
     ]
 
 
+def known(run: Run, G: nn.Module) -> bool:
+    """Whether G's answers are in the store: the released generator takes 0.2 s for one."""
+    return run.config["stored"] and G is sr.released(str(run.device))
+
+
 def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]:
     """D's probability of "real", an image's mean over pixels, for G's images and the true ones.
 
     Of ``SHOWN`` training images, as figures 2 and 3 of the paper show; GCFSR's factors are drawn
     from the training list with a fixed seed.
     """
-    c = run.config
+    c, draws = run.config, torch.Generator().manual_seed(0)
     real = sr.floats(run, "high", "train", stop=SHOWN)
-    if c["network"] == "GCFSR":
-        draws = torch.Generator().manual_seed(0)
-        cond = sr.conditioned(real, degrade.draw_factors(len(real), draws, c["factors"]), c)
-    elif c["stored"]:
-        cond = sr.floats(run, "low", "train", stop=SHOWN)
-    else:
-        draws = torch.Generator().manual_seed(0)
-        cond = torch.cat([degrade.degrade(x, draws, sr.degradation(c)) for x in real.split(1)])
-    fake = sr.answers(G, cond)
 
     def said(images: Tensor) -> Tensor:
         parts = [D(x.to(run.device)).sigmoid().cpu() for x in images.split(16)]
         return torch.cat(parts).view(len(images), -1).mean(1)
 
+    if known(run, G):
+        fake = sr.floats(run, "teacher", "train", stop=SHOWN)[:, :3]
+    elif c["network"] == "GCFSR":
+        factors = degrade.draw_factors(len(real), draws, c["factors"])
+        fake = sr.answers(G, sr.conditioned(real, factors, c))
+    elif c["stored"]:
+        fake = sr.answers(G, sr.floats(run, "low", "train", stop=SHOWN))
+    else:
+        cond = [degrade.degrade(x, draws, sr.degradation(c)) for x in real.split(1)]
+        fake = sr.answers(G, torch.cat(cond))
     with features.evaluating(D):
         return said(fake), said(real)
 
@@ -227,6 +259,195 @@ def row(
         "features": features,
         "seed": c["seed"],
     }
+
+
+# Tables and figures -------------------------------------------------------------------------------
+
+
+def overview(units: Sequence[Unit]) -> pd.DataFrame:
+    """The plan, one line a kind of run: network, method, C, seeds, steps of each stage."""
+    stages = {"l1_steps": "L1 alone", "n2": "stage 2", "d2": "stage 2, D", "n3": "stage 3 or all"}
+    lines = [
+        {
+            "network": c["network"],
+            "method": c["method"],
+            "C": c.get("C", ""),
+            "D": c.get("disc", ""),
+        }
+        | {name: c.get(key, 0) for key, name in stages.items()}
+        | {"with perceptual term": c.get("perceptual_steps", 0), "seed": c["seed"]}
+        for c in (unit.config for unit in units)
+    ]
+    frame = pd.DataFrame(lines)
+    by = [column for column in frame.columns if column != "seed"]
+    return frame.groupby(by, sort=False).agg(seeds=("seed", "count")).reset_index()
+
+
+def columns(units: Sequence[Unit], network: str, distance: str) -> dict[str, str]:
+    """Published columns and what stands beside them: our three factors for 64x, 32x and 16x."""
+    shown = next(unit.config["shown"] for unit in units if unit.config["network"] == network)
+    printed = (64, 32, 16) if network == "GCFSR" else (4,)
+    return {
+        f"{part}{theirs}": f"{distance} {part} {ours}x"
+        for part in ("val", "test")
+        for theirs, ours in zip(printed, shown, strict=True)
+    }
+
+
+def beside_distance(frame: pd.DataFrame, network: str, distance: str) -> pd.DataFrame:
+    """What stands beside the distance: likeness to truth and teacher on test images, and cost.
+
+    One line a method and C: means over factors and seeds, the spread of the distance.
+    """
+    mine = frame.loc[(frame["network"] == network) & (frame["method"] != "speed")]
+    likenesses = [f"{name}{to} test mean" for to in ("", " to teacher")
+                  for name in ("PSNR", "SSIM", "distance")]  # fmt: skip
+    wanted = [f"{distance} test mean", *likenesses, "perceptual steps"]
+    by = ["method", "width"]
+    groups = mine.loc[mine["metric"].isin(wanted)].groupby([*by, "metric"], sort=False)["value"]
+    table = groups.mean().unstack().reindex(columns=wanted)
+    spread = groups.std().unstack()[f"{distance} test mean"]
+    table.insert(1, "std", spread)
+    done = mine.drop_duplicates("unit_key").groupby(by)
+    table["cpu seconds"], table["seeds"] = done["cpu_seconds"].mean(), done["seed"].count()
+    return table.rename(columns=lambda name: name.removesuffix(" test mean")).reset_index()
+
+
+def speed_table(frame: pd.DataFrame, units: Sequence[Unit], root: Path) -> pd.DataFrame:
+    """Table 3: measured speed-ups beside the published ones, and all that they depend on."""
+    paper = tables.published(sr.PAPER, 3).melt("C", var_name="network", value_name="published")
+    paper["network"] = paper["network"].replace({"gcfsr": "GCFSR", "realesrgan": "RealESRGAN"})
+    timed = frame.loc[frame["method"] == "speed"].rename(columns={"width": "C"})
+    wide = timed.pivot_table(index=["network", "C"], columns="metric", values="value").reset_index()
+    table = paper.merge(wide, on=["network", "C"], how="left")
+    full = table.loc[table["C"] == "1"].set_index("network")["multiply-adds"]
+    table["multiply-adds saved"] = table["network"].map(full) / table["multiply-adds"]
+    for unit in runs.find(units, method="speed"):
+        mine = table["network"] == unit.config["network"]
+        table.loc[mine, "input, pixels"] = unit.config["input"]
+        table.loc[mine, "passes"] = unit.config["steps"]
+        table.loc[mine, "device"] = unit.manifest(root)["device"]
+        table.loc[mine, "threads"] = 1
+    return table.rename(columns={"speed-up": "ours", "time": "ms"})
+
+
+def speedup_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """``speed_table`` as ``figures.speedups`` draws it."""
+    names = {"ours": "ours", "multiply-adds saved": "multiply-adds", "published": "published"}
+    long = table.melt(["network", "C"], list(names), var_name="source", value_name="speedup")
+    return long.assign(source=long["source"].replace(names))
+
+
+def said(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """What discriminators say of 100 training images: P(fake) by method, and P(truth) and AUC.
+
+    Figures 2 and 3 draw the former; the latter tell a balanced D from one that has learnt nothing.
+    """
+    drawn, lines = {}, []
+    for unit in units:
+        c, run = unit.config, Run(unit, root)
+        D = frozen(runs.load(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
+        fake, real = probabilities(run, trained(unit, root), D)
+        drawn[f"{c['method']}, D of width {c['disc']}"] = fake
+        lines.append(
+            {"network": c["network"], "method": c["method"], "D": c["disc"], "images": len(fake)}
+            | {"P(fake)": fake.mean().item(), "spread": fake.std().item()}
+            | {"P(truth)": real.mean().item(), "AUC": metrics.auc(real, fake)}
+        )
+    table = pd.DataFrame(lines)
+    first, *others = drawn.values()
+    table["KS to the first"] = [0.0, *(metrics.ks_distance(first, other) for other in others)]
+    return drawn, table
+
+
+Shown = tuple[dict[str, Tensor], list[tuple[int, int, int]], dict[str, list[str]]]
+"""Images by column, a zoom a row (top, left, size), captions: a ``figures.comparison``."""
+
+
+def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> Shown:
+    """Test images at the middle factor: input, truth, teacher, SDAKD's students of three sizes."""
+    students = {C: pick(units, network, "SDAKD", C) for C in ("1/2", "1/4", "1/8")}
+    held = sr.examples(Run(students["1/4"], root), "test")
+    label = list(held)[len(held) // 2]
+    cond, truth = held[label].cond, held[label].truth
+    detail = truth.diff(dim=-1).abs().mean((1, 2, 3))
+    at = detail.topk(min(rows, len(truth))).indices.sort().values
+    shown = {
+        f"input, {label}": cond[at, :3],
+        "truth": truth[at],
+        "teacher": held[label].teacher[at],
+    }
+    for C, unit in students.items():
+        shown[f"C = {C}"] = sr.answers(trained(unit, root), cond[at])
+    side = truth.shape[-1]
+    zooms = [(*_busiest(image, side // 3), side // 3) for image in truth[at]]
+    return shown, zooms, _captions(shown, truth[at])
+
+
+def enlarged_photo(
+    units: Sequence[Unit], root: Path, pieces: sr.Pieces, most: tuple[int, int] = (192, 256)
+) -> Shown:
+    """The middle of a photo's test part, reduced plainly and degraded, enlarged by three networks.
+
+    "coffee" of the embedded photos, else the first photo with a test part.
+    """
+    parts = {e["photo"]: e for e in pieces.manifest if e["part"] == "test"}
+    (image,) = data.cut_photos(
+        pieces.photos, [parts.get("coffee", next(iter(parts.values())))], "test"
+    )
+    height, width = (min(a, b) // 16 * 16 for a, b in zip(image.shape[1:], most, strict=True))
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    truth = data.to_float(image[None, :, top : top + height, left : left + width])
+    draws = torch.Generator().manual_seed(0)
+    plain = degrade.bicubic(truth, height // 4, width // 4).clamp(-1, 1)
+    side = min(height, width) // 4 * 4
+    cond = torch.cat([plain, degrade.degrade(truth, draws, degrade.sized(side, side))])
+    student, naive = (pick(units, "RealESRGAN", m, "1/4") for m in ("SDAKD", "naive (C,C)"))
+    nets = {"released teacher": sr.released(), "SDAKD, C = 1/4": trained(student, root)}
+    nets["naive (C,C), C = 1/4"] = trained(naive, root)
+    both = truth.expand(2, -1, -1, -1)
+    shown = {"input, 4x": cond, "truth": both}
+    shown |= {f"{name}\n{_millions(G)}": sr.answers(G, cond) for name, G in nets.items()}
+    zoom = (*_busiest(truth[0], min(height, width) // 4), min(height, width) // 4)
+    return shown, [zoom, zoom], _captions(shown, both)
+
+
+def trained(unit: Unit, root: Path) -> nn.Module:
+    """The frozen generator of a finished unit."""
+    if unit.config["network"] == "RealESRGAN" and unit.config["method"] == "teacher":
+        return sr.released()
+    return frozen(runs.load(sr.generator(unit.config, unit.config["C"]), unit.weights(root), "G"))
+
+
+def pick(units: Sequence[Unit], network: str, method: str, C: str, seed: int = 0) -> Unit:
+    """The unit of a network, method, size and seed; raises ValueError where the plan has none."""
+    found = runs.find(units, network=network, method=method, C=C, seed=seed)
+    if len(found) != 1:
+        raise ValueError(
+            f"{len(found)} units of {network}, {method}, C = {C}, seed {seed}; expected 1"
+        )
+    return found[0]
+
+
+def _busiest(image: Tensor, size: int) -> tuple[int, int]:
+    """Top and left of the square of an image (3, H, W) with the most detail."""
+    detail = image.diff(dim=-1).abs().mean(0)[:-1] + image.diff(dim=-2).abs().mean(0)[:, :-1]
+    sums = F.avg_pool2d(detail[None], size - 1, stride=max(1, size // 8))[0]
+    row, column = divmod(int(sums.argmax()), sums.shape[1])
+    return row * max(1, size // 8), column * max(1, size // 8)
+
+
+def _captions(shown: Mapping[str, Tensor], truth: Tensor) -> dict[str, list[str]]:
+    """PSNR to the truth under every image of its size but itself."""
+    return {
+        name: [f"{value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]
+        for name, images in shown.items()
+        if images.shape == truth.shape and not name.startswith("truth")
+    }
+
+
+def _millions(G: nn.Module) -> str:
+    return f"{metrics.params(G) / 1e6:.2f} M"
 
 
 # Claims -------------------------------------------------------------------------------------------

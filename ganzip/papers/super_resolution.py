@@ -117,18 +117,25 @@ def squares(pieces: Pieces, part: str, c: Mapping[str, Any]) -> Callable[[int], 
 def stored(run: Run, what: str, part: str) -> np.ndarray:
     """What is computed once for a set of photos, by the unit that needs it first; read-only.
 
-    "high": squares, uint8 (n, 3, side, side). Of Real-ESRGAN also "low": each degraded by a draw of
-    its own, uint8 (n, 3, side / 4, side / 4), and "teacher": the released generator's answers,
-    float16 (n, 3, side, side), for training with its feature map behind, (n, 3 + 64, side, side).
+    "high": squares, uint8 (n, 3, side, side). "low", of Real-ESRGAN: each degraded by a draw of its
+    own, uint8 (n, 3, side / 4, side / 4). "teacher": the teacher's answers, float16 (n, channels,
+    side, side): of Real-ESRGAN the image and, in training, the feature map behind it; of GCFSR an
+    image for each of the factors shown.
     """
     c = run.config
-    n, side, train = c["count"][part], c["square"], part == "train"
+    n, side = c["count"][part], c["square"]
+    if c["network"] == "GCFSR":
+        channels = 3 * len(c["shown"])
+    else:
+        channels = 3 + 64 * (part == "train")
     shape, dtype = {
         "high": ((n, 3, side, side), "uint8"),
         "low": ((n, 3, side // 4, side // 4), "uint8"),
-        "teacher": ((n, 3 + 64 * train, side, side), "float16"),
+        "teacher": ((n, channels, side, side), "float16"),
     }[what]
     kept = [c[k] for k in ("network", "fingerprint", "span", "square")]
+    if what == "teacher":
+        kept.append(teacher_key(run.unit))
     digest = hashlib.sha256(json.dumps([kept, what, part, n]).encode()).hexdigest()[:12]
     path = run.root / PAPER / "cache" / f"{c['network']}-{what}-{part}-{digest}.npy"
 
@@ -152,11 +159,14 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
 
     @torch.no_grad()
     def teacher(start: int, stop: int) -> np.ndarray:
-        cond = floats(run, "low", part, start, stop)
-        G = released(str(run.device))
-        with taps(G, ["last"]) as seen:
-            image = G(cond.to(run.device))
-        whole = torch.cat([image, seen["last"]], 1) if train else image
+        T = teacher_generator(run.unit, run.root).to(run.device)
+        if c["network"] == "GCFSR":
+            truth = floats(run, "high", part, start, stop)
+            conds = [conditioned(truth, [f] * len(truth), c) for f in c["shown"]]
+            return torch.cat([answers(T, cond) for cond in conds], 1).half().numpy()
+        with taps(T, ["last"]) as seen:
+            image = T(floats(run, "low", part, start, stop).to(run.device))
+        whole = torch.cat([image, seen["last"]], 1) if part == "train" else image
         return whole.half().cpu().numpy()
 
     fill = {"high": high, "low": low, "teacher": teacher}[what]
@@ -200,7 +210,11 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
     """
     c, device, draws = run.config, run.device, torch.default_generator
     indices = data.batch_indices(c["count"]["train"], c["batch"], c["seed"])
-    names = ("high", "low", "teacher") if c["stored"] else ("high",)
+    names = [
+        "high",
+        *(["low"] if c["stored"] else []),
+        *(["teacher"] if c["stored"] and teacher else []),
+    ]
     pool = (
         degrade.Pool(degradation(c)) if c["network"] == "RealESRGAN" and not c["stored"] else None
     )
@@ -227,12 +241,11 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
     def kept(step: int) -> Batch:
         """Real-ESRGAN: a random crop of stored pairs and of the teacher's answers to them."""
         real, low = pick("high", step), pick("low", step)
-        whole = torch.cat(
-            [real, degrade.sharpen(real, degradation(c).usm), pick("teacher", step)], 1
-        )
-        whole, low = (x.to(device) for x in degrade.crop_pair(whole, low, c["size"], draws))
-        real, sharp, answer, features = whole.split([3, 3, 3, whole.shape[1] - 9], 1)
-        return Batch(low, real, answer, features) if teacher else Batch(low, real, sharp)
+        answer = pick("teacher", step) if teacher else degrade.sharpen(real, degradation(c).usm)
+        whole, low = degrade.crop_pair(torch.cat([real, answer], 1), low, c["size"], draws)
+        whole, low = whole.to(device), low.to(device)
+        real, target, features = whole.split([3, 3, whole.shape[1] - 6], 1)
+        return Batch(low, real, target, features if teacher else None)
 
     if c["stored"]:
         return Seen(kept)
@@ -324,6 +337,13 @@ def answers(G: nn.Module, cond: Tensor, batch: int = 16) -> Tensor:
     return torch.cat(parts).clamp(-1, 1)
 
 
+def teacher_key(unit: Unit) -> str:
+    """What the teacher's answers depend on, beside their inputs."""
+    if unit.config["network"] == "RealESRGAN":
+        return "released"
+    return unit.needs["teacher"].key
+
+
 def teacher_generator(unit: Unit, root: Path) -> nn.Module:
     """The frozen teacher of a unit: the released generator, or GCFSR's of stage 1."""
     c = unit.config
@@ -362,8 +382,11 @@ def examples(run: Run, part: str) -> dict[str, Example]:
     conds = {f"{f}x": conditioned(truth, [f] * len(truth), c) for f in c["shown"]}
     if c["method"] == "teacher":
         return {label: Example(cond, truth, truth) for label, cond in conds.items()}
-    T = teacher_generator(run.unit, run.root).to(run.device)
-    return {label: Example(cond, truth, answers(T, cond)) for label, cond in conds.items()}
+    its = floats(run, "teacher", part).split(3, 1)
+    return {
+        label: Example(cond, truth, answer)
+        for (label, cond), answer in zip(conds.items(), its, strict=True)
+    }
 
 
 def enlarged_input(cond: Tensor, c: Mapping[str, Any]) -> Tensor:

@@ -1,0 +1,280 @@
+"""Paper B's units: planned, trained, killed, resumed, measured; and bad input named before."""
+
+import dataclasses
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ganzip import data, presets, runs, tables
+from ganzip.papers import sdakd
+from ganzip.papers import sdakd_rows as measure
+from ganzip.papers import super_resolution as sr
+
+METHODS = ("naive (C,C)", "SDAKD", "DCD_modified", "control GT", "Ablation3")
+
+
+def short():
+    """The smoke preset with one size and few rows."""
+    cfg = presets.sdakd("smoke")
+    few = {"train": 8, "validation": 4, "test": 4}
+    families = [
+        dataclasses.replace(
+            family,
+            count=few,
+            seeds={m: s for m, s in family.seeds.items() if m in METHODS and family.seeds[m]},
+        )
+        for family in cfg.families
+    ]
+    one = {"DCD_modified": "1/2"}
+    families = [
+        dataclasses.replace(
+            f, seeds={m: {one.get(m, "1/4"): 1} for m in f.seeds}, teacher_steps=4, d_steps=4
+        )
+        for f in families
+    ]
+    return dataclasses.replace(cfg, families=tuple(families), passes=2)
+
+
+def plan():
+    return sdakd.plan(short(), sr.load_pieces("photos"))
+
+
+def unit(name):
+    return runs.by_name(plan(), name)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """All units of a short plan, done."""
+    root = tmp_path_factory.mktemp("runs")
+    runs.jobs(plan(), sdakd.work, root, n_jobs=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def frame(root):
+    return runs.frame(plan(), root)
+
+
+def digest(folder):
+    names = ("weights.safetensors", "rows.csv", "history.csv")
+    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
+
+
+@pytest.mark.parametrize("name", ["gcfsr-sdakd-c14-seed0", "realesrgan-dcd_modified-c12-seed0"])
+def test_a_killed_unit_ends_in_the_same_bits(name, root, tmp_path):
+    this = unit(name)
+    here = tmp_path / sr.PAPER
+    (here / "units").mkdir(parents=True)
+    (here / "cache").symlink_to(root / sr.PAPER / "cache")
+    for need in this.needs.values():
+        (here / "units" / need.folder(root).name).symlink_to(need.folder(root))
+    script = (
+        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_paper_sdakd as t\n"
+        "from ganzip import runs\n"
+        "runs.perform(t.unit(sys.argv[1]), t.sdakd.work, pathlib.Path(sys.argv[2]),"
+        " checkpoint_seconds=0.0)"
+    )
+    command = [sys.executable, "-c", script, name, str(tmp_path)]
+    process = subprocess.Popen(command)
+    folder, written = this.folder(tmp_path), random.Random(os.urandom(8)).randrange(1, 12)
+    seen: set[str] = set()
+    while len(seen) < written:
+        assert process.poll() is None, "the run ended before it was killed"
+        seen |= {path.name for path in folder.glob("checkpoint-*.pt")}
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not this.done(tmp_path)
+    assert subprocess.run(command).returncode == 0
+    assert digest(folder) == digest(this.folder(root)), f"killed after {sorted(seen)[-1]}"
+
+
+def test_rows_are_complete_and_finite(frame):
+    assert np.isfinite(frame["value"]).all()
+    students = frame[frame["method"] == "SDAKD"]
+    for network, labels in (("GCFSR", ("8x", "4x", "2x", "mean")), ("RealESRGAN", ("4x", "mean"))):
+        metrics = set(students.loc[students["network"] == network, "metric"])
+        for label in labels:
+            wanted = {f"KID-efflite2 {part} {label}" for part in ("val", "test")}
+            wanted |= {f"{m} test {label}" for m in ("PSNR", "SSIM", "distance to teacher")}
+            assert wanted <= metrics
+        assert {"P(fake)", "P(real)", "AUC", "parameters", "perceptual steps"} <= metrics
+        assert {"L_sup at the start of stage 3", "balancing lambda2"} <= metrics
+
+
+def test_the_mean_is_over_the_factors(frame):
+    rows = frame[(frame["method"] == "SDAKD") & (frame["network"] == "GCFSR")]
+    values = rows.set_index("metric")["value"]
+    each = [values[f"PSNR test {label}"] for label in ("8x", "4x", "2x")]
+    assert values["PSNR test mean"] == pytest.approx(np.mean(each))
+
+
+def test_the_teachers_are_untouched_by_their_students(root):
+    for network in ("gcfsr", "realesrgan"):
+        teacher = unit(f"{network}-teacher-c1-seed0")
+        weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
+        assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
+
+
+def test_ablation_3_trains_the_teachers_discriminator_on(root):
+    ours = unit("gcfsr-ablation3-c14-seed0")
+    trained, start = (
+        {k: v for k, v in u.weights(root).items() if k.startswith("D.")}
+        for u in (ours, ours.needs["teacher"])
+    )
+    assert {k: v.shape for k, v in trained.items()} == {k: v.shape for k, v in start.items()}
+    assert any(not torch.equal(v, start[k]) for k, v in trained.items())
+
+
+def test_all_methods_of_a_network_train_on_the_same_pairs(root):
+    taught, control = (
+        sr.batches(runs.Run(unit(f"realesrgan-{m}-c14-seed0"), root), teacher=T)
+        for m, T in (("sdakd", sr.released()), ("control-gt", None))
+    )
+    for step in (0, 3):
+        torch.manual_seed(step)
+        a = taught.batch(step)
+        torch.manual_seed(step)
+        b = control.batch(step)
+        assert torch.equal(a.cond, b.cond) and torch.equal(a.real, b.real)  # pyright: ignore
+        assert a.features is not None and b.features is None
+        assert a.target.shape == b.target.shape  # pyright: ignore
+
+
+def test_stored_answers_are_the_teachers(root):
+    run = runs.Run(unit("realesrgan-sdakd-c14-seed0"), root)
+    (held,) = sr.examples(run, "test").values()
+    expected = sr.answers(sr.released(), held.cond[:1])
+    assert (held.teacher[:1] - expected).abs().max() < 2e-3  # kept in half precision
+
+
+def test_live_batches_have_the_teachers_image_and_map(root):
+    this = unit("realesrgan-sdakd-c14-seed0")
+    c = dict(this.config) | {"stored": False, "pool": 4, "batch": 2}
+    T = sr.generator(c, "1/8").eval()
+    seen = sr.batches(runs.Run(dataclasses.replace(this, config=c), root), teacher=T)
+    torch.manual_seed(0)
+    batch = seen.batch(0)
+    assert seen.pool is not None and int(seen.pool.count) == 2
+    assert batch.cond.shape == (2, 3, 8, 8) and batch.real.shape == (2, 3, 32, 32)  # pyright: ignore
+    assert torch.equal(batch.target, T(batch.cond))  # pyright: ignore
+    assert batch.features.shape == (2, 8, 32, 32)  # pyright: ignore
+
+
+def test_factors_that_the_network_does_not_know_are_refused():
+    c = unit("gcfsr-sdakd-c14-seed0").config
+    with pytest.raises(ValueError, match=r"factor 16: this network was trained for \[2, 4, 8\]"):
+        sr.conditioned(torch.zeros(1, 3, 32, 32), [16], c)
+
+
+def test_parts_share_no_photo_pixels_and_a_changed_set_is_refused(tmp_path):
+    pieces = sr.load_pieces("photos")
+    assert {e["part"] for e in pieces.manifest} == {"train", "validation", "test"}
+    changed = dataclasses.replace(pieces, manifest=[{**pieces.manifest[0], "sha256": "feed"}])
+    this = sdakd.plan(short(), dataclasses.replace(pieces, manifest=pieces.manifest[::-1]))[0]
+    assert changed.fingerprint != pieces.fingerprint
+    with pytest.raises(data.DataError, match="plan again, or bring the old photos back"):
+        runs.perform(this, sdakd.work, tmp_path)
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+def photo(folder, name, size, mode="RGB"):
+    folder.mkdir(exist_ok=True)
+    shape = size if mode in ("L", "I;16") else (*size, len(mode))
+    rng = np.random.default_rng(len(name))
+    high = 65535 if mode == "I;16" else 255
+    array = rng.integers(0, high, shape).astype(np.uint16 if mode == "I;16" else np.uint8)
+    Image.fromarray(array).save(folder / name)
+
+
+def test_a_photo_that_is_too_small_is_named_before_training(tmp_path):
+    photo(tmp_path / "set", "good.png", (300, 500))
+    photo(tmp_path / "set", "tiny.png", (200, 60))
+    with pytest.raises(data.DataError, match=r"photo tiny.png: its train part is \d+x60 pixels"):
+        sdakd.prepare("smoke", str(tmp_path / "set"))
+
+
+def test_a_corrupt_file_among_good_ones_is_named(tmp_path):
+    photo(tmp_path / "set", "a.png", (300, 500))
+    photo(tmp_path / "set", "b.png", (300, 500))
+    (tmp_path / "set" / "b.png").write_bytes(b"\x89PNG no more")
+    with pytest.raises(data.DataError, match="image b.png cannot be decoded.*replace or remove"):
+        sdakd.prepare("smoke", str(tmp_path / "set"))
+
+
+def test_grey_transparent_and_16_bit_photos_are_converted(tmp_path):
+    for name, mode in (("grey.png", "L"), ("clear.png", "RGBA"), ("deep.png", "I;16")):
+        photo(tmp_path / "set", name, (400, 420), mode)
+    pieces = sr.load_pieces(str(tmp_path / "set"))
+    cut = sr.squares(pieces, "train", {"span": 96, "square": 32})
+    assert cut(0).shape == (3, 32, 32) and cut(0).dtype == torch.uint8
+    assert torch.equal(cut(5), cut(5)) and not torch.equal(cut(5), cut(6))
+    grey = data.cut_photos(pieces.photos, pieces.manifest, "train")[2]
+    assert torch.equal(grey[0], grey[1])
+
+
+def test_aligned_faces_are_shown_whole_to_gcfsr(tmp_path):
+    for i in range(25):
+        photo(tmp_path / "faces", f"{i:02}.png", (128, 128))
+    units = sdakd.prepare("smoke", str(tmp_path / "faces"))
+    spans = {u.config["network"]: u.config["span"] for u in units if "span" in u.config}
+    assert spans == {"GCFSR": 0, "RealESRGAN": 80}
+    parts = [e["part"] for e in sr.load_pieces(str(tmp_path / "faces")).manifest]
+    assert parts.count("validation") == parts.count("test") == 5
+
+
+def test_tables_and_claims_are_made_of_the_rows(frame, root):
+    trained = frame[frame["method"] != "speed"]
+    units = plan()
+    for number, network in ((1, "GCFSR"), (2, "RealESRGAN")):
+        columns = measure.columns(units, network, "KID-efflite2")
+        table = tables.sdakd_table(trained, number, columns)
+        paper = tables.published("sdakd", number)
+        assert table.iloc[: len(paper)][list(paper)].equals(paper)
+        rows = table.to_dict("records")
+        (row,) = [r for r in rows if r["method"] == "SDAKD" and r["gen_C"] == "1/4"]
+        assert row["seeds"] == 1 and row["perceptual_steps"] == row["steps"]
+        (control,) = [r for r in rows if r["our_method"] == sr.CONTROL]
+        assert pd.isna(control["method"]) and control["seeds"] == 1
+    claims = tables.claims_table(measure.claims(frame, "KID-efflite2"))
+    known = {"holds", "does not hold", "cannot be told at this scale"}
+    assert set(claims["verdict"]) <= known
+    text = "GCFSR, C = 1/4: SDAKD is better than naive (C,C)"
+    (ours,) = [r for r in claims.to_dict("records") if r["claim"] == text]
+    assert ours["published"] == "FID 47.39 against 52.26" and "1 seed" in ours["ours"]
+
+
+def test_speeds_stand_beside_the_published_ones(frame, root):
+    table = measure.speed_table(frame, plan(), root)
+    assert table["published"].tolist() == [1.0, 1.98, 3.43, 4.35, 1.0, 1.77, 1.96, 2.08]
+    assert set(table.loc[table["C"] == "1", "ours"]) == {1.0}
+    assert table["ms"].min() > 0
+    gcfsr = table.loc[table["network"] == "GCFSR", "multiply-adds saved"].tolist()
+    assert gcfsr == sorted(gcfsr) and gcfsr[0] == 1
+
+
+def test_figures_are_given_images_and_numbers(frame, root):
+    units = plan()
+    drawn, known = measure.said(
+        [unit("gcfsr-ablation3-c14-seed0"), unit("gcfsr-sdakd-c14-seed0")], root
+    )
+    assert {len(p) for p in drawn.values()} == {8} and 0 <= known["AUC"].min() <= known[
+        "AUC"
+    ].max() <= 1
+    assert all(((p > 0) & (p < 1)).all() for p in drawn.values())
+    rows = measure.means_over_factors(
+        [{"method": "m", "metric": f"PSNR test {k}x", "value": v} for k, v in ((4, 1.0), (2, 3.0))]
+    )
+    assert rows == [{"method": "m", "metric": "PSNR test mean", "value": 2.0}]
+    assert isinstance(measure.overview(units), pd.DataFrame)
