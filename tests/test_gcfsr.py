@@ -198,6 +198,17 @@ def test_condition_is_images_and_a_plane():
     assert torch.equal(cond[:, 3], torch.tensor([1.0, 0.5])[:, None, None].expand(2, 4, 4))
 
 
+def test_extra_layers_deepen_every_resolution():
+    plain, deep = (Generator(64, base=512, cap=8, latent=8, extra=n) for n in (0, 2))
+    assert set(plain.state_dict()) < set(deep.state_dict())
+    added = {k.split(".")[1] for k in set(deep.state_dict()) - set(plain.state_dict())}
+    assert added == {"b16", "b32", "b64"}
+    assert deep(torch.zeros(2, 4, 64, 64)).shape == (2, 3, 64, 64)
+    with taps(deep, ["decoder.b64.extra.1", "decoder.b64.conv1"]) as seen:
+        deep(torch.zeros(1, 4, 64, 64))
+    assert seen["decoder.b64.extra.1"].shape == seen["decoder.b64.conv1"].shape
+
+
 def test_impossible_sizes_are_refused():
     with pytest.raises(ValueError, match="size is 16; expected 32 or more"):
         Generator(16)

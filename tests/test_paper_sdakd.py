@@ -259,7 +259,7 @@ def test_speeds_stand_beside_the_published_ones(frame, root):
     table = measure.speed_table(frame, plan(), root)
     assert table["published"].tolist() == [1.0, 1.98, 3.43, 4.35, 1.0, 1.77, 1.96, 2.08]
     assert set(table.loc[table["C"] == "1", "ours"]) == {1.0}
-    assert table["ms"].min() > 0
+    assert all(ms > 0 for ms in table["ms"])
     gcfsr = table.loc[table["network"] == "GCFSR", "multiply-adds saved"].tolist()
     assert gcfsr == sorted(gcfsr) and gcfsr[0] == 1
 
@@ -269,9 +269,8 @@ def test_figures_are_given_images_and_numbers(frame, root):
     drawn, known = measure.said(
         [unit("gcfsr-ablation3-c14-seed0"), unit("gcfsr-sdakd-c14-seed0")], root
     )
-    assert {len(p) for p in drawn.values()} == {8} and 0 <= known["AUC"].min() <= known[
-        "AUC"
-    ].max() <= 1
+    assert {len(p) for p in drawn.values()} == {8}
+    assert all(0 <= auc <= 1 for auc in known["AUC"])
     assert all(((p > 0) & (p < 1)).all() for p in drawn.values())
     rows = measure.means_over_factors(
         [{"method": "m", "metric": f"PSNR test {k}x", "value": v} for k, v in ((4, 1.0), (2, 3.0))]

@@ -10,13 +10,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import toy
+from torch.optim import SGD
 
 from ganzip import runs
 from ganzip.methods import gan, mse_joint
 from ganzip.runs import Unit, perform
+from ganzip.train import Batch, Player
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -85,6 +88,36 @@ def checkpointed(tmp_path: Path) -> tuple[Unit, Path]:
     with pytest.raises(MemoryError):
         perform(unit, toy.work, tmp_path, checkpoint_seconds=0.0)
     return unit, unit.folder(tmp_path)
+
+
+def test_validation_stands_in_the_history_over_phases_and_each_has_its_own_stream(tmp_path):
+    drawn = []
+
+    def work(run):
+        net = torch.nn.Linear(1, 1)
+
+        def terms(batch):
+            return {"square": net(batch.cond).square().mean()}
+
+        def batches(step):
+            drawn.append(torch.randn(()).item())
+            return Batch(torch.ones(2, 1))
+
+        player = Player("net", SGD(net.parameters(), 0.1), terms)
+        for phase, steps in (("first", 5), ("second", 4)):
+            score = {"score": float(steps)}
+            run.train(
+                [player], batches, steps, {"net": net},
+                phase=phase, epoch=2, validate=lambda score=score: score,
+            )  # fmt: skip
+        run.finish({"net": net}, [{"metric": "m", "value": 0.0}])
+
+    unit = runs.Unit("toy", "phases", {"steps": 9, "seed": 0})
+    history = pd.read_csv(runs.perform(unit, work, tmp_path) / "history.csv")
+    judged = history[history["player"] == "validation"]
+    assert judged["step"].tolist() == [2, 4, 5, 7, 9]
+    assert judged["value"].tolist() == [5.0, 5.0, 5.0, 4.0, 4.0]
+    assert max(history["step"]) == 9 and len(set(drawn)) == 9
 
 
 def test_a_torn_checkpoint_is_refused_and_the_one_before_it_used(tmp_path, capsys):

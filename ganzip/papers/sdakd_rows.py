@@ -370,8 +370,8 @@ def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> S
     held = sr.examples(Run(students["1/4"], root), "test")
     label = list(held)[len(held) // 2]
     cond, truth = held[label].cond, held[label].truth
-    detail = truth.diff(dim=-1).abs().mean((1, 2, 3))
-    at = detail.topk(min(rows, len(truth))).indices.sort().values
+    by_detail = truth.diff(dim=-1).abs().mean((1, 2, 3)).argsort()
+    at = by_detail[torch.linspace(0.5, 0.95, rows).mul(len(truth) - 1).long()]
     shown = {
         f"input, {label}": cond[at, :3],
         "truth": truth[at],
@@ -389,11 +389,11 @@ def enlarged_photo(
 ) -> Shown:
     """The middle of a photo's test part, reduced plainly and degraded, enlarged by three networks.
 
-    "coffee" of the embedded photos, else the first photo with a test part.
+    "china" of the embedded photos, else the first photo with a test part.
     """
     parts = {e["photo"]: e for e in pieces.manifest if e["part"] == "test"}
     (image,) = data.cut_photos(
-        pieces.photos, [parts.get("coffee", next(iter(parts.values())))], "test"
+        pieces.photos, [parts.get("china", next(iter(parts.values())))], "test"
     )
     height, width = (min(a, b) // 16 * 16 for a, b in zip(image.shape[1:], most, strict=True))
     top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
