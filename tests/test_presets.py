@@ -1,8 +1,9 @@
 import pytest
 
-from ganzip import data, presets, runs
+from ganzip import data, presets, runs, tables
 from ganzip.methods import gan
-from ganzip.papers import dcgan_kd
+from ganzip.papers import dcgan_kd, sdakd
+from ganzip.papers import super_resolution as sr
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +95,80 @@ def test_unknown_names_are_refused():
     with pytest.raises(NameError, match="unknown parameter 'sclae', did you mean scale?"):
         presets.check_parameters(namespace, ["preset", "scale"])
     presets.check_parameters({"preset": "cpu", "presets": presets}, ["preset", "scale"])
+
+
+def big_photos():
+    """Pieces large enough for every preset; planning looks at nothing but their manifest."""
+    entry = {"photo": "big", "sha256": "0", "top": 0, "left": 0, "height": 2048, "width": 3000}
+    parts = ("train", "validation", "test")
+    return sr.Pieces("big.zip", {}, [{**entry, "part": part} for part in parts])
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_every_preset_of_paper_b_plans_the_rows_of_its_tables(name):
+    units = sdakd.plan(presets.sdakd(name), big_photos())
+    keys = [unit.key for unit in units]
+    assert len(keys) == len(set(keys)) == len({unit.name for unit in units})
+    for i, unit in enumerate(units):
+        assert {need.key for need in unit.needs.values()} <= set(keys[:i]), "needs come first"
+    rows = {(u.config["network"], u.config["method"], u.config.get("C")) for u in units}
+    for network, table in (("GCFSR", 1), ("RealESRGAN", 2)):
+        for printed in tables.published("sdakd", table).to_dict("records"):
+            method = printed["method"]
+            if method.endswith("naive"):
+                method = "naive (C,1)" if printed["disc_C"] == "1" else "naive (C,C)"
+            if printed["gen_C"] != "1":
+                assert (network, method, printed["gen_C"]) in rows
+        assert (network, "control GT", "1/4") in rows and (network, "speed", None) in rows
+    assert {("GCFSR", f"Ablation{i}", "1/4") for i in (1, 2, 3)} <= rows
+
+
+def test_paper_b_as_published():
+    gcfsr, real = presets.sdakd("paper").families
+    assert gcfsr.betas[1] == pytest.approx(0.99199, abs=1e-5)
+    assert gcfsr.d_betas[1] == pytest.approx(0.99059, abs=1e-5)
+    assert gcfsr.ema == pytest.approx(0.997784, abs=1e-6)
+    assert gcfsr.steps * gcfsr.batch == 30 * 70_000  # epochs of FFHQ
+    assert (gcfsr.l1, gcfsr.perceptual, gcfsr.adversarial, gcfsr.r1) == (1.0, 0.01, 0.01, 10.0)
+    share = gcfsr.factors.count(64) / len(gcfsr.factors)
+    assert share == 0.4 and gcfsr.shown == (64, 32, 16)
+    assert real.steps == 1_400_000 and 300 * real.epoch == pytest.approx(real.steps, rel=1e-3)
+    assert (2 * real.l1, real.perceptual, real.adversarial, real.r1) == (1.0, 1.0, 0.1, 0.0)
+    assert real.pool % real.batch == 0 and (real.square, real.size) == (400, 256)
+    for family in (gcfsr, real):
+        assert (family.lambda1, family.lambda2, family.d_width) == (1.0, 0.1, 1.0)
+
+
+def test_schedules_of_paper_b():
+    def steps(method, C="1/4", network="GCFSR"):
+        (unit, *_) = runs.find(units, method=method, C=C, network=network)
+        c = unit.config
+        return [c[k] for k in ("l1_steps", "n2", "d2", "n3")], c["disc"], c["features"]
+
+    units = sdakd.plan(presets.sdakd("paper"), big_photos())
+    n, real = 87_500, 1_400_000
+    assert steps("SDAKD") == ([0, n, n, n], "1/4", True)
+    assert steps("Ablation1") == ([0, 0, 0, n], "1", False)
+    assert steps("Ablation2") == ([0, n, 0, n], "1", False)
+    assert steps("Ablation3") == ([0, n, 0, n], "1", True)
+    assert steps("control GT") == ([0, n, 0, n], "1/4", False)
+    assert steps("naive (C,1)") == ([0, 0, 0, n], "1", False)
+    assert steps("naive (C,C)", "1/8", "RealESRGAN") == (
+        [1_000_000, 0, 0, 400_000], "1/8", False,
+    )  # fmt: skip
+    assert steps("OMGD", "1/2", "RealESRGAN") == ([0, 0, 0, real], "1", False)
+
+
+def test_scale_and_aligned_faces_in_paper_b():
+    one, two = presets.sdakd("cpu"), presets.sdakd("cpu", scale=2)
+    for a, b in zip(one.families, two.families, strict=True):
+        assert (b.steps, b.naive_steps, b.epoch) == (2 * a.steps, 2 * a.naive_steps, 2 * a.epoch)
+        assert b.seeds["SDAKD"]["1/4"] == 2 * a.seeds["SDAKD"]["1/4"] and b.net == a.net
+    faces = presets.sdakd("cpu", aligned=True).families
+    assert [family.span for family in faces] == [0, one.families[1].span]
+    with pytest.raises(ValueError, match="scale is 0; expected above 0"):
+        presets.sdakd("cpu", scale=0)
+    compared = presets.sdakd("cpu").families[0].seeds
+    assert all(
+        compared[m]["1/4"] == 3 for m in ("SDAKD", "naive (C,1)", "naive (C,C)", "Ablation3")
+    )
