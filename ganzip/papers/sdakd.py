@@ -197,7 +197,11 @@ def naive(run: Run) -> None:
     seen = sr.batches(run)
     if c["l1_steps"]:
         l1 = losses.supervision(None, l1=c["l1"])
-        stage(run, "l1", {"G": G}, lambda g: [gan.supervised(G, None, g, l1)], seen, c["l1_steps"])
+
+        def alone(g: Adam) -> list[Player]:
+            return [gan.supervised(G, None, g, l1)]
+
+        stage(run, "l1", {"G": G}, alone, seen, c["l1_steps"], lr=c["l1_lr"])
     d = adam(run, "D", D)
     stage(run, "gan", {"G": G}, lambda g: family(run, G, D, g, d), seen, c["n3"], {"D": D})
     finish(run, G, D)
@@ -227,7 +231,7 @@ def distil(run: Run) -> None:
     elif c["d2"]:
         D_T = sr.teacher_discriminator(run.unit, run.root).to(device)
         apart = scheduled(run, sdakd.stage2_discriminator(D, D_T, adam(run, "D", D)), c["d2"])
-        run.train(apart, seen.batch, c["d2"], {"D": D}, phase="stage2-D")
+        run.train(apart, seen.batch, c["d2"], {"D": D, **seen.state}, phase="stage2-D")
     d = adam(run, "D", D)
 
     def players(g: Adam) -> list[Player]:
@@ -278,7 +282,7 @@ def online(run: Run) -> None:
 
 
 def stage1_discriminator(run: Run) -> None:
-    """Stage 1 of Real-ESRGAN: a D against the released sr.generator, whose own is in no package.
+    """Stage 1 of Real-ESRGAN: a D against the released generator, whose own is in no package.
 
     Where the released one is among the weights by path, it is taken instead.
     """
@@ -295,7 +299,7 @@ def stage1_discriminator(run: Run) -> None:
             batch = seen.batch(step)
             return dataclasses.replace(batch, cond=gan.target(batch))
 
-        run.train(scheduled(run, players, c["n3"]), shown, c["n3"], {"D": D})
+        run.train(scheduled(run, players, c["n3"]), shown, c["n3"], {"D": D, **seen.state})
     finish(run, G, D)
 
 
@@ -307,11 +311,14 @@ def stage(
     seen: sr.Seen,
     steps: int,
     others: Mapping[str, nn.Module] | None = None,
+    *,
+    lr: float | None = None,
 ) -> None:
     """One stage of a student: a new Adam, a new average; after it G, ``parts`` and D are the best.
 
     parts: G and what learns in its optimiser. others: what the other players of the stage move, D
-    among them. Judged after every epoch, and kept as G, is the average of G.
+    among them. Judged after every epoch, and kept as G, is the average of G. ``lr`` is the
+    generator's where it is not the unit's.
     """
     c, others = run.config, dict(others or {})
     own = adam(run, "G", *parts.values())
@@ -328,10 +335,10 @@ def stage(
 
     state = {**parts, **others, "average": average, "best": best}
     run.train(
-        scheduled(run, players(own), steps),
+        scheduled(run, players(own), steps, lr),
         seen.batch,
         steps,
-        state if seen.pool is None else {**state, "pool": seen.pool},
+        {**state, **seen.state},
         phase=name,
         samples=lambda: sr.answers(average, shown),
         epoch=c["epoch"],
@@ -359,13 +366,15 @@ def adam(run: Run, kind: str, *networks: nn.Module) -> Adam:
     return Adam([p for net in networks for p in net.parameters()], betas=tuple(betas), fused=True)
 
 
-def scheduled(run: Run, players: Sequence[Player], steps: int) -> list[Player]:
+def scheduled(
+    run: Run, players: Sequence[Player], steps: int, lr: float | None = None
+) -> list[Player]:
     """Players with their learning rates: constant, or falling to 0 along a cosine."""
     c = run.config
 
     def rate(player: Player) -> Callable[[int], float]:
-        lr = c["d_lr"] if player.name.endswith("D") else c["lr"]
-        return cosine(lr, steps) if c["cosine"] else lambda step: lr
+        its = c["d_lr"] if player.name.endswith("D") else lr or c["lr"]
+        return cosine(its, steps) if c["cosine"] else lambda step: its
 
     return [dataclasses.replace(player, lr=rate(player)) for player in players]
 

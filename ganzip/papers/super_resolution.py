@@ -199,6 +199,11 @@ class Seen:
     batch: Callable[[int], Batch]
     pool: degrade.Pool | None = None  # Real-ESRGAN's training pairs, where they are drawn anew
 
+    @property
+    def state(self) -> dict[str, nn.Module]:
+        """What a run saves of it beside the networks."""
+        return {} if self.pool is None else {"pool": self.pool}
+
 
 def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
     """Batches of a unit: input, ground truth, and as target the ground truth or the teacher's.
@@ -210,14 +215,11 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
     """
     c, device, draws = run.config, run.device, torch.default_generator
     indices = data.batch_indices(c["count"]["train"], c["batch"], c["seed"])
-    names = [
-        "high",
-        *(["low"] if c["stored"] else []),
-        *(["teacher"] if c["stored"] and teacher else []),
-    ]
-    pool = (
-        degrade.Pool(degradation(c)) if c["network"] == "RealESRGAN" and not c["stored"] else None
-    )
+    names, pool = ["high"], None
+    if c["stored"]:
+        names += ["low", "teacher"] if teacher else ["low"]
+    elif c["network"] == "RealESRGAN":
+        pool = degrade.Pool(degradation(c)).to(device)
     arrays = {name: stored(run, name, "train") for name in names}
 
     def pick(name: str, step: int) -> Tensor:
@@ -275,7 +277,7 @@ def conditioned(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) ->
 
 def degradation(c: Mapping[str, Any]) -> degrade.Degradation:
     """Real-ESRGAN's numbers, changed only where patches are too small for them."""
-    return degrade.sized(c["square"], c["size"])
+    return degrade.sized(c["square"], c["size"], c["pool"] or degrade.PAPER.pool)
 
 
 # Networks -----------------------------------------------------------------------------------------
