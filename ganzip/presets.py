@@ -157,6 +157,7 @@ class SuperResolution:
     batch: int
     teacher_steps: int  # stage 1; of Real-ESRGAN the discriminator's alone
     naive_steps: int
+    online_steps: int  # OMGD and DCD, which train their teachers as well
     steps: int  # stage 2, and stage 3
     d_steps: int  # stage 2 of the student discriminator
     epoch: int  # steps from one validation to the next
@@ -193,7 +194,8 @@ GCFSR = SuperResolution(
     network="GCFSR", net={"size": 1024}, d_net={"size": 1024}, size=1024, span=1024, square=1024,
     count={"train": 70_000, "validation": 100, "test": 100},
     factors=(64, 64, 64, 64, 32, 32, 16, 16, 8, 4), shown=(64, 32, 16), batch=24,
-    teacher_steps=87_500, naive_steps=87_500, steps=87_500, d_steps=87_500, epoch=2917,
+    teacher_steps=87_500, naive_steps=87_500, online_steps=87_500, steps=87_500, d_steps=87_500,
+    epoch=2917,
     lr=2e-3, d_lr=2e-3, betas=(0.0, 0.99 ** (4 / 5)), d_betas=(0.0, 0.99 ** (16 / 17)),
     ema=0.5 ** (32 / 10_000), l1=1.0, perceptual=0.01, stand_in=0.1, adversarial=0.01, r1=10.0,
     seeds={}, speed={"size": 1024}, speed_input=1024,
@@ -202,7 +204,8 @@ REAL_ESRGAN = SuperResolution(
     network="RealESRGAN", net={"blocks": 23}, d_net={}, size=256, span=400, square=400,
     count={"train": 56_000, "validation": 150, "test": 150}, factors=(4,), shown=(4,),
     pool=720, batch=48,
-    teacher_steps=400_000, naive_steps=1_400_000, steps=1_400_000, d_steps=1_400_000, epoch=4667,
+    teacher_steps=400_000, naive_steps=1_400_000, online_steps=1_400_000, steps=1_400_000,
+    d_steps=1_400_000, epoch=4667,
     lr=1e-4, d_lr=1e-4, l1_lr=2e-4, betas=(0.9, 0.99), d_betas=(0.9, 0.99), ema=0.999,
     l1=0.5,  # 1 for images in [0, 1]
     perceptual=1.0, stand_in=1.0, adversarial=0.1,
@@ -236,13 +239,15 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
             with_(
                 GCFSR, net=tiny | {"latent": 8}, d_net=tiny, size=32, span=64, square=32, count=few,
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=12, naive_steps=12,
+                online_steps=6,
                 steps=6, d_steps=4, epoch=6, cosine=True, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, True), speed=tiny | {"latent": 8}, speed_input=32,
             ),
             with_(
                 REAL_ESRGAN, net={"blocks": 4}, d_width=1 / 8, size=32, span=80, square=80,
-                count=few, stored=True, batch=4, teacher_steps=8, naive_steps=14, steps=7,
-                d_steps=4, epoch=7, lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, ema=0.9,
+                count=few, stored=True, batch=4, teacher_steps=8, naive_steps=14,
+                online_steps=7, steps=7, d_steps=4, epoch=7, lr=2e-3, d_lr=4e-4, l1_lr=2e-3,
+                cosine=True, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, False), speed={"blocks": 1}, speed_input=8,
             ),
         )  # fmt: skip
@@ -254,14 +259,14 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
                 GCFSR, net=small | {"latent": 32}, d_net=small, size=32, span=96, square=32,
                 count={"train": 512, "validation": 16, "test": 40},
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=600,
-                naive_steps=160, steps=80, d_steps=40, epoch=40,
+                naive_steps=160, online_steps=120, steps=80, d_steps=40, epoch=40,
                 lr=1e-2, betas=(0.9, 0.99), cosine=True, ema=0.98,
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 32}, speed_input=32,
             ),
             with_(
                 REAL_ESRGAN, net={"blocks": 4}, d_width=1 / 4, size=64, span=96, square=96,
                 count={"train": 96, "validation": 16, "test": 40}, stored=True, batch=4,
-                teacher_steps=200, naive_steps=100, steps=50, d_steps=25, epoch=25,
+                teacher_steps=200, naive_steps=100, online_steps=40, steps=50, d_steps=25, epoch=25,
                 lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, ema=0.98,
                 seeds=rows_of_tables(3, 1, 1, False), speed_input=16,
             ),
@@ -274,13 +279,15 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
                 GCFSR, net=half | {"latent": 512}, d_net=half, size=128, span=192, square=128,
                 count={"train": 4000, "validation": 100, "test": 100},
                 factors=(32, 32, 16, 8), shown=(32, 16, 8), batch=32, teacher_steps=4000,
-                naive_steps=4000, steps=2000, d_steps=1000, epoch=500, cosine=True, ema=0.99,
+                naive_steps=4000, online_steps=4000, steps=2000, d_steps=1000, epoch=500,
+                cosine=True, ema=0.99,
                 seeds=rows_of_tables(3, 1, 1, True),
             ),
             with_(
                 REAL_ESRGAN, net={"blocks": 8}, size=128, span=160, square=160,
                 count={"train": 4000, "validation": 100, "test": 100}, pool=160, batch=32,
-                teacher_steps=2000, naive_steps=4000, steps=2000, d_steps=1000, epoch=500,
+                teacher_steps=2000, naive_steps=4000, online_steps=4000, steps=2000, d_steps=1000,
+                epoch=500,
                 lr=5e-4, d_lr=2e-4, l1_lr=5e-4, cosine=True, ema=0.99,
                 seeds=rows_of_tables(3, 1, 1, False),
             ),
@@ -312,7 +319,7 @@ def scaled(preset: DcganKd, scale: float) -> DcganKd:
 
 def lengthened(family: SuperResolution, scale: float) -> SuperResolution:
     """The family with all steps and seeds multiplied, at least one of each."""
-    names = ("teacher_steps", "naive_steps", "steps", "d_steps", "epoch")
+    names = ("teacher_steps", "naive_steps", "online_steps", "steps", "d_steps", "epoch")
     changed: dict[str, Any] = {name: times(getattr(family, name), scale) for name in names}
     seeds = {
         method: {C: times(n, scale) for C, n in sizes.items()}

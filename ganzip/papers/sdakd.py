@@ -75,7 +75,8 @@ def settings(preset: Sdakd, family: SuperResolution, pieces: sr.Pieces) -> dict[
     large = preset.name in ("gpu", "paper")
     vgg = {"GCFSR": "vgg16", "RealESRGAN": "vgg19"}[family.network]
     found = dataclasses.asdict(family)
-    left_out = ("seeds", "speed", "speed_input", "teacher_steps", "naive_steps", "perceptual")
+    left_out = ("seeds", "speed", "speed_input", "perceptual")
+    left_out += ("teacher_steps", "naive_steps", "online_steps", "steps", "d_steps")
     use_vgg = large and assets.available(vgg)
     return {k: v for k, v in found.items() if k not in left_out} | {
         "data": pieces.name,
@@ -106,7 +107,7 @@ def unit(
         first = round(family.naive_steps * 5 / 7) if family.network == "RealESRGAN" else 0
         steps |= {"l1_steps": first, "n3": family.naive_steps - first}
     elif method in ONLINE:
-        steps["n3"] = family.naive_steps
+        steps["n3"] = family.online_steps
     else:
         steps |= {"n2": 0 if method == "Ablation1" else family.steps, "n3": family.steps}
         steps["d2"] = family.d_steps if method == "SDAKD" else 0
