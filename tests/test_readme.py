@@ -80,8 +80,12 @@ def test_the_claims_are_those_of_the_kept_run():
 
     from ganzip import tables
 
+    shown = ["claim", "ours", "verdict"]
     claims = pd.read_csv(ROOT / "figures/dcgan_kd/claims.csv")
-    assert tables.markdown(claims.loc[:, ["claim", "ours", "verdict"]]) in README
+    assert tables.markdown(claims.loc[:, shown]) in README
+    claims = pd.read_csv(ROOT / "figures/sdakd/claims.csv")
+    several = ~claims["ours"].str.contains(r"\(1 seed\)")
+    assert tables.markdown(claims.loc[several, shown]) in README
 
 
 def test_the_controls_are_those_of_the_kept_run():
