@@ -36,6 +36,15 @@ COLOURS = {
     "mse": "#0072B2",
     "student": "#0072B2",
     "joint": "#009E73",
+    "fine-tune": "#7F7F7F",
+    "GS": "#E69F00",
+    "CAGC": "#D55E00",
+    "StyleKD": "#882255",
+    "ITGC": "#CC79A7",
+    "GCC": "#999933",
+    "NICKEL": "#009E73",
+    "DiME": "#56B4E9",
+    "NICKEL & DiME": "#0072B2",
 }
 SPARE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = {"regular": "s", "letter": "D", "mse": "o", "student": "o", "joint": "^"}
@@ -626,6 +635,92 @@ def _histogram(
 def _by_panel(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Put the frames of panels under each other, the panel's title in the first column."""
     return pd.concat(frames, names=["panel"]).reset_index("panel").reset_index(drop=True)
+
+
+# ------------------------------------------------------------- figures of Yeo et al. (2024)
+
+
+@style()
+def by_method(
+    frame: pd.DataFrame, x: str, metrics: Sequence[str], *, xlabel: str = "", saved: bool = False
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw metrics against a column `x` of rows, a panel per metric and a line per method.
+
+    Yeo et al. (2024), figures 3c and 4.  A point is the mean over seeds with the standard deviation
+    as a bar; "teacher" and "real" are levels.  `saved` says that `x` is in percent of what pruning
+    saves, which is drawn over what it leaves, on a logarithmic axis.
+    The frame returned has metric, method, `x`, mean, std and seeds.
+    """
+    if missing := [metric for metric in metrics if metric not in set(frame["metric"])]:
+        raise ValueError(f"no rows of metrics {missing}; there are {_listed(frame, 'metric')}")
+    lines = frame.loc[~frame["method"].isin(list(LEVELS)) & frame["metric"].isin(list(metrics))]
+    drawn = tables.summary(lines, ["metric", "method", x])
+    colour = colours(lines["method"].unique())
+    size = (WIDTH, 1.2 + 2.2 * len(metrics))
+    figure, panels = _new(*size, nrows=len(metrics), sharex=True, squeeze=False)
+    for axes, metric in zip(panels.flat, metrics, strict=True):
+        points = drawn.loc[drawn["metric"] == metric]
+        for (method, shade), marker in zip(colour.items(), cycle("os^Dv<>"), strict=False):
+            line = points.loc[points["method"] == method].sort_values(x)
+            at = 100 - line[x] if saved else line[x]
+            look: dict[str, Any] = {"color": shade, "marker": marker, "mec": "white", "ms": 5}
+            bars = line["std"].fillna(0)
+            axes.errorbar(at, line["mean"], bars, label=name(str(method)), **look)
+        for level, look in LEVELS.items():
+            rows = frame.loc[(frame["method"] == level) & (frame["metric"] == metric)]
+            if len(rows):
+                axes.axhline(rows["value"].mean(), label=name(level), **look)
+        axes.set_title(f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
+    last = panels.flat[-1]
+    last.set_xlabel(xlabel or x)
+    if saved:
+        rates = sorted(drawn[x].unique())
+        last.set_xscale("log")
+        last.set_xticks([100 - rate for rate in rates], [f"{rate:.1f}" for rate in rates])
+        last.minorticks_off()
+        last.invert_xaxis()
+    _legend(figure)
+    return figure, drawn
+
+
+@style()
+def equilibrium(
+    panels: Mapping[str, Mapping[str, Tensor]], traces: pd.DataFrame, *, bins: int = 30
+) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
+    """Draw what discriminators say at the end of training, and of generated images over it.
+
+    Yeo et al. (2024), figures 3a and 3b.  A row per discriminator: `panels` maps its title to
+    labelled sets of logits, `traces` has columns panel, label, step and value.  At the line, 0, a
+    discriminator cannot tell.  Labels that begin with "real" are dashed and have the colour of the
+    label that ends alike.  Returns the figure, the counts (panel, left, right, one column per
+    label) and the moments (panel, label, n, mean, std).
+    """
+    labels = dict.fromkeys(label for sets in panels.values() for label in sets)
+    kinds = dict.fromkeys(label.partition(" ")[2] for label in labels)
+    colour = dict(zip(kinds, cycle(("#D55E00", "#0072B2", *SPARE[3:])), strict=False))
+    looks: dict[str, dict[str, Any]] = {
+        label: {
+            "color": colour[label.partition(" ")[2]],
+            "ls": DASHES[1] if label.startswith("real") else "-",
+        }
+        for label in labels
+    }
+    ideal: dict[str, Any] = {"color": "#009E73", "lw": 1.8, "label": "equilibrium: 0"}
+    size = (WIDTH, 0.8 + 2.3 * len(panels))
+    figure, grid = _new(*size, nrows=len(panels), ncols=2, squeeze=False)
+    counts, moments = {}, {}
+    for (left, right), (title, sets) in zip(grid, panels.items(), strict=True):
+        arrays = {label: _numbers(f"{title!r}, {label!r}", x) for label, x in sets.items()}
+        edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins)
+        counts[title], moments[title] = _histogram(left, arrays, edges, looks)
+        left.axvline(0, **ideal)
+        left.set(title=title, xlabel="logit at the end")
+        for label, rows in traces.loc[traces["panel"] == title].groupby("label", sort=False):
+            right.plot(rows["step"], rows["value"], marker="o", ms=3, **looks[str(label)])
+        right.axhline(0, **ideal)
+        right.set(title="generated images, over training", xlabel="step", ylabel="mean logit")
+    _legend(figure)
+    return figure, _by_panel(counts), _by_panel(moments)
 
 
 # ------------------------------------------------------------------------------------ diagrams

@@ -6,10 +6,11 @@ Feature arrays are tensors (n, d). All arithmetic on them is in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from ganzip import data, features
 
+Key = TypeVar("Key", bound=Hashable)
 BLOCK = 1 << 24  # distances held at a time: 128 MiB in float64
 
 
@@ -40,6 +42,31 @@ def macs(net: nn.Module, *inputs: Tensor) -> int:
     with features.evaluating(net), FlopCounterMode(display=False) as counter:
         net(*inputs)
     return counter.get_total_flops() // 2
+
+
+@torch.no_grad()
+def latency(
+    passes: Mapping[Key, Callable[[], object]], count: int = 50, *, on_gpu: bool = False
+) -> dict[Key, float]:
+    """Median seconds of ``count`` calls of each, in turns, after two that do not count.
+
+    CPU seconds of this process or, ``on_gpu``, the time until the GPU is done. Turns spread over
+    all what else the machine does.
+    """
+
+    def now() -> float:
+        if on_gpu:
+            torch.cuda.synchronize()
+            return time.perf_counter()
+        return time.process_time()
+
+    taken: dict[Key, list[float]] = {key: [] for key in passes}
+    for i in range(2 + count):
+        for key, call in passes.items():
+            start = now()
+            call()
+            taken[key] += [now() - start][: i >= 2]
+    return {key: float(np.median(times)) for key, times in taken.items()}
 
 
 def inception_score(probabilities: Tensor) -> float:

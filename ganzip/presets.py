@@ -305,6 +305,114 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
     return with_(chosen, families=tuple(lengthened(f, scale) for f in chosen.families))
 
 
+@dataclass(frozen=True, kw_only=True)
+class NickelDime:
+    """Paper C. A rate p is the share of channels that is pruned.
+
+    ``seeds`` are the rows of the tables: for a method its number of seeds by p.
+    """
+
+    name: str
+    net: Mapping[str, int]  # size, base and cap of generator and discriminator
+    latent: int  # z and w
+    layers: int  # of the mapping
+    group: int  # images that share a minibatch deviation
+    batch: int
+    teacher_steps: int
+    steps: int  # of every student, whatever its method
+    sparse_steps: int  # those of GS before it is pruned
+    epoch: int  # steps from one evaluation to the next
+    lr: float  # of all networks, before the correction for lazy regularisation
+    teacher_lr: float
+    half_life: float  # images after which half of G's average is new
+    teacher_half_life: float
+    gamma: float  # R1, every 16 steps
+    path: float  # weight of path lengths, every 4 steps; 0 does without
+    mixing: float  # probability of mixed styles
+    nickel: float = 10.0
+    dime: float  # DiME's weighted terms at the start, by kernels that the paper has no weight for
+    moment_batch: int  # images whose moments are compared at once; the released code has 8
+    moments: int  # images of the teacher in the global moments
+    lite: int  # pixels that EfficientNet-Lite0 sees as a kernel
+    energy: int  # channels of ITGC's energy
+    langevin: int  # and steps of its sampling
+    prune_images: int
+    prune_rates: tuple[float, ...]  # of the figure without fine-tuning
+    n_images: int  # generated images a metric sees
+    judge_steps: int
+    encoder_steps: int
+    encoder_batch: int
+    passes: int = 50  # timed forward passes of a generator
+    seeds: Mapping[str, Mapping[float, int]]
+    ablations: Mapping[float, int]  # of DiME: its kernels, and targets taken from the batch
+    scratch: tuple[float, ...]  # rates of generators that learn from the data alone
+
+
+# The paper's methods and rates, and a control.
+COMPARED = ("GS", "CAGC", "StyleKD", "ITGC", "GCC", "NICKEL", "DiME", "NICKEL & DiME")
+PRUNED = (0.5, 0.7, 0.8, 0.9, 0.95)
+WITHOUT = "NICKEL & DiME without D_T"
+
+
+def nickel_dime(preset: str = "cpu", *, scale: float = 1.0) -> NickelDime:
+    """Paper C's numbers at a preset. ``scale`` multiplies steps and seeds."""
+    check_name(preset)
+    if preset in ("smoke", "cpu"):
+        seeds: dict[str, dict[float, int]] = {name: {0.9: 1} for name in (*COMPARED, WITHOUT)}
+        seeds |= {"NICKEL": {0.9: 3}, "DiME": {0.9: 3}, "ITGC": {0.7: 1, 0.9: 1}}
+        seeds |= {name: {0.5: 2, 0.7: 1, 0.9: 3} for name in ("CAGC", "NICKEL & DiME")}
+        seeds |= {"fine-tune": {0.5: 1, 0.7: 1, 0.9: 3}}
+        chosen = NickelDime(
+            name=preset, net={"size": 16, "base": 256, "cap": 32}, latent=32, layers=2, group=4,
+            batch=16, teacher_steps=2800, steps=320, sparse_steps=80, epoch=40,
+            lr=2.5e-3, teacher_lr=4e-3, half_life=500, teacher_half_life=1000,
+            gamma=0.1, path=0.0, mixing=0.0, dime=10.0, moment_batch=16, moments=2000, lite=32,
+            energy=8, langevin=5, prune_images=256, prune_rates=(0.1, 0.3, 0.5, 0.7, 0.8, 0.9),
+            n_images=1500, judge_steps=600, encoder_steps=250, encoder_batch=96,
+            seeds=seeds, ablations={0.9: 1}, scratch=(0.9,),
+        )  # fmt: skip
+        if preset == "smoke":
+            chosen = dataclasses.replace(
+                chosen, teacher_steps=40, steps=6, sparse_steps=2, epoch=2, moments=64, langevin=3,
+                prune_images=16, prune_rates=(0.5, 0.9), n_images=128, judge_steps=60,
+                encoder_steps=10, encoder_batch=32, passes=5,
+                seeds={
+                    name: dict.fromkeys((0.7, 0.9) if len(rates) > 1 else (0.9,), 1)
+                    for name, rates in chosen.seeds.items()
+                },
+            )  # fmt: skip
+    elif preset == "gpu":
+        seeds = {name: {0.7: 1, 0.9: 1} for name in (*COMPARED, "fine-tune")}
+        seeds |= {name: dict.fromkeys(PRUNED, 1) for name in ("CAGC", "NICKEL & DiME")}
+        chosen = NickelDime(
+            name=preset, net={"size": 64, "base": 8192, "cap": 256}, latent=256, layers=8, group=8,
+            batch=64, teacher_steps=12_000, steps=1000, sparse_steps=250, epoch=125,
+            lr=2.5e-3, teacher_lr=2.5e-3, half_life=5000, teacher_half_life=5000,
+            gamma=0.05, path=2.0, mixing=0.9, dime=10.0, moment_batch=64, moments=20_000, lite=128,
+            energy=32, langevin=10, prune_images=400, prune_rates=PRUNED,
+            n_images=10_000, judge_steps=4000, encoder_steps=2000, encoder_batch=256,
+            seeds={**seeds, WITHOUT: {0.9: 1}}, ablations={0.9: 1}, scratch=(0.9,),
+        )  # fmt: skip
+    else:
+        seeds = {name: dict.fromkeys(PRUNED, 3) for name in (*COMPARED, "fine-tune", WITHOUT)}
+        chosen = NickelDime(
+            name=preset, net={"size": 256, "base": 16384, "cap": 512}, latent=512, layers=8,
+            group=8, batch=64, teacher_steps=390_625, steps=625_000, sparse_steps=200_000,
+            epoch=3125, lr=2.5e-3, teacher_lr=2.5e-3, half_life=20_000, teacher_half_life=20_000,
+            gamma=1.0, path=2.0, mixing=0.9, dime=10.0, moment_batch=8, moments=50_000, lite=128,
+            energy=32, langevin=10, prune_images=400, prune_rates=PRUNED,
+            n_images=50_000, judge_steps=10_000, encoder_steps=10_000, encoder_batch=256,
+            seeds=seeds, ablations={0.9: 1}, scratch=(0.9,),
+        )  # fmt: skip
+    names = ("teacher_steps", "steps", "sparse_steps", "epoch")
+    return dataclasses.replace(
+        chosen,
+        **{name: times(getattr(chosen, name), scale) for name in names},
+        seeds=multiplied(chosen.seeds, scale),
+        ablations={p: times(n, scale) for p, n in chosen.ablations.items()},
+    )
+
+
 def scaled(preset: DcganKd, scale: float) -> DcganKd:
     """The preset with all steps and seeds multiplied, at least one of each."""
     changed: dict[str, Any] = {}
@@ -321,11 +429,15 @@ def lengthened(family: SuperResolution, scale: float) -> SuperResolution:
     """The family with all steps and seeds multiplied, at least one of each."""
     names = ("teacher_steps", "naive_steps", "online_steps", "steps", "d_steps", "epoch")
     changed: dict[str, Any] = {name: times(getattr(family, name), scale) for name in names}
-    seeds = {
-        method: {C: times(n, scale) for C, n in sizes.items()}
-        for method, sizes in family.seeds.items()
+    return dataclasses.replace(family, **changed, seeds=multiplied(family.seeds, scale))
+
+
+def multiplied(seeds: Mapping[str, Mapping[Any, int]], scale: float) -> dict[str, dict[Any, int]]:
+    """Numbers of seeds by method and size, times the scale."""
+    return {
+        method: {size: times(n, scale) for size, n in sizes.items()}
+        for method, sizes in seeds.items()
     }
-    return dataclasses.replace(family, **changed, seeds=seeds)
 
 
 def times(n: int, scale: float) -> int:

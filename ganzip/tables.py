@@ -309,7 +309,8 @@ def sdakd_table(frame: pd.DataFrame, table: int, metrics: Mapping[str, str]) -> 
     printed = _sdakd_rows(table)
     same = [other for other, its in SDAKD_NETWORKS.items() if its == network]
     elsewhere = {row for other in same for row in _sdakd_rows(other)}.difference(printed)
-    ours = _sdakd_ours(mine, metrics)
+    scores = {f"{column}_ours": metric for column, metric in metrics.items()}
+    ours = _laid_out(mine, scores, SDAKD_NOTES)
     here = [row not in elsewhere for row in zip(ours["method"], ours["width"], strict=True)]
     ours = ours.loc[here]
     keys = pd.DataFrame(printed, columns=["named", "sized"])
@@ -337,19 +338,78 @@ def _sdakd_rows(table: int) -> list[tuple[str, str]]:
     return [(method(name, critic), size) for name, size, critic in zip(*columns, strict=True)]
 
 
-def _sdakd_ours(mine: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
-    """Lay our rows out, one line per method and C: scores, budget, notes."""
+def _laid_out(
+    mine: pd.DataFrame, scores: Mapping[str, str], noted: Mapping[str, str]
+) -> pd.DataFrame:
+    """Lay our rows out, one line per method and width: scores, budget, notes, CPU seconds.
+
+    `scores` maps a column to a metric, whose mean and std it gets; `noted` a metric to a column.
+    """
     on = ["dataset", "method", "width"]
     summed = summary(mine)
-    scores = {f"{column}_ours": metric for column, metric in metrics.items()}
-    ours = beside(summed, scores, on, column="metric").assign(metric=" / ".join(metrics.values()))
-    noted = summed.loc[summed["metric"].isin(SDAKD_NOTES)]
-    notes = noted.pivot(index=on, columns="metric", values="mean").rename(columns=SDAKD_NOTES)
+    ours = beside(summed, scores, on, column="metric").assign(metric=" / ".join(scores.values()))
+    kept = summed.loc[summed["metric"].isin(noted)]
+    notes = kept.pivot(index=on, columns="metric", values="mean").rename(columns=dict(noted))
     ours = ours.join(notes, on=on)
     if "cpu_seconds" in mine.columns:
         runs = mine.drop_duplicates([*on, "seed"])  # a run has many rows
         ours = ours.join(runs.groupby(on).agg(cpu_seconds=("cpu_seconds", "mean")), on=on)
     return ours
+
+
+def nickel_dime_rates() -> dict[float, str]:
+    """Tell what the paper calls each share p of pruned channels: percent of the multiply-adds."""
+    known = published("nickel_dime", "known")
+    (labels,) = known.loc[known["quantity"] == "compression rates shown", "compression_percent"]
+    return dict(zip((0.5, 0.7, 0.8, 0.9, 0.95), labels.split(";"), strict=True))
+
+
+def nickel_dime_published(methods: Sequence[str]) -> pd.DataFrame:
+    """Lay out what is known of the main table of Yeo et al. (2024): each method at every rate.
+
+    Columns method, p, published_rate (percent of multiply-adds saved) and published_fid, NaN where
+    it is in none of the places that could be read.
+    """
+    known = published("nickel_dime", "known").set_index(["quantity", "compression_percent"])
+    rows = [
+        (method, p, float(label), known["value"].get((f"FID {method}", label), math.nan))
+        for method in methods
+        for p, label in nickel_dime_rates().items()
+    ]
+    return pd.DataFrame(rows, columns=["method", "p", "published_rate", "published_fid"])
+
+
+def nickel_dime_table(frame: pd.DataFrame, distance: str, methods: Sequence[str]) -> pd.DataFrame:
+    """Make the main table of Yeo et al. (2024): published beside ours, a line per method and rate.
+
+    `methods` are the paper's; `distance` is "FID" or our stand-in for it, "FD-digits".  Ours are
+    means over the last evaluations; `last` and `best` are the distance at the end and at its best.
+    Rows without any number, published or ours, are left out.  The latency of rows of method "speed"
+    stands beside all generators of its width.
+    """
+    features = distance.partition("-")[2] or "inception"
+    scores = {"distance": distance, "last": f"{distance} last", "best": f"{distance} best"}
+    scores |= {name: f"{name}-{features}" for name in ("KID", "precision", "recall")}
+    trained = frame.loc[frame["metric"] == f"{distance} last", ["method", "width"]]
+    mine = frame.merge(trained.drop_duplicates())
+    notes = {"compression rate": "our_rate", "multiply-adds": "multiply_adds"}
+    ours = _laid_out(mine, scores, notes | {"parameters": "parameters"})
+    ours["our_p"] = [round(1 - float(width), 6) for width in ours["width"]]
+    timed = frame.loc[(frame["method"] == "speed") & (frame["metric"] == "latency")]
+    latency = dict(zip(timed["width"], timed["value"], strict=True))
+    ours["latency_ms"] = [latency.get(width) for width in ours["width"]]
+    paper = nickel_dime_published(methods)
+    ours["metric"] = distance
+    table = compare(ours, paper, {"method": "method", "p": "our_p"}, rest=True)
+    for column in ("method", "p"):
+        table[column] = table[column].fillna(table[f"our_{column}"])
+    shown = table["published_fid"].notna() | table["our_method"].notna()
+    measured = [f"{name}_{what}" for name in scores for what in ("mean", "std")]
+    size = ["our_rate", "parameters", "multiply_adds", "latency_ms", "cpu_seconds"]
+    budget = ["seeds", "steps", "n_images", "features", "preset"]
+    columns = ["method", "p", "published_rate", "our_rate", "published_fid", "our_metric"]
+    columns += [*measured, "data", *size[1:], *budget]
+    return table.loc[shown].reindex(columns=columns).reset_index(drop=True)
 
 
 # ----------------------------------------------------------------------------------- claims

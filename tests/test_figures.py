@@ -409,6 +409,90 @@ def test_probability_histograms_refuse_what_is_no_probability():
         figures.probability_histograms({"top": {"D": torch.tensor([])}})
 
 
+@pytest.fixture
+def rated():
+    """Rows of two methods at three rates, two metrics and two seeds, and a teacher."""
+    found = [
+        (method, rate, metric, sign * (score + rate / 100 + seed / 4), seed)
+        for method, score in (("CAGC", 3.0), ("NICKEL & DiME", 2.0))
+        for rate in (75.0, 90.0, 98.0)
+        for metric, sign in (("FD-digits", 1), ("recall-digits", -1))
+        for seed in (0, 1)
+    ]
+    found += [("teacher", 0.0, m, v, 0) for m, v in (("FD-digits", 1.5), ("recall-digits", 0.9))]
+    return pd.DataFrame(found, columns=["method", "rate", "metric", "value", "seed"])
+
+
+def means(axes):
+    """The lines between means with error bars, by their label."""
+    return {bars.get_label(): bars.lines[0] for bars in axes.containers}
+
+
+def test_by_method_draws_the_means_that_it_hands_back(rated):
+    metrics = ["FD-digits", "recall-digits"]
+    figure, drawn = figures.by_method(rated, "rate", metrics, xlabel="rate, %", saved=True)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["FD-digits, lower is better", "recall-digits, higher is better"]
+    assert set(drawn["method"]) == {"CAGC", "NICKEL & DiME"} and set(drawn["seeds"]) == {2}
+    for axes, metric in zip(figure.axes, metrics, strict=True):
+        curves = means(axes)
+        for method in ("CAGC", "NICKEL & DiME"):
+            its = drawn.loc[(drawn["metric"] == metric) & (drawn["method"] == method)]
+            x, y = np.asarray(curves[method].get_data()).tolist()
+            assert x == [25.0, 10.0, 2.0] and y == its["mean"].tolist()
+            assert to_hex(curves[method].get_color()).upper() == figures.COLOURS[method]
+    assert lines(figure.axes[0])["teacher"][1] == [1.5, 1.5]
+    last = figure.axes[-1]
+    assert [tick.get_text() for tick in last.get_xticklabels()] == ["75.0", "90.0", "98.0"]
+    left, right = last.get_xlim()
+    assert inside(figure)
+    assert left > 25 > 2 > right  # what is left falls to the right
+    with pytest.raises(ValueError, match=r"no rows of metrics \['FID'\]; there are FD-"):
+        figures.by_method(rated, "rate", ["FID"])
+    plain, _ = figures.by_method(rated, "rate", ["FD-digits"])
+    assert np.asarray(means(plain.axes[0])["CAGC"].get_xdata()).tolist() == [75.0, 90.0, 98.0]
+
+
+def test_equilibrium_draws_logits_at_the_end_and_over_training():
+    g = torch.Generator().manual_seed(0)
+    labels = ["generated p = 0.7", "real p = 0.7", "generated p = 0.9", "real p = 0.9"]
+    panels = {
+        title: {k: torch.randn(40, generator=g) + shift for k in labels}
+        for title, shift in (("D_S", 0.0), ("D_T", -3.0))
+    }
+    traces = pd.DataFrame(
+        [
+            (title, label, step, step / 10)
+            for title in panels
+            for label in labels[::2]
+            for step in (1, 2)
+        ],
+        columns=["panel", "label", "step", "value"],
+    )
+    figure, counts, moments = figures.equilibrium(panels, traces, bins=10)
+    assert list(counts.columns) == ["panel", "left", "right", *labels]
+    for title in panels:
+        assert counts.loc[counts["panel"] == title, labels].sum().tolist() == [40] * 4
+    assert moments["n"].tolist() == [40] * 8
+    assert moments["mean"].iloc[4] == pytest.approx(panels["D_T"][labels[0]].mean().item())
+    assert inside(figure)
+    hist, trace, *_ = figure.axes
+    outlines = {
+        patch.get_label(): patch
+        for patch in hist.patches
+        if isinstance(patch, StepPatch) and not patch.get_fill()
+    }
+    for label in labels:
+        drawn = np.asarray(outlines[label].get_data()[0]).tolist()
+        assert drawn == counts.query("panel == 'D_S'")[label].tolist()
+    colour = {label: to_hex(patch.get_edgecolor()) for label, patch in outlines.items()}
+    assert colour[labels[0]] == colour[labels[1]] != colour[labels[2]]
+    assert lines(hist)["equilibrium: 0"][0] == [0, 0]
+    assert lines(trace)["equilibrium: 0"][1] == [0, 0]
+    drawn = [np.asarray(line.get_data()).tolist() for line in trace.lines[:2]]
+    assert drawn == [[[1, 2], [0.1, 0.2]]] * 2
+
+
 def test_a_method_has_one_colour_and_no_two_labels_share_one():
     found = figures.colours(["ITGC", "mse", "joint 0.1", "joint 0.0001", "regular"])
     assert list(found) == ["ITGC", "mse", "joint 0.1", "joint 0.0001", "regular"]

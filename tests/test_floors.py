@@ -18,6 +18,8 @@ SIDEWAYS = {  # edges within a floor, by name
     ("nets.gcfsr", "nets.stylegan2"),
     ("features", "assets"),
     ("figures", "papers"),
+    ("papers", "papers.judging"),
+    ("papers.nickel_dime", "papers.nickel_dime_rows"),
     ("papers.sdakd", "papers.sdakd_rows"),
     ("papers.sdakd", "papers.super_resolution"),
     ("papers.sdakd_rows", "papers.super_resolution"),

@@ -54,6 +54,20 @@ def test_macs_leaves_the_network_as_it_was():
     assert all(value.equal(before[name]) for name, value in net.state_dict().items())
 
 
+def test_latency_is_the_median_of_turns_after_two_that_do_not_count(monkeypatch):
+    order, now = [], [0.0]
+    times = {"a": iter([99, 99, 1, 5, 2]), "b": iter([99, 99, 7, 7, 8])}
+
+    def call(name):
+        order.append(name)
+        assert not torch.is_grad_enabled()
+        now[0] += next(times[name])
+
+    monkeypatch.setattr(metrics.time, "process_time", lambda: now[0])
+    found = metrics.latency({name: lambda name=name: call(name) for name in times}, 3)
+    assert found == {"a": 2, "b": 7} and order == ["a", "b"] * 5
+
+
 def test_inception_score_bounds():
     assert metrics.inception_score(torch.full((20, 10), 0.1)) == pytest.approx(1)
     assert metrics.inception_score(torch.eye(10).repeat(3, 1)) == pytest.approx(10)

@@ -2,7 +2,7 @@ import pytest
 
 from ganzip import data, presets, runs, tables
 from ganzip.methods import gan
-from ganzip.papers import dcgan_kd, sdakd
+from ganzip.papers import dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import super_resolution as sr
 
 
@@ -172,3 +172,58 @@ def test_scale_and_aligned_faces_in_paper_b():
     assert all(
         compared[m]["1/4"] == 3 for m in ("SDAKD", "naive (C,1)", "naive (C,C)", "Ablation3")
     )
+
+
+# Paper C ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_every_preset_of_paper_c_plans_all_methods_at_equal_steps(name):
+    cfg = presets.nickel_dime(name)
+    images = data.load("digits", size=16, channels=3)
+    units = nickel_dime.plan(cfg, images, "digits")
+    assert len({unit.name for unit in units}) == len({unit.key for unit in units}) == len(units)
+    for i, unit in enumerate(units):
+        assert all(need in units[:i] for need in unit.needs.values()), "needs come first"
+    students = [unit for unit in units if "scores" in unit.config]
+    at_98 = {unit.config["method"] for unit in students if unit.config["p"] == 0.9}
+    assert at_98 >= {*presets.COMPARED, presets.WITHOUT, "fine-tune", "DiME, batch targets"}
+    assert {unit.config["steps"] for unit in students} == {cfg.steps}
+    assert {unit.config["lr"] for unit in students} == {cfg.lr}
+    assert {u.config["p"] for u in students if u.config["method"] == "ITGC"} >= {0.7, 0.9}
+    assert cfg.steps >= 3 * cfg.epoch and cfg.sparse_steps < cfg.steps
+    assert cfg.batch % cfg.group == 0 and cfg.batch % cfg.moment_batch == 0
+
+
+def test_paper_c_has_the_published_numbers_at_preset_paper():
+    cfg = presets.nickel_dime("paper")
+    assert (cfg.net, cfg.latent, cfg.layers) == ({"size": 256, "base": 16384, "cap": 512}, 512, 8)
+    assert (cfg.batch, cfg.moment_batch, cfg.gamma, cfg.path, cfg.mixing) == (64, 8, 1.0, 2.0, 0.9)
+    assert cfg.steps * cfg.batch == 40_000_000 and cfg.teacher_steps * cfg.batch == 25_000_000
+    assert cfg.epoch * cfg.batch == 200_000
+    assert set(cfg.seeds["CAGC"]) == {0.5, 0.7, 0.8, 0.9, 0.95}
+
+
+def test_compared_rows_of_paper_c_at_preset_cpu_have_several_seeds():
+    seeds = presets.nickel_dime("cpu").seeds
+    assert all(seeds[name][0.9] == 3 for name in ("fine-tune", "CAGC", "NICKEL", "DiME"))
+    assert all(seeds[name][0.5] >= 2 for name in ("CAGC", "NICKEL & DiME"))
+
+
+def test_scale_multiplies_steps_and_seeds_of_paper_c():
+    one, two = presets.nickel_dime("cpu"), presets.nickel_dime("cpu", scale=2)
+    assert (two.steps, two.teacher_steps) == (2 * one.steps, 2 * one.teacher_steps)
+    assert two.seeds["CAGC"] == {p: 2 * n for p, n in one.seeds["CAGC"].items()}
+    assert two.ablations == {p: 2 * n for p, n in one.ablations.items()}
+    assert two.n_images == one.n_images
+
+
+def test_another_weight_of_paper_c_plans_its_students_alone():
+    import dataclasses
+
+    images = data.load("digits", size=16, channels=3)
+    cfg = presets.nickel_dime("cpu")
+    before = {u.key for u in nickel_dime.plan(cfg, images, "digits")}
+    changed = nickel_dime.plan(dataclasses.replace(cfg, nickel=5.0), images, "digits")
+    new = {u.config["method"] for u in changed if u.key not in before}
+    assert new == {"NICKEL", "NICKEL & DiME", presets.WITHOUT}

@@ -17,7 +17,6 @@ from ganzip.nets.stylegan2 import (
     macs_a,
     map_widths,
     minibatch_std,
-    mixed,
     stored_noise,
 )
 from ganzip.nets.width import scaled
@@ -309,18 +308,17 @@ def test_stored_noise_ends_with_its_block_and_nests():
     assert stored() == {False}
 
 
-def test_a_mix_takes_the_layers_after_the_cut_from_the_other():
+def test_each_layer_takes_its_own_style():
     G, z = shaken(small_generator()), torch.randn(2, 2, 6, dtype=torch.double)
     w, other = G.mapping(z[0]), G.mapping.styles(z[1])
-    ws = mixed(w, other, 2, G.synthesis.num_ws)
-    assert torch.equal(ws[:, 1], w) and torch.equal(ws[:, 2], other)
+    ws = torch.stack([w, w, *[other] * 4], 1)
     with stored_noise(G), taps(G, ["synthesis.b8.conv0", "synthesis.b8.conv1"]) as maps:
         G.synthesis(ws)
         coarse, fine = maps["synthesis.b8.conv0"], maps["synthesis.b8.conv1"]
         G.synthesis(w)
         assert torch.equal(coarse, maps["synthesis.b8.conv0"])
         assert not torch.allclose(fine, maps["synthesis.b8.conv1"])
-        assert torch.equal(G(z[0]), G.synthesis(mixed(w, other, 6, 6)))
+        assert torch.equal(G(z[0]), G.synthesis(torch.stack([w] * 6, 1)))
 
 
 def test_the_mean_style_follows_in_train_mode_only():

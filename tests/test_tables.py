@@ -342,6 +342,54 @@ def test_verdicts_by_hand(better, worse, higher, expected):
     assert tables.verdict(better, worse, higher) == expected
 
 
+def test_nickel_dime_labels_and_known_numbers_come_from_the_csv():
+    rates = tables.nickel_dime_rates()
+    assert rates == {0.5: "74.96", 0.7: "90.73", 0.8: "95.73", 0.9: "98.92", 0.95: "99.69"}
+    table = tables.nickel_dime_published(["CAGC", "NICKEL & DiME"])
+    assert len(table) == 10
+    known = table.dropna(subset="published_fid")
+    assert known[["method", "p", "published_fid"]].to_numpy().tolist() == [
+        ["NICKEL & DiME", 0.8, 10.45], ["NICKEL & DiME", 0.9, 15.93],
+        ["NICKEL & DiME", 0.95, 29.38],
+    ]  # fmt: skip
+
+
+def nickel_row(method, p, metric, value, seed=0, **more):
+    empty = dict.fromkeys(tables.ROW, "")
+    own = {"method": method, "width": round(1 - p, 6), "metric": metric, "value": value}
+    rest = {"dataset": "digits", "steps": 5, "n_images": 9, "seed": seed, "preset": "cpu"}
+    return {**empty, **own, **rest, "cpu_seconds": 7.0, **more}
+
+
+def test_nickel_dime_table_by_hand():
+    found = []
+    for method, p, score in (
+        ("CAGC", 0.9, 300.0),
+        ("CAGC", 0.75, 200.0),
+        ("fine-tune", 0.9, 400.0),
+    ):
+        for seed in (0, 1):
+            named = {"FD-x": score + 2 * seed, "FD-x last": score, "FD-x best": score - 50}
+            named |= {"KID-x": 1.0, "precision-x": 0.5, "recall-x": 0.25, "parameters": 100 * p}
+            named |= {"compression rate": 100 * p, "multiply-adds": 1000.0}
+            found += [nickel_row(method, p, k, v, seed) for k, v in named.items()]
+    found += [nickel_row("speed", p, "latency", 50 * (1 - p)) for p in (0.9, 0.75)]
+    found.append(nickel_row("content-aware", 0.9, "FD-x", 999.0))  # pruned only: not in it
+    table = tables.nickel_dime_table(pd.DataFrame(found), "FD-x", ["CAGC", "NICKEL & DiME"])
+    assert list(zip(table["method"], table["p"], strict=True)) == [
+        ("CAGC", 0.9), ("NICKEL & DiME", 0.8), ("NICKEL & DiME", 0.9), ("NICKEL & DiME", 0.95),
+        ("CAGC", 0.75), ("fine-tune", 0.9),
+    ]  # fmt: skip
+    first = table.iloc[0]
+    assert (first["published_rate"], first["our_rate"]) == (98.92, 90.0)
+    assert math.isnan(first["published_fid"]) and first["our_metric"] == "FD-x"
+    assert (first["distance_mean"], first["distance_std"]) == (301.0, pytest.approx(2**0.5))
+    assert (first["last_mean"], first["best_mean"], first["recall_mean"]) == (300.0, 250.0, 0.25)
+    assert first["latency_ms"] == pytest.approx(5) and first["cpu_seconds"] == 7
+    assert (first["seeds"], first["steps"], first["preset"]) == (2, 5, "cpu")
+    assert table["published_rate"].isna().tolist() == [False] * 4 + [True] * 2
+
+
 def test_claims_table():
     claim = tables.ordering(
         "students win", "19 of 19", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True

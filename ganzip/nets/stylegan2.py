@@ -144,15 +144,6 @@ class Synthesis(nn.Module):
         return image
 
 
-def mixed(w: Tensor, other: Tensor, cut: int, num_ws: int) -> Tensor:
-    """One style a layer, (N, num_ws, latent): ``w`` for the first ``cut`` layers, then ``other``.
-
-    Style mixing, Karras et al., arXiv:1812.04948, section 3.1.
-    """
-    first = w[:, None].expand(-1, cut, -1)
-    return torch.cat([first, other[:, None].expand(-1, num_ws - cut, -1)], 1)
-
-
 @contextmanager
 def stored_noise(net: nn.Module) -> Iterator[None]:
     """Inside the ``with`` block layers add the noise maps that they store, the same to each sample.

@@ -22,15 +22,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, RMSprop
 
-from ganzip import assets, data, features, metrics, presets, runs, tables
+from ganzip import data, features, metrics, presets, runs, tables
 from ganzip.data import Images
-from ganzip.features import Features
 from ganzip.methods import gan, mse_joint
 from ganzip.nets import dcgan
+from ganzip.papers import judging
+from ganzip.papers.judging import Judge
 from ganzip.presets import DcganKd, Recipe
 from ganzip.runs import Run, Unit
 from ganzip.tables import Claim, Verdict
-from ganzip.train import Batch, Player, Terms, cosine, frozen, step_seed
+from ganzip.train import Batch, Player, cosine, frozen, step_seed
 
 PAPER = "dcgan_kd"
 STUDENTS = ("mse", "cached", "joint")  # methods that need a teacher
@@ -39,23 +40,6 @@ HEADLINE = (("MNIST", 2), ("CIFAR-10", 4), ("Celeb-A", 8))  # the paper's conclu
 # Time of a step relative to a regular GAN's, as measured; only the shown time left rests on it.
 COST = {"mse": 0.55, "cached": 0.35, "joint": 1.5, "wgan": 0.65, "wgan-gp": 1.15}
 PENALTY = 10.0  # Gulrajani et al. 2017
-HELD_OUT = 190200159  # seed of the noise on which every generator is measured
-REFERENCE = 10_000  # real images, at most, that generated ones are compared with
-UNLABELLED = 500  # images measured where an ImageNet network judges, which is slow on a CPU
-
-
-def load_images(run: Run, split: str = "train") -> Images:
-    """The images that a unit was planned for; raises DataError where they have changed."""
-    c, cache = run.config, run.root / "cache"
-    images = data.load(
-        run.unit.source, size=c["size"], channels=c["channels"], split=split, cache=cache
-    )
-    if split == "train" and images.fingerprint != c["fingerprint"]:
-        raise data.DataError(
-            f"{c['data']}: the images have fingerprint {images.fingerprint}, this unit was planned "
-            f"for {c['fingerprint']}; plan again, or bring the old images back"
-        )
-    return images
 
 
 def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
@@ -76,27 +60,13 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
     the teachers: one run serves all three. Student and teacher share the seed, so that the spread
     over a student's seeds holds its teachers'.
     """
-    common = {
-        "data": images.name,
-        "fingerprint": images.fingerprint,
+    common = judging.settings(images, preset.name, preset.n_images) | {
         "size": preset.size,
-        "channels": images.pixels.shape[1],
-        "preset": preset.name,
         "batch": preset.batch,
         "latent": preset.latent,
-        "n_images": preset.n_images if images.classes else min(preset.n_images, UNLABELLED),
-        "inception": preset.name in ("gpu", "paper") and assets.available("inception"),
     }
     code = runs.code(gan, mse_joint, dcgan)
-    judge = Unit(
-        PAPER,
-        "judge",
-        common
-        | {"method": "judge", "classes": images.classes, "steps": preset.judge_steps, "seed": 0}
-        | {"code": runs.code(features)},
-        cost=preset.judge_steps / 2,
-        source=source,
-    )
+    judge = judging.unit(PAPER, common, images, preset.judge_steps, source, batch=preset.batch)
 
     def unit(
         method: str, d: int, seed: int, recipe: Recipe, needs: Mapping[str, Unit], **more: Any
@@ -229,7 +199,7 @@ def batches(run: Run) -> Callable[[int], Batch]:
         return cached_batches(run)
     real = teacher = None
     if c["method"] != "mse":
-        real = data.real_batches(load_images(run), c["batch"], c["seed"])
+        real = data.real_batches(judging.load_images(run), c["batch"], c["seed"])
     if c["method"] in STUDENTS:
         teacher = generator(run.unit.needs["teacher"], run.root).to(device)
 
@@ -298,8 +268,7 @@ def discriminator(unit: Unit, root: Path) -> nn.Module:
 
 def noise(n: int, latent: int = 100) -> Tensor:
     """The first n of one fixed list of z from N(0, I), never seen in training."""
-    generator = torch.Generator().manual_seed(HELD_OUT)
-    return torch.randn(n, latent, generator=generator)
+    return judging.noise(n, latent)
 
 
 @torch.no_grad()
@@ -313,81 +282,21 @@ def sample(G: nn.Module, z: Tensor, batch: int = 500) -> Tensor:
 
 
 def train_judge(run: Run) -> None:
-    """What measures: a classifier trained on the data set or, without labels, an ImageNet network.
-
-    Its rows are those of real held-out images: what a perfect generator would get.
-    """
-    c = run.config
-    images, test = load_images(run), load_images(run, "test")
-    networks: dict[str, nn.Module] = {}
-    accuracy = []
+    """Train what measures. Its rows are those of real held-out images: a perfect generator's."""
+    images, test = judging.load_images(run), judging.load_images(run, "test")
+    judge, found = judging.trained(run, images), []
     if images.classes:
-        torch.manual_seed(step_seed(c["seed"], -1))
-        shape = {"channels": c["channels"], "size": c["size"]}
-        net = networks["judge"] = features.Classifier(images.classes, **shape).to(run.device)
-        adam = Adam(net.parameters(), 1e-3, fused=True)
-
-        def terms(batch: Batch) -> Terms:
-            assert batch.target is not None
-            return {"cross entropy": F.cross_entropy(net(batch.cond), batch.target)}
-
-        learner = Player("judge", adam, terms, lr=cosine(2e-3, c["steps"]))
-        run.train([learner], labelled_batches(images, run), c["steps"], networks)
-        frozen(net)
-        right = features.probabilities(net, data.to_float(test.pixels)).argmax(1) == test.labels
-        accuracy = [row(run, "accuracy", 100 * right.double().mean().item(), "%", len(test))]
-    eyes = judges(run, networks)
-    most = REFERENCE if images.classes else 4 * UNLABELLED
-    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]
-    reference = {
-        name: features.embed(eye, data.to_float(images.pixels[some])) for name, eye in eyes.items()
-    }
-    shown = data.to_float(test.pixels[: c["n_images"]])
-    measured = image_rows(run, shown, eyes, reference, networks.get("judge"))
-    run.finish({**networks, "real": reference}, [*accuracy, *measured])
-
-
-def labelled_batches(images: Images, run: Run) -> Callable[[int], Batch]:
-    """Images as what the network is given, labels as what it should answer."""
-    indices = data.batch_indices(len(images), run.config["batch"], run.config["seed"])
-    labels = images.labels
-    assert labels is not None
-
-    def batch(step: int) -> Batch:
-        at = indices(step)
-        shown = data.to_float(images.pixels[at]).to(run.device)
-        return Batch(shown, target=labels[at].to(run.device))
-
-    return batch
-
-
-def judges(run: Run, networks: Mapping[str, nn.Module]) -> dict[str, Features]:
-    """The features that measure, by the name that their metrics bear."""
-    judge, device = networks.get("judge"), str(run.device)
-    if isinstance(judge, features.Classifier):
-        eye = features.classifier(judge, Path(run.config["data"]).stem)
-    else:
-        eye = features.efficientnet_lite(2, device=device)
-    eyes = {eye.name: eye}
-    if run.config["inception"]:
-        eyes["inception"] = features.inception(assets.require("inception"), device=device)
-    return eyes
+        found.append(row(run, "accuracy", judging.accuracy(judge, test), "%", len(test)))
+    shown = data.to_float(test.pixels[: run.config["n_images"]])
+    run.finish(judge.tensors, [*found, *image_rows(run, shown, judge)])
 
 
 def rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
     """Everything that is measured of a trained generator."""
     c = run.config
-    weights = run.needed("judge")
-    networks: dict[str, nn.Module] = {}
-    classes = run.unit.needs["judge"].config["classes"]
-    if classes:
-        net = features.Classifier(classes, channels=c["channels"], size=c["size"])
-        networks["judge"] = frozen(runs.load(net.to(run.device), weights, "judge"))
-    eyes = judges(run, networks)
-    z = noise(c["n_images"], c["latent"])
+    z = judging.noise(c["n_images"], c["latent"])
     images = sample(G, z.to(run.device)).cpu()
-    reference = {name: weights[f"real.{name}"] for name in eyes}
-    measured = image_rows(run, images, eyes, reference, networks.get("judge"))
+    measured = image_rows(run, images, judging.of(run))
     measured.append(row(run, "parameters", metrics.params(G)))
     measured.append(row(run, "multiply-adds", metrics.macs(G, z[:1].to(run.device))))
     if c["method"] in STUDENTS:
@@ -401,26 +310,20 @@ def rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
     return measured
 
 
-def image_rows(
-    run: Run,
-    images: Tensor,
-    eyes: Mapping[str, Features],
-    reference: Mapping[str, Tensor],
-    classifier: nn.Module | None,
-) -> list[dict[str, Any]]:
+def image_rows(run: Run, images: Tensor, judge: Judge) -> list[dict[str, Any]]:
     """Rows about a set of images (N, C, H, W) in [-1, 1]."""
     n, out = len(images), []
-    if classifier is not None:
-        (name, *_) = eyes
-        p = features.probabilities(classifier, images)
+    if judge.classifier is not None:
+        (name, *_) = judge.eyes
+        p = features.probabilities(judge.classifier, images)
         out.append(row(run, "IS", metrics.inception_score(p), "", n, name))
         crossed = metrics.inception_score_cross_entropy(p)
         out.append(row(run, "IS cross entropy", crossed, "nats", n, name))
-    for name, eye in eyes.items():
+    for name, eye in judge.eyes.items():
         seen = features.embed(eye, images)
-        distance = metrics.frechet_distance(seen, reference[name])
+        distance = metrics.frechet_distance(seen, judge.real[name])
         out.append(row(run, "FID" if name == "inception" else f"FD-{name}", distance, "", n, name))
-        kernel, _ = metrics.kernel_distance(seen, reference[name])
+        kernel, _ = metrics.kernel_distance(seen, judge.real[name])
         out.append(row(run, f"KID-{name}", 1000 * kernel, "1e-3", n, name))
     blur = metrics.variance_of_laplacian(images)
     out.append(row(run, "VoL", blur.mean().item(), "grey levels squared", n))

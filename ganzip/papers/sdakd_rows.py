@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -210,14 +209,8 @@ def speed_rows(run: Run) -> list[dict[str, Any]]:
     nets = {C: sr.generator(c, C).eval().to(run.device) for C in c["sizes"]}
     cond = torch.rand(1, 4 if c["network"] == "GCFSR" else 3, *[c["input"]] * 2).to(run.device)
     on_gpu = run.device.type == "cuda"
-    taken: dict[str, list[float]] = {C: [] for C in nets}
-    with torch.no_grad():
-        for i in range(2 + c["steps"]):
-            for C, G in nets.items():
-                start = _now(on_gpu)
-                G(cond)
-                taken[C] += [_now(on_gpu) - start][: i >= 2]
-    median = {C: float(np.median(times)) for C, times in taken.items()}
+    passes = {C: lambda G=G: G(cond) for C, G in nets.items()}
+    median = metrics.latency(passes, c["steps"], on_gpu=on_gpu)
     out = []
     for C, G in nets.items():
         found = {
@@ -228,13 +221,6 @@ def speed_rows(run: Run) -> list[dict[str, Any]]:
         }
         out += [row(run, name, v, unit) | {"width": C} for name, (v, unit) in found.items()]
     return out
-
-
-def _now(on_gpu: bool) -> float:
-    if on_gpu:
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
 
 
 def row(

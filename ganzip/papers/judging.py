@@ -1,0 +1,155 @@
+"""What measures where an image has no ground truth: a unit of its own, shared by papers A and C.
+
+A classifier trained on the data set or, where it has no labels, an ImageNet network. Inception
+joins it at presets gpu and paper, where its weights are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzip import assets, data, features, runs
+from ganzip.data import Images
+from ganzip.features import Features
+from ganzip.runs import Run, Unit
+from ganzip.train import Batch, Player, Terms, cosine, frozen, step_seed
+
+REFERENCE = 10_000  # real images, at most, that generated ones are compared with
+UNLABELLED = 500  # images measured where an ImageNet network judges, which is slow on a CPU
+HELD_OUT = 190200159  # seed of the noise on which every generator is measured
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What measures, and what it sees in real images.
+
+    eyes: features by the name that their metrics bear. real: those of training images, by eye.
+    classifier: where the data set has labels.
+    """
+
+    eyes: Mapping[str, Features]
+    real: Mapping[str, Tensor]
+    classifier: features.Classifier | None
+
+    @property
+    def tensors(self) -> dict[str, nn.Module | Mapping[str, Tensor]]:
+        """What a unit has to keep of it."""
+        net = self.classifier
+        return {"real": self.real} if net is None else {"judge": net, "real": self.real}
+
+
+def settings(images: Images, preset: str, n_images: int) -> dict[str, Any]:
+    """What units that measure have in common: the data, and how many images a metric sees."""
+    return {
+        "data": images.name,
+        "fingerprint": images.fingerprint,
+        "channels": images.pixels.shape[1],
+        "preset": preset,
+        "n_images": n_images if images.classes else min(n_images, UNLABELLED),
+        "inception": preset in ("gpu", "paper") and assets.available("inception"),
+    }
+
+
+def unit(
+    paper: str, common: Mapping[str, Any], images: Images, steps: int, source: str, *, batch: int
+) -> Unit:
+    """The judge's unit: ``steps`` batches of training, where there are labels."""
+    own = {"method": "judge", "classes": images.classes, "steps": steps, "seed": 0, "batch": batch}
+    config = {**common, **own, "code": runs.code(features)}
+    return Unit(paper, "judge", config, cost=steps / 2, source=source)
+
+
+def load_images(run: Run, split: str = "train") -> Images:
+    """The images that a unit was planned for; raises DataError where they have changed."""
+    c, cache = run.config, run.root / "cache"
+    images = data.load(
+        run.unit.source, size=c["size"], channels=c["channels"], split=split, cache=cache
+    )
+    if split == "train" and images.fingerprint != c["fingerprint"]:
+        raise data.DataError(
+            f"{c['data']}: the images have fingerprint {images.fingerprint}, this unit was planned "
+            f"for {c['fingerprint']}; plan again, or bring the old images back"
+        )
+    return images
+
+
+def trained(run: Run, images: Images) -> Judge:
+    """Train the judge on images, in its own unit."""
+    c, net = run.config, None
+    if images.classes:
+        torch.manual_seed(step_seed(c["seed"], -1))
+        shape = {"channels": c["channels"], "size": c["size"]}
+        net = features.Classifier(images.classes, **shape).to(run.device)
+        adam = Adam(net.parameters(), 1e-3, fused=True)
+
+        def terms(batch: Batch) -> Terms:
+            assert batch.target is not None
+            return {"cross entropy": F.cross_entropy(net(batch.cond), batch.target)}
+
+        learner = Player("judge", adam, terms, lr=cosine(2e-3, c["steps"]))
+        run.train([learner], labelled_batches(images, run), c["steps"], {"judge": net})
+        frozen(net)
+    seeing = eyes(run, net)
+    most = REFERENCE if images.classes else 4 * UNLABELLED
+    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]
+    shown = data.to_float(images.pixels[some])
+    return Judge(seeing, {name: features.embed(eye, shown) for name, eye in seeing.items()}, net)
+
+
+def of(run: Run) -> Judge:
+    """The finished judge that a unit needs."""
+    weights, net = run.needed("judge"), None
+    classes = run.unit.needs["judge"].config["classes"]
+    if classes:
+        shape = {"channels": run.config["channels"], "size": run.config["size"]}
+        net = features.Classifier(classes, **shape)
+        frozen(runs.load(net.to(run.device), weights, "judge"))
+    seeing = eyes(run, net)
+    return Judge(seeing, {name: weights[f"real.{name}"] for name in seeing}, net)
+
+
+def eyes(run: Run, classifier: features.Classifier | None) -> dict[str, Features]:
+    """The features that measure, by the name that their metrics bear."""
+    device = str(run.device)
+    if classifier is not None:
+        eye = features.classifier(classifier, Path(run.config["data"]).stem)
+    else:
+        eye = features.efficientnet_lite(2, device=device)
+    found = {eye.name: eye}
+    if run.config["inception"]:
+        found["inception"] = features.inception(assets.require("inception"), device=device)
+    return found
+
+
+def accuracy(judge: Judge, test: Images) -> float:
+    """Percent of held-out images that the judge's classifier names rightly."""
+    assert judge.classifier is not None and test.labels is not None
+    named = features.probabilities(judge.classifier, data.to_float(test.pixels)).argmax(1)
+    return 100 * (named == test.labels).double().mean().item()
+
+
+def labelled_batches(images: Images, run: Run) -> Callable[[int], Batch]:
+    """Images as what the network is given, labels as what it should answer."""
+    indices = data.batch_indices(len(images), run.config["batch"], run.config["seed"])
+    labels = images.labels
+    assert labels is not None
+
+    def batch(step: int) -> Batch:
+        at = indices(step)
+        shown = data.to_float(images.pixels[at]).to(run.device)
+        return Batch(shown, target=labels[at].to(run.device))
+
+    return batch
+
+
+def noise(n: int, latent: int) -> Tensor:
+    """The first n of one fixed list of z from N(0, I), never seen in training."""
+    return torch.randn(n, latent, generator=torch.Generator().manual_seed(HELD_OUT))

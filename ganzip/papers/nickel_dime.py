@@ -1,0 +1,672 @@
+"""Paper C: what is trained, and how one unit is trained.
+
+Yeo, Jang and Yoo, "Nickel and Diming Your GAN: A Dual-Method Approach to Enhancing GAN Efficiency
+via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
+
+    preset = presets.nickel_dime("cpu")
+    images = data.load("digits", size=preset.net["size"], channels=3)
+    units = nickel_dime.plan(preset, images, "digits")
+    runs.jobs(units, nickel_dime.work, root)
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganzip import assets, data, features, losses, prune, runs
+from ganzip.data import Images
+from ganzip.losses import Distance, Mask
+from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
+from ganzip.nets import encoder, energy, stylegan2
+from ganzip.nets.stylegan2 import Discriminator, Generator
+from ganzip.papers import judging
+from ganzip.papers import nickel_dime_rows as measure
+from ganzip.presets import WITHOUT, NickelDime
+from ganzip.runs import Run, Unit
+from ganzip.train import Batch, Player, averaged, cosine, frozen, lazy, step_seed
+
+PAPER = measure.PAPER
+GAN = (gan, stylegan2)
+CONTENT, STYLE = "content-aware", "style scale"  # what ranks channels
+# What ranks the channels of a method's student, and the modules that decide it.
+METHODS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "fine-tune": (CONTENT, ()),
+    "GS": (STYLE, (gs,)),
+    "CAGC": (CONTENT, (cagc,)),
+    "StyleKD": ("", (stylekd,)),
+    "ITGC": (CONTENT, (itgc, energy)),
+    "GCC": (STYLE, (gcc,)),
+}
+PLAIN = ("teacher", measure.SCRATCH)  # trained on the data alone
+AFRESH = ("StyleKD", "GCC", "NICKEL", "NICKEL & DiME", WITHOUT)  # whose D starts from noise
+IMITATORS = ("GS", "CAGC", "StyleKD", "ITGC")  # of the teacher's images, by a perceptual distance
+FOUNDATION = ("dino-rn50", "clip-rn50")
+VGG16 = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+MASKS: dict[str, Mask] = {
+    "foreground": prune.foreground,
+    "ellipse": prune.ellipse,
+    "everything": prune.everything,
+}
+# Time of a step relative to fine-tuning's, as measured; only the shown time left rests on it.
+COST = {"GS": 1.4, "CAGC": 1.5, "StyleKD": 1.8, "ITGC": 4.0, "GCC": 3.5, "DiME": 1.3, "NICKEL": 2.2}
+
+# The plan -----------------------------------------------------------------------------------------
+
+
+def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
+    """Every unit of the preset on these images, three channels, what is needed first.
+
+    source: what ``data.load`` found the images by, for the processes that load them again. One
+    teacher serves all students, which differ by their seeds in batches, noise and fresh weights.
+    """
+    sight = judging.settings(images, preset.name, preset.n_images) | {"size": preset.net["size"]}
+    judge = judging.unit(PAPER, sight, images, preset.judge_steps, source, batch=64)
+    common = sight | settings(preset, images)
+    ranking = {"prune_images": preset.prune_images, "mask": content(images)}
+
+    def unit(
+        method: str, p: float, seed: int, needs: Mapping[str, Unit], cost: float, **own: Any
+    ) -> Unit:
+        slug = re.sub("[^a-z0-9]+", "-", method.lower()).strip("-")
+        at = f"-p{100 * p:g}" if p else ""
+        config = common | {"method": method, "p": p, "seed": seed} | own
+        return Unit(PAPER, f"{slug}{at}-seed{seed}", config, needs, cost, source)
+
+    def plain(method: str, p: float, steps: int) -> Unit:
+        how = {"lr": preset.teacher_lr, "half_life": preset.teacher_half_life}
+        how |= {"steps": steps, "epoch": 3 * preset.epoch, "code": runs.code(*GAN)}
+        return unit(method, p, 0, {"judge": judge}, steps, **how)
+
+    teacher = plain("teacher", 0.0, preset.teacher_steps)
+    coder = coder_unit(preset, sight, source)
+    pruning = {"rates": list(preset.prune_rates), "steps": 0, "code": runs.code(prune)}
+    timed = sorted({0.0, *(p for sizes in preset.seeds.values() for p in sizes)})
+    timing = {"rates": timed, "steps": preset.passes, "code": runs.code(*GAN)}
+    units = [
+        judge,
+        coder,
+        teacher,
+        unit("speed", 0.0, 0, {}, 50, **timing),
+        unit("pruning", 0.0, 0, {"teacher": teacher, "judge": judge}, 300, **pruning, **ranking),
+    ]
+    targets = {}
+    for name in both_kernels(preset):
+        needs = {"teacher": teacher} | ({"encoder": coder} if name == "contrastive" else {})
+        own = {"kernel": name, "moments": preset.moments, "steps": 0}
+        own |= {"lite": preset.lite} if name == "efflite0" else {}
+        own["code"] = runs.code(features, nickel_dime)
+        targets[name] = unit(f"moments {name}", 0.0, 0, needs, 100, **own)
+    listed = students(preset)
+    settled = {how: student_settings(preset, *how) for how in {how for how, _, _ in listed}}
+    for how, p, seed in listed:
+        (method, _, _), own = how, settled[how]
+        needs = {"judge": judge, "teacher": teacher} | {k: targets[k] for k in own["kernels"]}
+        needs |= {"encoder": coder} if own["distance"] == "contrastive" else {}
+        cost = preset.steps * COST.get(method.split(" by ")[0].split(",")[0], 3.0)
+        units.append(unit(method, p, seed, needs, cost, **own, **ranking))
+    both = preset.teacher_steps + preset.steps
+    return runs.in_order([*units, *(plain(measure.SCRATCH, p, both) for p in preset.scratch)])
+
+
+def coder_unit(preset: NickelDime, sight: Mapping[str, Any], source: str) -> Unit:
+    """The label-free encoder's unit."""
+    own = {"method": "encoder", "seed": 0, "steps": preset.encoder_steps}
+    own |= {"batch": preset.encoder_batch, "code": runs.code(encoder, contrastive)}
+    return Unit(PAPER, "encoder", {**sight, **own}, cost=2.5 * preset.encoder_steps, source=source)
+
+
+How = tuple[str, tuple[str, ...], bool]
+"""A method, DiME's kernels, and whether their targets are taken from the batch."""
+
+
+def students(preset: NickelDime) -> list[tuple[How, float, int]]:
+    """Every student: how it is trained, p, seed."""
+    main = kernels(preset)
+    found: list[tuple[How, float, int]] = [
+        ((method, main, False), p, seed)
+        for method, sizes in preset.seeds.items()
+        for p, seeds in sizes.items()
+        for seed in range(seeds)
+    ]
+    ablated = [(f"DiME by {' + '.join(names)}", names, False) for names in kernel_sets(preset)]
+    ablated.append(("DiME, batch targets", main, True))
+    return found + [
+        (how, p, seed)
+        for p, seeds in preset.ablations.items()
+        for how in ablated
+        for seed in range(seeds)
+    ]
+
+
+def student_settings(
+    preset: NickelDime, method: str, names: Sequence[str], by_batch: bool
+) -> dict[str, Any]:
+    """What decides a student beside its rate, its seed and the teacher."""
+    ranked, modules = METHODS.get(method, (CONTENT, (nickel_dime,)))
+    nickel, dime = "NICKEL" in method, "DiME" in method
+    own: dict[str, Any] = {
+        "steps": preset.steps,
+        "epoch": preset.epoch,
+        "lr": preset.lr,
+        "half_life": preset.half_life,
+        "scores": ranked,
+        "distance": distance_net(preset) if method in IMITATORS else "",
+        "nickel": preset.nickel if nickel else 0.0,
+        "D_T": nickel and method != WITHOUT,
+        "kernels": list(names) if dime else [],
+        "code": runs.code(*GAN, prune, *modules),
+    }
+    if dime:
+        own |= {"dime": preset.dime, "moment_batch": preset.moment_batch, "by_batch": by_batch}
+    if method == "GS":
+        own["sparse_steps"] = preset.sparse_steps
+    if method == "ITGC":
+        own |= {"energy": preset.energy, "langevin": preset.langevin}
+    return own
+
+
+def settings(preset: NickelDime, images: Images) -> dict[str, Any]:
+    """What all units that train or draw StyleGAN2 share. Aligned faces are mirrored."""
+    net = {k: v for k, v in preset.net.items() if k != "size"}
+    names = ("latent", "layers", "group", "batch", "mixing", "path", "gamma")
+    return {"net": net, **{name: getattr(preset, name) for name in names}} | {
+        "mirror": content(images) == "ellipse"
+    }
+
+
+def content(images: Images) -> str:
+    """The mask of what matters in these images: ``prune``'s, by name.
+
+    Things on black are their foreground; else images without labels are taken for aligned faces.
+    """
+    some = images.pixels[:256]
+    edges = torch.cat([some[..., 0], some[..., -1], some[..., 0, :], some[..., -1, :]])
+    if edges.float().median() < 16:
+        return "foreground"
+    return "everything" if images.classes else "ellipse"
+
+
+def both_kernels(preset: NickelDime) -> tuple[str, str]:
+    """DiME's two kernels: DINO and CLIP where their files are; else stand-ins, the main one first.
+
+    Foundation models are used at presets gpu and paper alone.
+    """
+    if preset.name not in ("gpu", "paper"):
+        return "contrastive", "efflite0"
+    here = [name for name in FOUNDATION if assets.available(name)]
+    first, second, *_ = [*here, "efflite0", "contrastive"]
+    return first, second
+
+
+def kernels(preset: NickelDime) -> tuple[str, ...]:
+    """What DiME's rows compare images through: both foundation models, or one stand-in."""
+    both = both_kernels(preset)
+    return both if both == FOUNDATION else both[:1]
+
+
+def kernel_sets(preset: NickelDime) -> list[tuple[str, ...]]:
+    """The kernels of the ablation: either, and both, but for what DiME's own rows have."""
+    first, second = both_kernels(preset)
+    return [s for s in ((first,), (second,), (first, second)) if s != kernels(preset)]
+
+
+def distance_net(preset: NickelDime) -> str:
+    """What compares images for the methods that imitate the teacher's, in the place of LPIPS."""
+    if preset.name not in ("gpu", "paper"):
+        return "contrastive"
+    return "vgg16" if assets.available("vgg16") else "efflite0"
+
+
+def overview(units: Iterable[Unit]) -> pd.DataFrame:
+    """The plan, one line a kind of run: method, p, steps, seeds."""
+    lines = [
+        {k: c.get(k, "") for k in ("method", "p", "steps", "lr", "seed")}
+        for c in (unit.config for unit in units)
+    ]
+    by = ["method", "p", "steps", "lr"]
+    return pd.DataFrame(lines).groupby(by, sort=False).agg(seeds=("seed", "count")).reset_index()
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def work(run: Run) -> None:
+    """Train one unit, measure it, and finish it."""
+    method = run.config["method"]
+    torch.manual_seed(step_seed(run.config["seed"], -1))  # what networks start from
+    others: dict[str, Callable[[Run], None]] = {
+        "judge": train_judge,
+        "encoder": train_encoder,
+        "pruning": prune_only,
+        "speed": time_passes,
+        **dict.fromkeys(PLAIN, train_plain),
+    }
+    if method.startswith("moments"):
+        take_moments(run)
+    else:
+        others.get(method, distil)(run)
+
+
+def train_plain(run: Run) -> None:
+    """The teacher, or a small generator that has none: StyleGAN2 on the data alone."""
+    c = run.config
+    nets: dict[str, nn.Module] = {"G": generator(c, c["p"]), "D": discriminator(c)}
+    nets = {name: net.to(run.device) for name, net in nets.items()}
+    g, d = g_adam(c, nets["G"]), d_adam(c, nets["D"])
+    drawn = gan.mixer(nets["G"], c["mixing"])
+    players = [gan.generator(drawn, nets["D"], g), gan.discriminator(drawn, nets["D"], d)]
+    players = regularised(c, players, nets, {"D": nets["D"]}, {"G": nets["G"]})
+    fit(run, players, nets, g, {"D": nets["D"]})
+
+
+def distil(run: Run) -> None:
+    """A student: cut out of the teacher by its method's scores, trained by its method."""
+    c, device = run.config, run.device
+    teacher = run.unit.needs["teacher"]
+    T = generator_of(teacher, run.root).to(device)
+    nets: dict[str, nn.Module] = {"D": discriminator(c).to(device)}
+    if c["method"] not in AFRESH:
+        runs.load(nets["D"], run.needed("teacher"), "D")
+    if c["method"] == "GS":
+        nets["G"] = slimmed(run, T, nets["D"])
+    else:
+        nets["G"] = start(run, T)
+    if c["method"] == "GCC" or c["D_T"]:
+        nets["D_teacher"] = discriminator_of(teacher, run.root).to(device).requires_grad_(True)
+    if c["method"] == "GCC":
+        nets["G_teacher"] = copy.deepcopy(T).train().requires_grad_(True)
+        nets["gates"] = gates = gcc.Gates(nets["D"], all_blocks(c), sample_shape(c, device))
+        adapters = gcc.transfers(nets["G"], T, g_layers(c))
+        nets["adapters"] = adapters = adapters.to(device)
+        g = g_adam(c, nets["G"], adapters)
+        judge = gcc.gated(nets["D"], gates)
+        players = cooperative(run, nets, g)
+        judges = {"D": judge, "gates": judge, "D_teacher": nets["D_teacher"]}
+        drawn = {"G": nets["G"], "G_teacher": nets["G_teacher"]}
+        shown: dict[str, gan.Network] = {"D": judge}
+    else:
+        g = g_adam(c, nets["G"])
+        players = compressed(run, nets, T, g)
+        judges = {name: nets[name] for name in ("D", "D_teacher") if name in nets}
+        drawn = {"G": nets["G"]}
+        shown = {name.replace("D_teacher", "D_T"): net for name, net in judges.items()}
+    fit(run, regularised(c, players, nets, judges, drawn), nets, g, shown)
+
+
+def compressed(run: Run, nets: dict[str, nn.Module], T: nn.Module, g: Adam) -> list[Player]:
+    """The players of every method but GCC; networks that they move join ``nets``."""
+    c, method = run.config, run.config["method"]
+    S, D, mixing = nets["G"], nets["D"], {"mixing": run.config["mixing"]}
+    d = d_adam(c, D)
+    if method == "fine-tune":
+        drawn = gan.mixer(S, c["mixing"])
+        return [gan.generator(drawn, D, g), gan.discriminator(drawn, D, d)]
+    if method not in IMITATORS:
+        D_T = nets.get("D_teacher")
+        own = kernels_of(run, S, T) if c["kernels"] else []
+        return nickel_dime.nickel_dime(
+            S, T, D, D_T, g, d, None if D_T is None else d_adam(c, D_T), own,
+            nickel=c["nickel"], pair=pair(c), moment_batch=c.get("moment_batch"), **mixing,
+        )  # fmt: skip
+    by = distance(run)
+    if method == "GS":
+        return gs.finetune(S, T, D, g, d, by, **mixing)
+    masked = (MASKS[c["mask"]], by)
+    if method == "CAGC":
+        return cagc.cagc(S, T, D, g, d, *masked, **mixing)
+    if method == "StyleKD":
+        bank = stylekd.directions(T, [f"b{r}" for r in upper(c)])
+        layers = [f"synthesis.b{r}.conv1" for r in upper(c)[1:] or upper(c)]
+        return stylekd.stylekd(S, T, D, g, d, *masked, bank, layers=layers, **mixing)
+    nets["energy"] = E = energy.Energy(c["size"], channels=c["energy"]).to(run.device)
+    e = Adam(E.parameters(), 1e-4, betas=(0.0, 0.999), fused=True)
+    return itgc.itgc(S, T, D, E, g, d, e, *masked, steps=c["langevin"], **mixing)
+
+
+def cooperative(run: Run, nets: Mapping[str, nn.Module], g: Adam) -> list[Player]:
+    """GCC's players."""
+    c, gates, adapters = run.config, nets["gates"], nets["adapters"]
+    assert isinstance(gates, gcc.Gates) and isinstance(adapters, nn.ModuleList)
+    d_layers = [f"b{2 * r}" for r in parts(c, 4, 16)]
+    teachers = g_adam(c, nets["G_teacher"]), d_adam(c, nets["D_teacher"])
+    return gcc.gcc(
+        nets["G"], nets["G_teacher"], nets["D"], nets["D_teacher"], gates, adapters,
+        g, d_adam(c, nets["D"]), d_adam(c, gates, rate=1 / 8), teachers,
+        g_layers=g_layers(c), d_layers=d_layers,
+        decay=0.5 ** (c["batch"] / c["half_life"]), mixing=c["mixing"],
+    )  # fmt: skip
+
+
+def slimmed(run: Run, T: nn.Module, D: nn.Module) -> nn.Module:
+    """GS's first stage: a copy of the teacher made sparse, then pruned by its styles."""
+    c = run.config
+    nets: dict[str, nn.Module] = {"dense": copy.deepcopy(T).train().requires_grad_(True), "D": D}
+    g, d = g_adam(c, nets["dense"]), d_adam(c, D)
+    players = gs.sparsify(nets["dense"], T, D, g, d, distance(run), mixing=c["mixing"])
+    players = regularised(c, players, nets, {"D": D}, {"G": nets["dense"]})
+    run.train(players, batches(run), c["sparse_steps"], nets, phase="sparse")
+    return start(run, nets["dense"])
+
+
+def fit(
+    run: Run,
+    players: Sequence[Player],
+    nets: dict[str, nn.Module],
+    g: Adam,
+    shown: Mapping[str, gan.Network],
+) -> None:
+    """Train, follow G by its average, judge the average every epoch, and finish the unit.
+
+    shown: the discriminators whose logits are kept, by name.
+    """
+    c = run.config
+    # Lazy path lengths add a step of G's, and of its average, to every fourth.
+    share = 4 / 5 if c["path"] else 1.0
+    average = averaged(nets["G"], g, 0.5 ** (share * c["batch"] / c["half_life"]))
+    seen = judging.noise(16, c["latent"]).to(run.device)
+    run.train(
+        players,
+        batches(run),
+        c["steps"] - c.get("sparse_steps", 0),
+        {**nets, "average": average},
+        samples=lambda: drawn_still(average, seen),
+        epoch=c["epoch"],
+        validate=measure.watcher(run, average, nets["G"], shown),
+    )
+    logits = measure.logits_of(run, nets["G"], shown)
+    rows = measure.generator_rows(run, average, logits)
+    run.finish({"G": average, "D": nets["D"], "logits": logits}, rows)
+
+
+def regularised(
+    c: Mapping[str, Any],
+    players: Sequence[Player],
+    nets: dict[str, nn.Module],
+    judges: Mapping[str, gan.Network],
+    drawn: Mapping[str, nn.Module],
+) -> list[Player]:
+    """Each player followed by its lazy regularisation: R1 of ``judges``, path length of ``drawn``.
+
+    Both by the player's name. The running means of path lengths join ``nets``.
+    """
+    out = []
+    for player in players:
+        out.append(player)
+        name, optimiser = player.name, player.optimiser
+        if name in judges:
+            out.append(gan.r1(judges[name], optimiser, gamma=c["gamma"], name=name))
+        if name in drawn and c["path"]:
+            nets[f"{name} path"] = mean = gan.PathMean()
+            mean.to(next(drawn[name].parameters()).device)
+            lengths = {"weight": c["path"], "mixing": c["mixing"], "name": name}
+            out.append(gan.path_length(drawn[name], optimiser, mean, **lengths))
+    return out
+
+
+def train_judge(run: Run) -> None:
+    """Train what measures. Its rows are those of real held-out images: a perfect generator's."""
+    images, test = judging.load_images(run), judging.load_images(run, "test")
+    judge, found = judging.trained(run, images), []
+    if images.classes:
+        found.append(measure.row(run, "accuracy", judging.accuracy(judge, test), "%", len(test)))
+    shown = data.to_float(test.pixels[: run.config["n_images"]])
+    found += measure.score_rows(run, measure.scores(judge, shown), len(shown))
+    run.finish(judge.tensors, found)
+
+
+def train_encoder(run: Run) -> None:
+    """DiME's kernel where there is no foundation model: an encoder of the data, without labels."""
+    c = run.config
+    images, test = judging.load_images(run), judging.load_images(run, "test")
+    net = encoder.Encoder(c["channels"]).to(run.device)
+    head = nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 64)).to(run.device)
+    adam = Adam([*net.parameters(), *head.parameters()], fused=True)
+    real = data.real_batches(images, c["batch"], c["seed"])
+
+    def batch(step: int) -> Batch:
+        shown = real(step).to(run.device)
+        return Batch(shown, real=shown)
+
+    players = [
+        dataclasses.replace(player, lr=cosine(3e-3, c["steps"]))
+        for player in contrastive.contrastive(net, head, adam)
+    ]
+    run.train(players, batch, c["steps"], {"encoder": net, "head": head})
+    run.finish({"encoder": frozen(net)}, measure.encoder_rows(run, net, images, test))
+
+
+@torch.no_grad()
+def take_moments(run: Run) -> None:
+    """DiME's global features: moments of a kernel over many images of the teacher, in float64."""
+    c = run.config
+    T = generator_of(run.unit.needs["teacher"], run.root).to(run.device)
+    embed = embedding(run.unit, run.root, run.device)
+    torch.manual_seed(step_seed(c["seed"], -2))
+    parts = torch.randn(c["moments"], c["latent"]).split(c["batch"])
+    kept = [embed(T(z.to(run.device))).cpu() for z in parts]
+    whole = nickel_dime.global_moments(kept)
+    floors = {n: floor(torch.cat(kept[:64]), whole, n) for n in (c["batch"], 4 * c["batch"])}
+    rows = [measure.row(run, f"DiME's floor, {n} images", x, "", n) for n, x in floors.items()]
+    run.finish({"moments": {"first": whole.first, "second": whole.second}}, rows)
+
+
+def floor(seen: Tensor, whole: nickel_dime.Moments, n: int) -> float:
+    """DiME's unweighted term for n of the teacher's own images: what no student can go below."""
+    gaps = [nickel_dime.discrepancy(part, whole, "l1_moments") for part in seen.split(n)]
+    return torch.stack(gaps).mean().item()
+
+
+def prune_only(run: Run) -> None:
+    """The figure of pruning: students without any training, by score and rate."""
+    c = run.config
+    T = generator_of(run.unit.needs["teacher"], run.root).to(run.device)
+    judge, rows = judging.of(run), []
+    for name in (CONTENT, STYLE, "random"):
+        scores = ranks(run, T, name)
+        for p in c["rates"]:
+            S = prune.cut(T, generator(c, p).to(run.device), prune.keep(scores, p))
+            rows += measure.pruned_rows(run, S, judge, name, p)
+    run.finish({}, rows)
+
+
+def time_passes(run: Run) -> None:
+    """What a pass of each generator takes; random weights are as fast as trained ones."""
+    c = run.config
+    nets = {p: generator(c, p).eval().to(run.device) for p in c["rates"]}
+    run.finish({}, measure.speed_rows(run, nets))
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def generator(c: Mapping[str, Any], p: float = 0.0) -> Generator:
+    """A fresh generator, pruned by p."""
+    return Generator(c["size"], **c["net"], latent=c["latent"], layers=c["layers"], width=1 - p)
+
+
+def discriminator(c: Mapping[str, Any]) -> Discriminator:
+    """A fresh discriminator, of full size as all are here."""
+    return Discriminator(c["size"], **c["net"], group=c["group"])
+
+
+def generator_of(unit: Unit, root: Path) -> nn.Module:
+    """The finished unit's generator, its average over training, frozen."""
+    c = unit.config
+    return frozen(runs.load(generator(c, c["p"]), unit.weights(root), "G"))
+
+
+def discriminator_of(unit: Unit, root: Path) -> nn.Module:
+    """The finished unit's own discriminator, frozen."""
+    return frozen(runs.load(discriminator(unit.config), unit.weights(root), "D"))
+
+
+def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
+    """A finished unit's images of z (n, latent), with the noise maps that it stores."""
+    return drawn_still(generator_of(unit, root), z)
+
+
+@torch.no_grad()
+def drawn_still(G: nn.Module, z: Tensor) -> Tensor:
+    """Images by stored noise maps: the same z gives the same image."""
+    with stylegan2.stored_noise(G):
+        return G(z)
+
+
+def start(run: Run, wide: nn.Module) -> nn.Module:
+    """The student before it learns: pruned by its method's scores; StyleKD's is fresh."""
+    c = run.config
+    S = generator(c, c["p"]).to(run.device)
+    if c["scores"]:
+        return prune.cut(wide, S, prune.keep(ranks(run, wide, c["scores"]), c["p"]))
+    stylekd.inherit(S, wide)
+    return S
+
+
+def ranks(run: Run, wide: nn.Module, name: str) -> list[Tensor]:
+    """Scores of the channels of a generator, the same for all seeds of a student."""
+    c = run.config
+    seeded = torch.Generator().manual_seed(0)
+    z = torch.randn(c["prune_images"], c["latent"], generator=seeded).to(run.device)
+    if name == CONTENT:
+        return prune.saliency(wide, MASKS[c["mask"]], z)
+    scores = prune.style_scale(wide, z)
+    if name == STYLE:
+        return scores
+    return [torch.rand(score.shape, generator=seeded).to(run.device) for score in scores]
+
+
+def g_adam(c: Mapping[str, Any], *networks: nn.Module) -> Adam:
+    """G's optimiser, corrected for lazy path lengths where there are any."""
+    lr, betas = lazy(c["lr"], (0.0, 0.99), 4) if c["path"] else (c["lr"], (0.0, 0.99))
+    return Adam([p for net in networks for p in net.parameters()], lr, betas=betas, fused=True)
+
+
+def d_adam(c: Mapping[str, Any], net: nn.Module, rate: float = 1.0) -> Adam:
+    """A discriminator's optimiser, corrected for lazy R1."""
+    lr, betas = lazy(c["lr"], (0.0, 0.99), 16)
+    return Adam(net.parameters(), rate * lr, betas=betas, fused=True)
+
+
+def pair(c: Mapping[str, Any]) -> tuple[str, str]:
+    """NICKEL's two maps, of a quarter of the image's size: of the teacher's G, and of D."""
+    return f"synthesis.b{c['size'] // 4}.conv1", f"b{c['size'] // 2}"
+
+
+def upper(c: Mapping[str, Any]) -> list[int]:
+    """Pixels of the blocks that enlarge, up to half the image's size."""
+    return [2**i for i in range(3, c["size"].bit_length() - 1)]
+
+
+def all_blocks(c: Mapping[str, Any]) -> list[str]:
+    """D's residual blocks, behind which GCC has its gates."""
+    return [f"b{2 * r}" for r in (4, *upper(c))][::-1]
+
+
+def g_layers(c: Mapping[str, Any]) -> list[str]:
+    """Layers of G that GCC compares: of 1/8 and 1/2 of the size. Of D it takes 1/4 and 1/16."""
+    return [f"synthesis.b{r}.conv1" for r in parts(c, 8, 2)]
+
+
+def parts(c: Mapping[str, Any], *shares: int) -> list[int]:
+    """Parts of the image's size in pixels, 4 or more, each once."""
+    return list(dict.fromkeys(max(4, c["size"] // share) for share in shares))
+
+
+def sample_shape(c: Mapping[str, Any], device: torch.device) -> Tensor:
+    """One black image."""
+    return torch.zeros(1, 3, c["size"], c["size"], device=device)
+
+
+def batches(run: Run) -> Callable[[int], Batch]:
+    """Noise and real images, aligned faces mirrored at random."""
+    c, device = run.config, run.device
+    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"])
+
+    def batch(step: int) -> Batch:
+        z = torch.randn(c["batch"], c["latent"], device=device)
+        shown = real(step).to(device)
+        if c["mirror"]:
+            turned = torch.rand(len(shown), 1, 1, 1, device=device) < 0.5
+            shown = torch.where(turned, shown.flip(3), shown)
+        return Batch(z, real=shown)
+
+    return batch
+
+
+# What is seen through -----------------------------------------------------------------------------
+
+
+def distance(run: Run) -> Distance:
+    """The perceptual distance of the methods that imitate: relative L1 of three or four maps.
+
+    It has LPIPS's place and is none.
+    """
+    c, device = run.config, str(run.device)
+    if c["distance"] == "contrastive":
+        maps = coder_of(run.unit.needs["encoder"], run.root).to(run.device).maps
+    elif c["distance"] == "vgg16":
+        maps = features.vgg(assets.require("vgg16"), 16, VGG16, device=device).extract
+    else:
+        maps = features.lite_maps(0, size=c["size"], device=device).extract
+    count = len(VGG16) if c["distance"] == "vgg16" else 3
+    return losses.perceptual(maps, [1 / count] * count, relative=True)
+
+
+def coder_of(unit: Unit, root: Path) -> encoder.Encoder:
+    """The finished encoder, frozen."""
+    net = encoder.Encoder(unit.config["channels"])
+    frozen(runs.load(net, unit.weights(root), "encoder"))
+    return net
+
+
+def embedding(unit: Unit, root: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The features of the kernel whose moments a unit takes; foundation models see raw images."""
+    name = unit.config["kernel"]
+    if name == "contrastive":
+        return coder_of(unit.needs["encoder"], root).to(device)
+    if name == "efflite0":
+        return features.efficientnet_lite(0, size=unit.config["lite"], device=str(device)).extract
+    load = {"clip-rn50": features.clip, "dino-rn50": features.dino}[name]
+    return load(assets.require(name), raw=True, device=str(device)).extract
+
+
+def kernels_of(run: Run, S: nn.Module, T: nn.Module) -> list[nickel_dime.Kernel]:
+    """DiME's kernels with their targets and weights.
+
+    Those that the paper has no weight for share ``dime`` equally, by their terms for the first
+    images of the pruned student.
+    """
+    c, found = run.config, []
+    for name in c["kernels"]:
+        unit = run.unit.needs[name]
+        kept = unit.weights(run.root)
+        target = nickel_dime.Moments(
+            kept["moments.first"].to(run.device),
+            kept["moments.second"].to(run.device),
+            unit.config["moments"],
+        )
+        embed = embedding(unit, run.root, run.device)
+        kernel = nickel_dime.Kernel(name, embed, 1.0, None if c["by_batch"] else target)
+        weight = nickel_dime.WEIGHTS.get(name)
+        if weight is None:
+            weight = c["dime"] / len(c["kernels"]) / first_gap(run, kernel, S, T)
+        found.append(dataclasses.replace(kernel, weight=weight))
+    return found
+
+
+def first_gap(run: Run, kernel: nickel_dime.Kernel, S: nn.Module, T: nn.Module) -> float:
+    """DiME's unweighted term for the first batch of the student's images."""
+    c = run.config
+    z = judging.noise(c["batch"], c["latent"]).to(run.device)
+    with measure.seeded(run.device), features.evaluating(S):
+        return nickel_dime.dime(kernel, S(z), T(z), moment_batch=c["moment_batch"]).item()

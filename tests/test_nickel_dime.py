@@ -1,0 +1,344 @@
+"""Paper C's units: planned, trained, killed, resumed, measured."""
+
+import dataclasses
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ganzip import data, presets, prune, runs, tables
+from ganzip.papers import nickel_dime
+from ganzip.papers import nickel_dime_rows as measured
+
+SOURCE = "digits"
+# Style mixing and path lengths too, which presets smoke and cpu do without.
+SHORT = dataclasses.replace(
+    presets.nickel_dime("smoke"),
+    net={"size": 16, "base": 128, "cap": 16}, batch=8, moment_batch=8, mixing=0.5, path=2.0,
+    teacher_steps=6, steps=12, sparse_steps=4, epoch=3, judge_steps=20, encoder_steps=3,
+    encoder_batch=16, moments=48, n_images=64, prune_rates=(0.0, 0.9), passes=2, scratch=(),
+    langevin=2,
+    seeds={
+        name: dict.fromkeys((0.7, 0.9) if name == "NICKEL & DiME" else (0.9,), 1)
+        for name in (*presets.COMPARED, "fine-tune")
+    },
+)  # fmt: skip
+OURS = "nickel-dime-p90-seed0"
+
+
+def plan(preset=SHORT):
+    images = data.load(SOURCE, size=16, channels=3)
+    return nickel_dime.plan(preset, images, SOURCE)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """All units of a short plan, done."""
+    root = tmp_path_factory.mktemp("runs")
+    for unit in plan():
+        runs.perform(unit, nickel_dime.work, root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def frame(root):
+    return runs.frame(plan(), root)
+
+
+def digest(folder):
+    names = ("weights.safetensors", "rows.csv", "history.csv")
+    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
+
+
+def beside(unit, root, tmp_path):
+    """Make a folder of runs in which what the unit needs is already trained."""
+    here = tmp_path / nickel_dime.PAPER / "units"
+    here.mkdir(parents=True)
+    for need in runs.in_order([unit])[:-1]:
+        (here / need.folder(root).name).symlink_to(need.folder(root))
+    return unit.folder(tmp_path)
+
+
+def test_a_killed_unit_ends_in_the_same_bits(root, tmp_path):
+    unit = runs.by_name(plan(), OURS)
+    folder = beside(unit, root, tmp_path)
+    script = (
+        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_nickel_dime as t\n"
+        "unit = t.runs.by_name(t.plan(), sys.argv[1])\n"
+        "root = pathlib.Path(sys.argv[2])\n"
+        "t.runs.perform(unit, t.nickel_dime.work, root, checkpoint_seconds=0.0)"
+    )
+    command = [sys.executable, "-c", script, unit.name, str(tmp_path)]
+    step = random.Random(os.urandom(8)).randrange(1, SHORT.steps - 4)
+    process = subprocess.Popen(command)
+    while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-train-*.pt")):
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not unit.done(tmp_path)
+    assert subprocess.run(command).returncode == 0
+    assert digest(folder) == digest(unit.folder(root)), f"killed after step {step}"
+
+
+def test_a_unit_that_stops_in_its_second_phase_goes_on_from_there(root, tmp_path, monkeypatch):
+    unit = runs.by_name(plan(), "gs-p90-seed0")
+    folder, seen = beside(unit, root, tmp_path), []
+
+    def stopping(*_):
+        seen.append(sorted(path.stem[:17] for path in folder.glob("checkpoint-*.pt")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measured, "watcher", lambda *_: stopping)
+    with pytest.raises(KeyboardInterrupt):
+        runs.perform(unit, nickel_dime.work, tmp_path, checkpoint_seconds=0.0)
+    assert set(seen[0]) == {"checkpoint-sparse", "checkpoint-train-"}
+    monkeypatch.undo()
+    runs.perform(unit, nickel_dime.work, tmp_path)
+    assert digest(folder) == digest(unit.folder(root))
+
+
+def test_rows_are_complete_and_finite(root, frame):
+    rows = tables.rows(unit.folder(root) / "rows.csv" for unit in plan())
+    assert np.isfinite(rows["value"]).all()
+    students = {u.name: u for u in plan() if "scores" in u.config}
+    assert len(students) == 10 + 3
+    scores = {f"{m}-digits" for m in ("FD", "KID", "precision", "recall")}
+    wanted = scores | {f"{m}{end}" for m in scores for end in (" last", " best")}
+    wanted |= {"fake logit of D", "real logit of D", "parameters", "multiply-adds"}
+    wanted |= {"compression rate"}
+    for unit in students.values():
+        found = pd.read_csv(unit.folder(root) / "rows.csv")
+        double = "NICKEL" in unit.config["method"]
+        more = {"fake logit of D_T", "real logit of D_T"} if double else set()
+        assert set(found["metric"]) == wanted | more, unit.name
+        assert set(found["width"]) == {round(1 - unit.config["p"], 6)}
+        assert set(found["steps"]) == {SHORT.steps}  # equal for all
+    latency = frame[frame["metric"] == "latency"]
+    assert set(latency["width"]) == {1.0, 0.3, 0.1}
+
+
+def test_what_is_reported_is_the_mean_of_the_last_evaluations(root):
+    unit = runs.by_name(plan(), OURS)
+    course = measured.convergence([unit], root).query("metric == 'FD-digits'")
+    assert course["step"].tolist() == [3, 6, 9, 12]
+    found = pd.read_csv(unit.folder(root) / "rows.csv")
+    rows = dict(zip(found["metric"], found["value"], strict=True))
+    assert rows["FD-digits"] == pytest.approx(course["value"].iloc[-3:].mean())
+    assert rows["FD-digits last"] == course["value"].iloc[-1]
+    assert rows["FD-digits best"] == course["value"].min()
+
+
+def test_a_student_pruned_by_nothing_draws_the_teachers_images(root, frame):
+    (unit,) = runs.find(plan(dataclasses.replace(SHORT, seeds={"CAGC": {0.0: 1}})), method="CAGC")
+    T = nickel_dime.generator_of(unit.needs["teacher"], root)
+    z = torch.randn(3, SHORT.latent)
+    S = nickel_dime.start(runs.Run(unit, root), T)
+    images = nickel_dime.drawn_still(S, z)
+    assert torch.equal(images, nickel_dime.drawn_still(T, z)) and images.std() > 0
+    pruned = frame[(frame["table"] == "pruning") & (frame["width"] == 1.0)]
+    last = frame[(frame["method"] == "teacher") & (frame["metric"] == "FD-digits last")]
+    distances = pruned.loc[pruned["metric"] == "FD-digits", "value"]
+    assert len(distances) == 3 and distances.tolist() == pytest.approx([*last["value"]] * 3)
+
+
+def test_the_teacher_is_untouched_by_its_students(root):
+    (teacher,) = runs.find(plan(), method="teacher")
+    weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
+
+
+def test_dime_starts_at_the_value_asked_for_whatever_the_kernels(root):
+    for name, values in (
+        (OURS, [10.0]),
+        ("dime-by-contrastive-efflite0-p90-seed0", [5.0, 5.0]),
+        ("dime-batch-targets-p90-seed0", [10.0]),
+    ):
+        run = runs.Run(runs.by_name(plan(), name), root)
+        T = nickel_dime.generator_of(run.unit.needs["teacher"], root)
+        S = nickel_dime.start(run, T)
+        kernels = nickel_dime.kernels_of(run, S, T)
+        first = [k.weight * nickel_dime.first_gap(run, _plain(k), S, T) for k in kernels]
+        assert first == pytest.approx(values)
+        assert [k.target is None for k in kernels] == ["batch" in name] * len(kernels)
+
+
+def _plain(kernel):
+    return dataclasses.replace(kernel, weight=1.0)
+
+
+def test_global_features_are_the_teachers_moments(root):
+    unit = runs.find(plan(), method="moments contrastive")[0]
+    kept = unit.weights(root)
+    assert kept["moments.first"].dtype == torch.float64
+    T = nickel_dime.generator_of(unit.needs["teacher"], root)
+    embed = nickel_dime.embedding(unit, root, torch.device("cpu"))
+    with torch.no_grad():
+        seen = embed(T(torch.randn(400, SHORT.latent))).double()
+    spread = seen.std(0) / 48**0.5 + 1e-3
+    assert ((kept["moments.first"] - seen.mean(0)).abs() < 5 * spread).all()
+    assert (kept["moments.second"] >= kept["moments.first"] ** 2 - 1e-9).all()
+
+
+def test_both_discriminators_and_g_are_regularised(root):
+    run = runs.Run(runs.by_name(plan(), OURS), root)
+    T = nickel_dime.generator_of(run.unit.needs["teacher"], root)
+    D_T = nickel_dime.discriminator_of(run.unit.needs["teacher"], root).requires_grad_(True)
+    nets = {"G": nickel_dime.start(run, T), "D": nickel_dime.discriminator(run.config)}
+    nets["D_teacher"] = D_T
+    g = nickel_dime.g_adam(run.config, nets["G"])
+    players = nickel_dime.compressed(run, nets, T, g)
+    judges = {name: nets[name] for name in ("D", "D_teacher")}
+    everyone = nickel_dime.regularised(run.config, players, nets, judges, {"G": nets["G"]})
+    names = [player.name for player in everyone]
+    assert names == ["G", "G", "D", "D", "D_teacher", "D_teacher"] and "G path" in nets
+    assert [p.due(4) for p in everyone] == [True, True, True, False, True, False]
+    for first, lazy in zip(everyone[::2], everyone[1::2], strict=True):
+        assert first.optimiser is lazy.optimiser
+    assert g.param_groups[0]["lr"] == pytest.approx(0.0025 * 4 / 5)
+    d = everyone[2].optimiser.param_groups[0]
+    assert (d["lr"], d["betas"][1]) == pytest.approx((0.0025 * 16 / 17, 0.99 ** (16 / 17)))
+
+
+def test_students_share_the_teachers_discriminator_or_start_afresh():
+    fresh = {u.config["method"] for u in plan() if u.config["method"] in nickel_dime.AFRESH}
+    assert fresh == {"StyleKD", "GCC", "NICKEL", "NICKEL & DiME"}
+    for unit in plan():
+        if unit.config.get("D_T"):
+            assert "NICKEL" in unit.config["method"]
+
+
+def images_like(pixels, labels=None):
+    return data.Images("some", pixels, labels, "0" * 12)
+
+
+def test_what_matters_is_told_from_the_images():
+    dark = torch.zeros(8, 3, 16, 16, dtype=torch.uint8)
+    dark[..., 6:10, 6:10] = 200
+    bright = torch.full((8, 3, 16, 16), 128, dtype=torch.uint8)
+    assert nickel_dime.content(images_like(dark)) == "foreground"
+    assert nickel_dime.content(images_like(bright)) == "ellipse"
+    assert nickel_dime.content(images_like(bright, torch.zeros(8, dtype=torch.long))) == (
+        "everything"
+    )
+    assert nickel_dime.settings(SHORT, images_like(bright))["mirror"]
+    assert not nickel_dime.settings(SHORT, images_like(dark))["mirror"]
+    assert nickel_dime.MASKS["foreground"] is prune.foreground
+
+
+def test_foundation_models_are_the_kernels_where_their_files_are(monkeypatch):
+    paper = presets.nickel_dime("paper")
+    here = set()
+    monkeypatch.setattr(nickel_dime.assets, "available", lambda name: name in here)
+    assert nickel_dime.kernels(paper) == ("efflite0",)
+    assert nickel_dime.kernels(SHORT) == ("contrastive",)
+    here |= {"clip-rn50"}
+    assert nickel_dime.kernels(paper) == ("clip-rn50",)
+    here |= {"dino-rn50"}
+    assert nickel_dime.kernels(paper) == ("dino-rn50", "clip-rn50")
+    assert nickel_dime.kernel_sets(paper) == [("dino-rn50",), ("clip-rn50",)]
+    assert nickel_dime.kernels(SHORT) == ("contrastive",)
+    methods = {unit.config["method"] for unit in plan(paper)}
+    assert {"DiME by dino-rn50", "DiME by clip-rn50", "moments clip-rn50"} <= methods
+
+
+def test_maps_and_layers_follow_the_size():
+    assert nickel_dime.pair({"size": 256}) == ("synthesis.b64.conv1", "b128")
+    assert nickel_dime.upper({"size": 256}) == [8, 16, 32, 64, 128]
+    assert nickel_dime.all_blocks({"size": 64}) == ["b64", "b32", "b16", "b8"]
+    assert nickel_dime.g_layers({"size": 256}) == ["synthesis.b32.conv1", "synthesis.b128.conv1"]
+    assert nickel_dime.g_layers({"size": 16}) == ["synthesis.b4.conv1", "synthesis.b8.conv1"]
+
+
+def test_figure_3_holds_both_rates_at_the_end_and_over_training(root):
+    sets, traces = measured.figure3(plan(), root, "NICKEL & DiME", {"D": "D_S", "D_T": "D_T"})
+    assert list(sets) == ["D_S", "D_T"]
+    kinds = ["generated p = 0.7", "real p = 0.7", "generated p = 0.9", "real p = 0.9"]
+    assert list(sets["D_T"]) == kinds and len(sets["D_S"][kinds[0]]) == SHORT.n_images
+    assert traces.groupby(["panel", "label"])["step"].apply(list).tolist() == [[3, 6, 9, 12]] * 4
+    assert sets["D_T"][kinds[0]].mean() < sets["D_T"][kinds[1]].mean()
+
+
+def test_the_main_table_shows_ours_beside_what_is_known(frame):
+    table = tables.nickel_dime_table(frame, "FD-digits", presets.COMPARED)
+    ours = table[table["method"] == "NICKEL & DiME"].set_index("p")
+    assert ours["published_fid"].dropna().to_dict() == {0.8: 10.45, 0.9: 15.93, 0.95: 29.38}
+    assert ours["published_rate"].to_dict() == {0.7: 90.73, 0.8: 95.73, 0.9: 98.92, 0.95: 99.69}
+    assert ours["distance_mean"].notna().to_dict() == {
+        0.7: True,
+        0.8: False,
+        0.9: True,
+        0.95: False,
+    }
+    assert set(table["method"]) >= {"teacher", "fine-tune", *presets.COMPARED}
+    assert table.loc[table["distance_mean"].notna(), "latency_ms"].notna().all()
+    assert (ours.loc[[0.7, 0.9], "our_rate"].diff().dropna() > 5).all()
+
+
+# Claims -------------------------------------------------------------------------------------------
+
+
+def rows_of(values):
+    """Rows of a made-up run: {(method, p, metric): one value a seed}."""
+    rest = dict.fromkeys(tables.ROW, "")
+    return pd.DataFrame(
+        [
+            {**rest, "method": m, "width": round(1 - p, 6), "metric": k, "value": v, "seed": s}
+            for (m, p, k), seeds in values.items()
+            for s, v in enumerate(seeds)
+        ]
+    )
+
+
+def verdicts(values):
+    found = measured.claims(rows_of(values), "FD-digits", "recall-digits")
+    return {claim.text: claim for claim in found}
+
+
+def test_claims_follow_the_rows():
+    ours, FD = "NICKEL & DiME", "FD-digits"
+    values = {("teacher", 0.0, FD): [100.0], ("fine-tune", 0.9, FD): [400.0, 402.0]}
+    for p, mine, theirs in ((0.5, 105.0, 110.0), (0.9, 150.0, 300.0)):
+        values |= {(ours, p, FD): [mine, mine + 1], ("CAGC", p, FD): [theirs, theirs + 2]}
+    values |= {
+        (ours, 0.9, "recall-digits"): [0.1, 0.11],
+        ("CAGC", 0.9, "recall-digits"): [0.5, 0.6],
+    }
+    values |= {("DiME", 0.9, FD): [120.0, 121.0], ("DiME, batch targets", 0.9, FD): [130.0, 131.0]}
+    for p, itgc, student, teacher in ((0.7, -1.0, 0.2, -2.0), (0.9, -2.0, -0.3, -4.0)):
+        values |= {("ITGC", p, "fake logit of D"): [itgc, itgc + 0.01]}
+        values |= {(ours, p, "fake logit of D"): [student, student + 0.01]}
+        values |= {(ours, p, "fake logit of D_T"): [teacher, teacher + 0.01]}
+    found = verdicts(values)
+    said = {text: claim.verdict for text, claim in found.items()}
+    assert said[f"p = 0.9: {ours} is better than CAGC, by {FD}"] == "holds"
+    assert "15.93" in found[f"p = 0.9: {ours} is better than CAGC, by {FD}"].published
+    assert said[f"The gap to CAGC is wider at p = 0.9 than at p = 0.5, by {FD}"] == "holds"
+    assert said[f"p = 0.9: {ours} keeps more recall than CAGC"] == "does not hold"
+    assert said[f"p = 0.9: {ours} is better than DiME, by {FD}"] == "does not hold"
+    assert said[f"p = 0.9: DiME is better than DiME, batch targets, by {FD}"] == "holds"
+    assert said[f"p = 0.9: {ours} is better than fine-tune, by {FD}"] == "holds"
+    (collapse,) = [v for text, v in said.items() if text.startswith("CAGC collapses")]
+    assert collapse == "holds"
+    (costs,) = [claim for text, claim in found.items() if "full model" in text]
+    assert costs.verdict == "holds" and costs.ours.startswith("5.50 ±")
+    logits = {text: v for text, v in said.items() if "logits" in text}
+    assert list(logits.values()) == ["holds", "holds", "holds", "does not hold", "does not hold"]
+
+
+def test_one_seed_tells_nothing_and_the_loss_at_the_mildest_rate_may_refute():
+    ours, FD = "NICKEL & DiME", "FD-digits"
+    values = {("teacher", 0.0, FD): [100.0], (ours, 0.5, FD): [150.0, 151.0]}
+    values |= {(ours, 0.9, FD): [1.0], ("CAGC", 0.9, FD): [100.0]}
+    said = verdicts(values)
+    assert said[f"p = 0.9: {ours} is better than CAGC, by {FD}"].verdict.startswith("cannot")
+    (costs,) = [claim for text, claim in said.items() if "full model" in text]
+    assert costs.verdict == "does not hold" and "9.68" in costs.published
