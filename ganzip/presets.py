@@ -257,16 +257,16 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
         families = (
             with_(
                 GCFSR, net=small | {"latent": 32}, d_net=small, size=32, span=96, square=32,
-                count={"train": 512, "validation": 16, "test": 40},
-                factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=600,
-                naive_steps=160, online_steps=120, steps=80, d_steps=40, epoch=40,
+                count={"train": 512, "validation": 12, "test": 32},
+                factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=500,
+                naive_steps=140, online_steps=80, steps=70, d_steps=35, epoch=35,
                 lr=1e-2, betas=(0.9, 0.99), cosine=True, ema=0.98,
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 32}, speed_input=32,
             ),
             with_(
                 REAL_ESRGAN, net={"blocks": 4}, d_width=1 / 4, size=64, span=96, square=96,
-                count={"train": 96, "validation": 16, "test": 40}, stored=True, batch=4,
-                teacher_steps=200, naive_steps=100, online_steps=40, steps=50, d_steps=25, epoch=25,
+                count={"train": 96, "validation": 12, "test": 32}, stored=True, batch=4,
+                teacher_steps=200, naive_steps=90, online_steps=30, steps=45, d_steps=24, epoch=15,
                 lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, ema=0.98,
                 seeds=rows_of_tables(3, 1, 1, False), speed_input=16,
             ),

@@ -3,10 +3,8 @@
 Yeo, Jang and Yoo, "Nickel and Diming Your GAN: A Dual-Method Approach to Enhancing GAN Efficiency
 via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
 
-    preset = presets.nickel_dime("cpu")
-    images = data.load("digits", size=preset.net["size"], channels=3)
-    units = nickel_dime.plan(preset, images, "digits")
-    runs.jobs(units, nickel_dime.work, root)
+    units = nickel_dime.prepare("cpu", "digits")
+    runs.jobs(units, nickel_dime.work, runs.home())
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, losses, prune, runs
+from ganzip import assets, data, features, losses, presets, prune, runs
 from ganzip.data import Images
 from ganzip.losses import Distance, Mask
 from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
@@ -61,6 +59,14 @@ MASKS: dict[str, Mask] = {
 COST = {"GS": 1.4, "CAGC": 1.5, "StyleKD": 1.8, "ITGC": 4.0, "GCC": 3.5, "DiME": 1.3, "NICKEL": 2.2}
 
 # The plan -----------------------------------------------------------------------------------------
+
+
+def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
+    """The plan of a preset, by name, on a data set; see ``data.load``."""
+    chosen = presets.nickel_dime(preset, scale=scale)
+    cache = runs.home() / "cache"
+    images = data.load(source, size=chosen.net["size"], channels=3, cache=cache)
+    return plan(chosen, images, source)
 
 
 def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
@@ -508,6 +514,14 @@ def generator_of(unit: Unit, root: Path) -> nn.Module:
 def discriminator_of(unit: Unit, root: Path) -> nn.Module:
     """The finished unit's own discriminator, frozen."""
     return frozen(runs.load(discriminator(unit.config), unit.weights(root), "D"))
+
+
+def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
+    """Logits of the unit's own D for held-out real images and for the unit's."""
+    run, D = Run(unit, root), discriminator_of(unit, root)
+    real = data.to_float(judging.load_images(run, "test").pixels[:n])
+    fake = images_of(unit, root, judging.noise(len(real), unit.config["latent"]))
+    return {"real": measure.logits(run, D, real), "generated": measure.logits(run, D, fake)}
 
 
 def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
