@@ -146,6 +146,7 @@ class SuperResolution:
     net: Mapping[str, Any]  # arguments of the generator at C = 1
     d_net: Mapping[str, Any]  # and of the discriminator
     d_width: float = 1.0  # the discriminator's width where the tables say C = 1
+    start: str = ""  # "nearest": Real-ESRGAN's generators start as nearest-neighbour enlargement
     size: int  # pixels of a training image
     span: int  # pixels that a square takes of a photo; GCFSR reduces it, aligned faces come whole
     square: int  # pixels of the squares cut out, of which Real-ESRGAN trains on crops
@@ -244,7 +245,7 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
                 seeds=rows_of_tables(1, 1, 1, True), speed=tiny | {"latent": 8}, speed_input=32,
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 4}, d_width=1 / 8, size=32, span=80, square=80,
+                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 8, size=32, span=80, square=80,
                 count=few, stored=True, batch=4, teacher_steps=8, naive_steps=14,
                 online_steps=7, steps=7, d_steps=4, epoch=7, lr=2e-3, d_lr=4e-4, l1_lr=2e-3,
                 cosine=True, ema=0.9,
@@ -264,7 +265,7 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 32}, speed_input=32,
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 4}, d_width=1 / 4, size=64, span=96, square=96,
+                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 4, size=64, span=96, square=96,
                 count={"train": 96, "validation": 12, "test": 32}, stored=True, batch=4,
                 teacher_steps=200, naive_steps=90, online_steps=30, steps=45, d_steps=24, epoch=15,
                 lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, ema=0.98,
@@ -284,7 +285,7 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
                 seeds=rows_of_tables(3, 1, 1, True),
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 8}, size=128, span=160, square=160,
+                REAL_ESRGAN, net={"blocks": 8}, start="nearest", size=128, span=160, square=160,
                 count={"train": 4000, "validation": 100, "test": 100}, pool=160, batch=32,
                 teacher_steps=2000, naive_steps=4000, online_steps=4000, steps=2000, d_steps=1000,
                 epoch=500,

@@ -19,6 +19,7 @@ from ganzip.nets.realesrgan import (
     init_small,
     load_ncnn,
     load_pth,
+    start_nearest,
     tiled,
 )
 from ganzip.taps import taps
@@ -362,3 +363,16 @@ def test_released_generator_in_tiles_stays_within_a_grey_level(released: RRDBNet
         whole = released(cond)
     gap = (tiled(released, cond, tile=110) - whole).abs().max()
     assert 0 < gap < 2 / 255
+
+
+def test_a_nearest_start_enlarges_by_nearest_neighbour_and_can_learn():
+    net = RRDBNet(width=1 / 8, blocks=2)
+    start_nearest(net)
+    cond = torch.rand(2, 3, 6, 5) * 2 - 1
+    torch.testing.assert_close(net(cond), F.interpolate(cond, scale_factor=4.0))
+    optimiser = torch.optim.SGD(net.parameters(), 0.1)
+    for _ in range(3):  # the trunk hears of the loss once the layers after it have moved
+        optimiser.zero_grad()
+        (net(cond) - 0.5).square().mean().backward()
+        optimiser.step()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())

@@ -285,7 +285,10 @@ def degradation(c: Mapping[str, Any]) -> degrade.Degradation:
 
 def generator(c: Mapping[str, Any], width: str, **changed: Any) -> nn.Module:
     """A new generator; ``width`` is the table's C: "1", "1/2", "1/4" or "1/8"."""
-    return GENERATORS[c["network"]](**{**c["net"], **changed}, width=share(width))
+    G = GENERATORS[c["network"]](**{**c["net"], **changed}, width=share(width))
+    if c.get("start") == "nearest":
+        realesrgan.start_nearest(G)
+    return G
 
 
 def discriminator(c: Mapping[str, Any], width: str) -> nn.Module:
