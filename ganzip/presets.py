@@ -245,7 +245,8 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
                 seeds=rows_of_tables(1, 1, 1, True), speed=tiny | {"latent": 8}, speed_input=32,
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 8, size=32, span=80, square=80,
+                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 8,
+                size=32, span=80, square=80,
                 count=few, stored=True, batch=4, teacher_steps=8, naive_steps=14,
                 online_steps=7, steps=7, d_steps=4, epoch=7, lr=2e-3, d_lr=4e-4, l1_lr=2e-3,
                 cosine=True, ema=0.9,
@@ -265,7 +266,8 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 32}, speed_input=32,
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 4, size=64, span=96, square=96,
+                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 4,
+                size=64, span=96, square=96,
                 count={"train": 96, "validation": 12, "test": 32}, stored=True, batch=4,
                 teacher_steps=200, naive_steps=90, online_steps=30, steps=45, d_steps=24, epoch=15,
                 lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, ema=0.98,
