@@ -1,4 +1,4 @@
-# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd|sdakd (empty: all)  JOBS=0
+# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd|sdakd|nickel_dime (empty: all)  JOBS=0
 PRESET ?= cpu
 DATA   ?= digits
 SCALE  ?= 1

@@ -22,4 +22,13 @@ ITEMS = (
     ("B", "The same, Real-ESRGAN", "2_sdakd", "sdakd/fig4-realesrgan.png"),
     ("B", "A photo by teacher and students", "2_sdakd", "sdakd/photo.png"),
     ("B", "Claims and verdicts", "2_sdakd", "sdakd/claims.csv"),
+    ("C", "Main table: every method and rate", "3_nickel_dime", "nickel_dime/main.csv"),
+    ("C", "What pruning alone does", "3_nickel_dime", "nickel_dime/pruning.png"),
+    ("C", "Figure 3a: logits at a mild rate", "3_nickel_dime", "nickel_dime/fig3a.png"),
+    ("C", "Figure 3b: logits at an extreme rate", "3_nickel_dime", "nickel_dime/fig3b.png"),
+    ("C", "Figure 3c: convergence", "3_nickel_dime", "nickel_dime/fig3c.png"),
+    ("C", "Figure 4: against the rate", "3_nickel_dime", "nickel_dime/fig4.png"),
+    ("C", "Figure 5: samples", "3_nickel_dime", "nickel_dime/fig5.png"),
+    ("C", "Ablations", "3_nickel_dime", "nickel_dime/ablation.csv"),
+    ("C", "Claims and verdicts", "3_nickel_dime", "nickel_dime/claims.csv"),
 )
