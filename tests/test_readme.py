@@ -99,3 +99,21 @@ def test_the_controls_are_those_of_the_kept_run():
         row = controls.loc[of].iloc[0]
         assert f"{row['mean']:.2f} ± {row['std']:.2f}" in README, method
         assert row["seeds"] == 3
+
+
+def test_what_is_said_of_paper_b_is_the_kept_runs():
+    import pandas as pd
+
+    said = README.partition("<!-- B text -->")[2].partition("### Paper C")[0]
+    for table, method, width in (
+        ("table2", "SDAKD", "1/4"),
+        ("table2", "naive (C,C)", "1/4"),
+        ("table2", "naive (C,1)", "1/4"),
+        ("table2", "control GT", "1/4"),
+        ("table2", "Ablation3", "1/4"),
+        ("table1", "SDAKD", "1/4"),
+        ("table1", "input", "1"),
+    ):
+        rows = pd.read_csv(ROOT / f"figures/sdakd/{table}-beside.csv").to_dict("records")
+        (row,) = [r for r in rows if (r["method"], str(r["width"])) == (method, width)]
+        assert f"{row['KID-efflite2']:.0f}" in said, (table, method)
