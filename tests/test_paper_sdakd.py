@@ -277,3 +277,17 @@ def test_figures_are_given_images_and_numbers(frame, root):
     )
     assert rows == [{"method": "m", "metric": "PSNR test mean", "value": 2.0}]
     assert isinstance(measure.overview(units), pd.DataFrame)
+
+
+def test_counts_are_the_papers_at_every_width():
+    counts = measure.network_counts()
+    assert counts["G"].tolist() == [
+        66_668_706, 24_790_114, 10_261_698, 4_600_210, 16_697_987, 4_178_755, 1_046_819, 262_771,
+    ]  # fmt: skip
+    assert counts["D"].tolist() == [
+        29_007_905, 7_253_777, 1_814_345, 454_037, 4_376_897, 1_094_817, 274_001, 68_649,
+    ]  # fmt: skip
+    giga = [round(value / 1e9, 3) for value in counts["multiply-adds of G"]]
+    assert giga == pytest.approx(
+        [151.453, 38.724, 10.136, 2.787, 73.428, 18.387, 4.612, 1.160], abs=0.05
+    )

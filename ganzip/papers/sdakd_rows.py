@@ -250,6 +250,24 @@ def row(
 # Tables and figures -------------------------------------------------------------------------------
 
 
+def network_counts() -> pd.DataFrame:
+    """Parameters of the paper's networks at every width, and multiply-adds of the generators.
+
+    The latter of a 1024-pixel face and of a 64-pixel input, filters included. Uses no memory.
+    """
+    lines = []
+    with torch.device("meta"):
+        inputs = {"GCFSR": torch.empty(1, 4, 1024, 1024), "RealESRGAN": torch.empty(1, 3, 64, 64)}
+        for network, cond in inputs.items():
+            for C in ("1", "1/2", "1/4", "1/8"):
+                G = sr.GENERATORS[network](width=sr.share(C))
+                D = sr.DISCRIMINATORS[network](width=sr.share(C))
+                sizes = {"G": metrics.params(G), "D": metrics.params(D)}
+                counted = {"multiply-adds of G": metrics.macs(G, cond)}
+                lines.append({"network": network, "C": C, **sizes, **counted})
+    return pd.DataFrame(lines)
+
+
 def overview(units: Sequence[Unit]) -> pd.DataFrame:
     """The plan, one line a kind of run: network, method, C, seeds, steps of each stage."""
     stages = {"l1_steps": "L1 alone", "n2": "stage 2", "d2": "stage 2, D", "n3": "stage 3 or all"}
