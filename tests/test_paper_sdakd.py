@@ -87,7 +87,8 @@ def test_a_killed_unit_ends_in_the_same_bits(name, root, tmp_path):
     )
     command = [sys.executable, "-c", script, name, str(tmp_path)]
     process = subprocess.Popen(command)
-    folder, written = this.folder(tmp_path), random.Random(os.urandom(8)).randrange(1, 12)
+    folder, steps = this.folder(tmp_path), this.config["steps"]
+    written = random.Random(os.urandom(8)).randrange(1, steps - 2)
     seen: set[str] = set()
     while len(seen) < written:
         assert process.poll() is None, "the run ended before it was killed"
