@@ -674,7 +674,8 @@ def _threads(n: int) -> Iterator[None]:
 
 def _checkpoints(folder: Path, phase: str) -> list[Path]:
     """Newest first."""
-    return sorted(folder.glob(f"checkpoint-{phase}-*.pt"), reverse=True)
+    # Digits, for the name of one phase may begin that of another.
+    return sorted(folder.glob(f"checkpoint-{phase}-[0-9]*.pt"), reverse=True)
 
 
 def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
