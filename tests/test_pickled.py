@@ -1,16 +1,21 @@
 """StyleGAN2-ADA's files: tensors are read, code is not, and every refusal says why."""
 
+import dataclasses
 import os
 import pickle
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from ganzip import assets, data, presets, runs
 from ganzip.nets import stylegan2
 from ganzip.nets.pickled import PickleError, load_pkl
+from ganzip.papers import nickel_dime
 
 
 class Persistent:
@@ -118,3 +123,30 @@ def test_what_is_wrong_is_named_and_the_network_stays(file, tmp_path):
     with pytest.raises(FileNotFoundError, match="assets.require"):
         load_pkl(G, tmp_path / "absent.pkl", "G_ema")
     assert all(torch.equal(v, before[k]) for k, v in G.state_dict().items())
+
+
+def test_the_released_network_is_the_teacher_at_the_scale_of_the_paper(file, tmp_path, monkeypatch):
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for i, x in enumerate(np.random.default_rng(0).integers(40, 255, (40, 16, 16, 3), np.uint8)):
+        Image.fromarray(x).save(faces / f"{i}.png")
+    images = data.load(faces, size=16, channels=3)
+    preset = dataclasses.replace(
+        presets.nickel_dime("paper"), net={"size": 16, "base": 64, "cap": 8}, latent=8, layers=2,
+        group=4, batch=4, n_images=8, teacher_steps=8, steps=8, seeds={"fine-tune": {0.5: 1}},
+        ablations={}, scratch=(),
+    )  # fmt: skip
+    without = runs.by_name(nickel_dime.plan(preset, images, str(faces)), "teacher-seed0")
+    monkeypatch.setenv("GANZIP_WEIGHTS", str(tmp_path))
+    file.rename(tmp_path / assets.ASSETS["stylegan2-ffhq256"].file)
+    units = nickel_dime.plan(preset, images, str(faces))
+    teacher = runs.by_name(units, "teacher-seed0")
+    assert (without.config["steps"], teacher.config["steps"]) == (8, 0)
+    smoke = dataclasses.replace(preset, name="smoke")  # where every file is ignored
+    assert "weights" not in nickel_dime.plan(smoke, images, str(faces))[2].config
+    runs.perform(teacher, nickel_dime.work, tmp_path)
+    held, kept = nets()[0].state_dict(), teacher.weights(tmp_path)
+    assert all(torch.equal(kept[f"G.{name}"], tensor) for name, tensor in held.items())
+    scores = runs.frame([teacher], tmp_path).set_index("metric")["value"]
+    assert {"FD-efflite2", "fake logit of D", "parameters"} <= set(scores.index)
+    assert scores.notna().all()

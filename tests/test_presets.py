@@ -210,6 +210,14 @@ def test_compared_rows_of_paper_c_at_preset_cpu_have_several_seeds():
     assert all(seeds[name][0.5] >= 2 for name in ("CAGC", "NICKEL & DiME"))
 
 
+def test_images_without_labels_are_larger_where_presets_are_small():
+    for name in ("smoke", "cpu"):
+        assert presets.nickel_dime(name).net["size"] == 16
+        assert presets.nickel_dime(name, labels=False).net["size"] == 64
+    for name in ("gpu", "paper"):
+        assert presets.nickel_dime(name, labels=False) == presets.nickel_dime(name)
+
+
 def test_scale_multiplies_steps_and_seeds_of_paper_c():
     one, two = presets.nickel_dime("cpu"), presets.nickel_dime("cpu", scale=2)
     assert (two.steps, two.teacher_steps) == (2 * one.steps, 2 * one.teacher_steps)

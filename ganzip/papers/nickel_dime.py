@@ -25,7 +25,7 @@ from ganzip import assets, data, features, losses, presets, prune, runs
 from ganzip.data import Images
 from ganzip.losses import Distance, Mask
 from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
-from ganzip.nets import encoder, energy, stylegan2
+from ganzip.nets import encoder, energy, pickled, stylegan2
 from ganzip.nets.stylegan2 import Discriminator, Generator
 from ganzip.papers import judging
 from ganzip.papers import nickel_dime_rows as measure
@@ -45,6 +45,7 @@ METHODS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "ITGC": (CONTENT, (itgc, energy)),
     "GCC": (STYLE, (gcc,)),
 }
+RELEASED = "stylegan2-ffhq256"  # the teacher's file at the paper's scale
 PLAIN = ("teacher", measure.SCRATCH)  # trained on the data alone
 AFRESH = ("StyleKD", "GCC", "NICKEL", "NICKEL & DiME", WITHOUT)  # whose D starts from noise
 IMITATORS = ("GS", "CAGC", "StyleKD", "ITGC")  # of the teacher's images, by a perceptual distance
@@ -63,10 +64,19 @@ COST = {"GS": 1.4, "CAGC": 1.5, "StyleKD": 1.8, "ITGC": 4.0, "GCC": 3.5, "DiME":
 
 def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
     """The plan of a preset, by name, on a data set; see ``data.load``."""
-    chosen = presets.nickel_dime(preset, scale=scale)
-    cache = runs.home() / "cache"
-    images = data.load(source, size=chosen.net["size"], channels=3, cache=cache)
+    chosen, images = settled(preset, source, scale)
     return plan(chosen, images, source)
+
+
+def settled(preset: str, source: str, scale: float = 1.0) -> tuple[NickelDime, Images]:
+    """A preset's numbers for a data set, and its images: images without labels are larger."""
+    cache = runs.home() / "cache"
+    chosen = presets.nickel_dime(preset, scale=scale)
+    images = data.load(source, size=chosen.net["size"], channels=3, cache=cache)
+    if not images.classes:
+        chosen = presets.nickel_dime(preset, scale=scale, labels=False)
+        images = data.load(source, size=chosen.net["size"], channels=3, cache=cache)
+    return chosen, images
 
 
 def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
@@ -93,7 +103,11 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         how |= {"steps": steps, "epoch": 3 * preset.epoch, "code": runs.code(*GAN)}
         return unit(method, p, 0, {"judge": judge}, steps, **how)
 
-    teacher = plain("teacher", 0.0, preset.teacher_steps)
+    if released(preset, images):
+        adopted = {"weights": RELEASED, "steps": 0, "code": runs.code(*GAN, pickled)}
+        teacher = unit("teacher", 0.0, 0, {"judge": judge}, 50, **adopted)
+    else:
+        teacher = plain("teacher", 0.0, preset.teacher_steps)
     coder = coder_unit(preset, sight, source)
     pruning = {"rates": list(preset.prune_rates), "steps": 0, "code": runs.code(prune)}
     timed = sorted({0.0, *(p for sizes in preset.seeds.values() for p in sizes)})
@@ -190,6 +204,14 @@ def settings(preset: NickelDime, images: Images) -> dict[str, Any]:
     }
 
 
+def released(preset: NickelDime, images: Images) -> bool:
+    """Whether the teacher is the released one: at the paper's scale, for faces, where its file is.
+
+    It serves without being trained; nothing else of the plan changes.
+    """
+    return preset.name == "paper" and content(images) == "ellipse" and assets.available(RELEASED)
+
+
 def content(images: Images) -> str:
     """The mask of what matters in these images: ``prune``'s, by name.
 
@@ -259,6 +281,8 @@ def work(run: Run) -> None:
     }
     if method.startswith("moments"):
         take_moments(run)
+    elif "weights" in run.config:
+        adopt(run)
     else:
         others.get(method, distil)(run)
 
@@ -273,6 +297,18 @@ def train_plain(run: Run) -> None:
     players = [gan.generator(drawn, nets["D"], g), gan.discriminator(drawn, nets["D"], d)]
     players = regularised(c, players, nets, {"D": nets["D"]}, {"G": nets["G"]})
     fit(run, players, nets, g, {"D": nets["D"]})
+
+
+def adopt(run: Run) -> None:
+    """The teacher as its authors released it: measured, not trained."""
+    c, path = run.config, assets.require(run.config["weights"])
+    G, D = generator(c), discriminator(c)
+    pickled.load_pkl(G, path, "G_ema")
+    pickled.load_pkl(D, path, "D")
+    nets = {"G": frozen(G).to(run.device), "D": frozen(D).to(run.device)}
+    seen = measure.watcher(run, G, G, {"D": D})()
+    run.history += [(0, "validation", *entry) for entry in seen.items()]
+    finish(run, nets, G, {"D": D})
 
 
 def distil(run: Run) -> None:
@@ -389,6 +425,13 @@ def fit(
         epoch=c["epoch"],
         validate=measure.watcher(run, average, nets["G"], shown),
     )
+    finish(run, nets, average, shown)
+
+
+def finish(
+    run: Run, nets: Mapping[str, nn.Module], average: nn.Module, shown: Mapping[str, gan.Network]
+) -> None:
+    """Measure the average of G, keep it with D and the logits, and finish the unit."""
     logits = measure.logits_of(run, nets["G"], shown)
     rows = measure.generator_rows(run, average, logits)
     run.finish({"G": average, "D": nets["D"], "logits": logits}, rows)
