@@ -77,9 +77,7 @@ class Unit:
     @property
     def key(self) -> str:
         """Twelve hex digits: the hash of paper, configuration and the keys of what it needs."""
-        needs = {role: unit.key for role, unit in self.needs.items()}
-        text = json.dumps([self.paper, dict(self.config), needs], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return key(self.paper, self.config, {role: unit.key for role, unit in self.needs.items()})
 
     def folder(self, root: Path) -> Path:
         """Where the unit's files are."""
@@ -94,8 +92,71 @@ class Unit:
         return json.loads((self.folder(root) / "manifest.json").read_text())
 
     def weights(self, root: Path) -> dict[str, Tensor]:
-        """All tensors of a finished unit, under "network.parameter"."""
-        return load_file(self.folder(root) / "weights.safetensors")
+        """All tensors of a finished unit, under "network.parameter".
+
+        Raises FileNotFoundError for a unit that came from another machine without them.
+        """
+        path = self.folder(root) / "weights.safetensors"
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{self.name} has no weights at {path}: merge a bundle that holds them (make bundle "
+                "WEIGHTS=1), or delete the folder to train it here"
+            )
+        return load_file(path)
+
+
+def key(paper: str, config: Mapping[str, Any], needs: Mapping[str, str]) -> str:
+    """The key of a unit of this configuration that needs units of these keys, by their roles."""
+    text = json.dumps([paper, dict(config), dict(needs)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a unit asks of a machine, roughly: multiply-adds in all, bytes of what it keeps."""
+
+    multiply_adds: float = 0.0
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a unit is.
+
+    name: "done", "running", "failed", "interrupted" (killed: it goes on from ``step``) or "missing".
+    step: of ``unit.config["steps"]``. error: of a failed unit, its kind and text in one line.
+    """
+
+    name: str
+    step: int = 0
+    error: str = ""
+
+
+def state(unit: Unit, root: Path) -> State:
+    """How far a unit is, read from its folder."""
+    folder, steps = unit.folder(root), int(unit.config["steps"])
+    if unit.done(root):
+        return State("done", steps)
+    step = round(_share(unit, root) * steps)
+    if _held(folder / "lock"):
+        return State("running", step)
+    if (folder / "error.txt").exists():
+        said = (folder / "error.txt").read_text().strip().splitlines()[-1]
+        stopped = said == "KeyboardInterrupt"
+        return State("interrupted", step) if stopped else State("failed", step, said)
+    begun = any(folder.glob("checkpoint-*.pt")) or (folder / "progress").exists()
+    return State("interrupted" if begun else "missing", step)
+
+
+def _held(path: Path) -> bool:
+    """Whether a process has this lock. It is let go when the process dies, however it does."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def load(net: nn.Module, weights: Mapping[str, Tensor], name: str) -> nn.Module:
@@ -284,6 +345,7 @@ def perform(
     with _alone(folder):
         if not unit.done(root):
             run = Run(unit, Path(root), torch.device(device), checkpoint_seconds)
+            (folder / "error.txt").unlink(missing_ok=True)
             try:
                 with _threads(1):
                     work(run)

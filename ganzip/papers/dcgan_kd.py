@@ -29,7 +29,7 @@ from ganzip.nets import dcgan
 from ganzip.papers import judging
 from ganzip.papers.judging import Judge
 from ganzip.presets import DcganKd, Recipe
-from ganzip.runs import Run, Unit
+from ganzip.runs import Demand, Run, Unit
 from ganzip.tables import Claim, Verdict
 from ganzip.train import Batch, Player, cosine, frozen, step_seed
 
@@ -251,6 +251,26 @@ def generator(unit: Unit, root: Path) -> nn.Module:
     c = unit.config
     G = dcgan.Generator(c["d"], channels=c["channels"], size=c["size"], latent=c["latent"])
     return frozen(runs.load(G, unit.weights(root), "G"))
+
+
+def demand(unit: Unit) -> Demand:
+    """What a unit asks of a machine, to a factor of two: passes and gradients of G, D and T."""
+    c = unit.config
+    if c["method"] == "judge":
+        return Demand()
+    shape = {"channels": c["channels"], "size": c["size"]}
+    teacher = unit.needs.get("teacher")
+    with torch.device("meta"):
+        G, z = dcgan.Generator(c["d"], **shape, latent=c["latent"]), torch.zeros(1, c["latent"])
+        step, kept = 4 * metrics.macs(G, z), 4 * metrics.params(G)
+        if teacher is not None:
+            T = dcgan.Generator(teacher.config["d"], **shape, latent=c["latent"])
+            step += metrics.macs(T, z)
+        if has_discriminator(unit):
+            D = dcgan.Discriminator(c["d"], **shape)
+            step += 9 * metrics.macs(D, torch.zeros(1, c["channels"], c["size"], c["size"]))
+            kept += 4 * metrics.params(D)
+    return Demand(c["steps"] * c["batch"] * step, kept)
 
 
 def has_discriminator(unit: Unit) -> bool:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, losses, presets, prune, runs
+from ganzip import assets, data, features, losses, metrics, presets, prune, runs
 from ganzip.data import Images
 from ganzip.losses import Distance, Mask
 from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
@@ -30,7 +30,7 @@ from ganzip.nets.stylegan2 import Discriminator, Generator
 from ganzip.papers import judging
 from ganzip.papers import nickel_dime_rows as measure
 from ganzip.presets import WITHOUT, NickelDime
-from ganzip.runs import Run, Unit
+from ganzip.runs import Demand, Run, Unit
 from ganzip.train import Batch, Player, averaged, cosine, frozen, lazy, step_seed
 
 PAPER = measure.PAPER
@@ -533,6 +533,23 @@ def time_passes(run: Run) -> None:
     c = run.config
     nets = {p: generator(c, p).eval().to(run.device) for p in c["rates"]}
     run.finish({}, measure.speed_rows(run, nets))
+
+
+def demand(unit: Unit) -> Demand:
+    """What a unit asks of a machine, to a factor of two: passes and gradients of G, D and T."""
+    c = unit.config
+    if unit.name in ("judge", "encoder", "speed-seed0") or "weights" in c:
+        return Demand()
+    with torch.device("meta"):
+        G, T, D = generator(c, c["p"]), generator(c), discriminator(c)
+    kept = 4 * (metrics.params(G) + metrics.params(D))
+    small, full = stylegan2.macs_a(G), stylegan2.macs_a(T)  # D is about as large as T
+    drawn = c.get("moments", 0) + len(c.get("rates", ())) * 3 * c["n_images"]
+    if not c["steps"]:
+        return Demand(drawn * full, 0)
+    evaluated = c["steps"] / c["epoch"] * c["n_images"] * small
+    own = COST.get(c["method"].split(" by ")[0].split(",")[0], 3.0) if "D_T" in c else 1.0
+    return Demand(evaluated + own * c["steps"] * c["batch"] * (4 * small + 9 * full), kept)
 
 
 # Networks -----------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +31,7 @@ from ganzip.nets import connectors, gcfsr, realesrgan, stylegan2
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 from ganzip.presets import SIZES, Sdakd, SuperResolution
-from ganzip.runs import Run, Unit
+from ganzip.runs import Demand, Run, Unit
 from ganzip.train import Batch, Player, averaged, cosine, frozen, step_seed
 
 CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan,)}
@@ -354,6 +356,30 @@ def said(unit: Unit, root: Path) -> dict[str, Tensor]:
     D = frozen(runs.load(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
     fake, real = measure.probabilities(Run(unit, root), measure.trained(unit, root), D)
     return {"real": real.logit(), "generated": fake.logit()}
+
+
+def demand(unit: Unit) -> Demand:
+    """What a unit asks of a machine, to a factor of two: passes and gradients of G, D and T."""
+    c = unit.config
+    if c["method"] == "speed":
+        return Demand()
+    names = ("network", "net", "d_net", "d_width", "size", "start")
+    shape = json.dumps({name: c[name] for name in names})
+    small, full, judge, kept = _counts(shape, c["C"], c["disc"])
+    beside = {"OMGD": 8, "DCD": 4, "DCD_modified": 4}.get(c["method"], 1)
+    step = 4 * small + 9 * judge + beside * full
+    return Demand(c["steps"] * c["batch"] * step, kept)
+
+
+@functools.cache
+def _counts(shape: str, C: str, disc: str) -> tuple[int, int, int, int]:
+    """Multiply-adds of a pass of G, T and D, and bytes of G and D."""
+    c = json.loads(shape)
+    with torch.device("meta"):
+        G, T, D = sr.generator(c, C), sr.generator(c, "1"), sr.discriminator(c, disc)
+        low, high = sr.example(c), torch.zeros(1, 3, c["size"], c["size"])
+    kept = 4 * (metrics.params(G) + metrics.params(D))
+    return metrics.macs(G, low), metrics.macs(T, low), metrics.macs(D, high), kept
 
 
 def fresh(run: Run, *networks: nn.Module) -> list[Any]:

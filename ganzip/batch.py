@@ -1,0 +1,362 @@
+"""All papers' units as one plan: for a batch engine, for whoever waits, for another machine.
+
+    python -m ganzip.batch run --jobs 4
+    python -m ganzip.batch status --preset paper
+    python -m ganzip.batch bundle results.zip
+    python -m ganzip.batch merge results.zip
+
+The engine is Snakemake with ``workflow/Snakefile``: one papermill job for each unit of :func:`plan`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ganzip import presets, runs
+from ganzip.runs import State, Unit
+
+NOTEBOOKS = {"dcgan_kd": "1_dcgan_kd", "sdakd": "2_sdakd", "nickel_dime": "3_nickel_dime"}
+# Multiply-adds a second that a data-centre GPU may sustain: an assumption, printed as one.
+SUSTAINED = 2e13
+STATES = ("done", "running", "failed", "interrupted", "missing")
+HEADER = "ganzip-bundle.json"
+WEIGHTS = "weights.safetensors"
+
+
+class BundleError(ValueError):
+    """No bundle of ours, or a damaged one."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is to be reproduced: a preset of some papers on a data set; "" is each paper's own."""
+
+    preset: str = "cpu"
+    data: str = ""
+    scale: float = 1.0
+    papers: tuple[str, ...] = tuple(NOTEBOOKS)
+
+    def units(self) -> list[Unit]:
+        """The plans of all papers, the same that their notebooks make."""
+        source = {"source": self.data} if self.data else {}
+        return [
+            unit
+            for paper in self.papers
+            for unit in _module(paper).prepare(self.preset, **source, scale=self.scale)
+        ]
+
+    def folder(self, paper: str, root: Path) -> Path:
+        """Where the paper's notebook puts its tables and figures."""
+        return runs.output_folder(root, paper, self.preset, self.data or "digits", self.scale)
+
+    def parameters(self) -> dict[str, Any]:
+        """A notebook's parameters, where they differ from its own."""
+        mine, usual = asdict(self), asdict(Given())
+        return {k: v for k, v in mine.items() if k != "papers" and v != usual[k]}
+
+
+def _module(paper: str) -> Any:
+    return import_module(f"ganzip.papers.{paper}")
+
+
+# The plan, and its engine -------------------------------------------------------------------------
+
+
+def plan(given: Given, root: Path) -> dict[str, Any]:
+    """The plan as JSON, paths relative to ``root``: folders of units and of those that they need.
+
+    Planning loads the data, and so finds what is amiss with them before anything is trained.
+    """
+
+    def at(path: Path) -> str:
+        return path.relative_to(root).as_posix()
+
+    units = {at(unit.folder(root)): unit for unit in given.units()}
+    return {
+        "parameters": given.parameters(),
+        "units": {
+            folder: {
+                "paper": unit.paper,
+                "unit": unit.name,
+                "needs": [at(need.folder(root)) for need in unit.needs.values()],
+            }
+            for folder, unit in units.items()
+        },
+        "papers": {
+            f"{at(given.folder(paper, root))}/{NOTEBOOKS[paper]}.ipynb": [
+                folder for folder, unit in units.items() if unit.paper == paper
+            ]
+            for paper in given.papers
+        },
+    }
+
+
+def engine(given: Given, root: Path, jobs: int, more: Sequence[str] = ()) -> int:
+    """Run Snakemake on this machine under one bar over all units; returns its exit status.
+
+    ``more`` are arguments of Snakemake's. What fails is told with its last step and a remedy, and
+    the rest is done all the same.
+    """
+    units = given.units()
+    print(foretold(units, root, jobs), flush=True)
+    workflow, log = runs.repository() / "workflow", root / "snakemake.log"
+    root.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")]
+    command += ["--profile", str(workflow / "profiles" / "local"), "--cores", str(jobs)]
+    command += ["--directory", str(root), *more, "--config", *settings(given)]
+    with log.open("w") as out, runs.watched(units, root):
+        code = subprocess.call(command, stdout=out, stderr=subprocess.STDOUT)
+    if code:
+        told = failures(units, root) or ["every unit is done, but a notebook is not"]
+        print("\n  ".join(["run again to go on; what failed:", *told]))
+        print(f"Snakemake ended with {code}: {log}")
+    return code
+
+
+def settings(given: Given) -> list[str]:
+    """What Snakemake's --config is given."""
+    papers = ",".join(given.papers)
+    return [f"{k}={v}" for k, v in {**given.parameters(), "papers": papers}.items()]
+
+
+# How far it is ------------------------------------------------------------------------------------
+
+
+def status(units: Iterable[Unit], root: Path) -> pd.DataFrame:
+    """One line a paper: units in each state, hours, and gigabytes of weights.
+
+    ``hours_left`` are hours of one process at the rate of the finished units, NaN before there are
+    any; ``gpu_hours`` are those of all units of the plan if a GPU sustained ``SUSTAINED``.
+    """
+    lines = []
+    for paper, group in _by_paper(units).items():
+        states = [runs.state(unit, root) for unit in group]
+        demands = [_module(paper).demand(unit) for unit in group]
+        share = [state.step / max(1, u.config["steps"]) for state, u in zip(states, group)]
+        done = [state.name == "done" for state in states]
+        adds = [demand.multiply_adds for demand in demands]
+        took = sum(u.manifest(root)["wall_seconds"] for u, d in zip(group, done) if d)
+        past = sum(a for a, d in zip(adds, done) if d)
+        left = sum(a * (1 - s) for a, s, d in zip(adds, share, done) if not d)
+        lines.append(
+            {"paper": paper, "units": len(group)}
+            | {name: sum(state.name == name for state in states) for name in STATES}
+            | {
+                "hours_left": left * took / past / 3600 if past and took else math.nan,
+                "gpu_hours": sum(adds) / SUSTAINED / 3600,
+                "gigabytes": sum(demand.kept for demand in demands) / 1e9,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def foretold(units: Iterable[Unit], root: Path, jobs: int = 1) -> str:
+    """What is to be done, before it begins: units, time, disk."""
+    units = list(units)
+    found = status(units, root)
+    total = found.drop(columns="paper").sum(min_count=len(found))
+    lines = [f"{int(total['done'])} of {int(total['units'])} units are done"]
+    if not math.isnan(total["hours_left"]):
+        took = _time(total["hours_left"] / jobs)
+        lines.append(f"{took} of training left, {jobs} side by side, at the rate of those units")
+    if total["gpu_hours"] > 0.1:
+        lines.append(
+            f"the whole plan is {total['gpu_hours']:,.0f} GPU hours if a GPU sustains "
+            f"{SUSTAINED / 1e12:g} million million multiply-adds a second (an assumption)"
+        )
+    largest = 9 * max(_module(unit.paper).demand(unit).kept for unit in units)
+    disk = total["gigabytes"] + jobs * largest / 1e9
+    lines.append(f"disk: {disk:.2g} GB of weights and checkpoints under {root}")
+    return "\n".join(lines)
+
+
+def failures(units: Iterable[Unit], root: Path) -> list[str]:
+    """One line for each unit that failed or was killed: its last step, why, and the remedy."""
+    out = []
+    for unit in units:
+        state = runs.state(unit, root)
+        if state.name in ("failed", "interrupted"):
+            step = f"{unit.paper} {unit.name}: step {state.step} of {unit.config['steps']}"
+            out.append(f"{step}: {remedy(state)} (all of it: {unit.folder(root)})")
+    return out
+
+
+def remedy(state: State) -> str:
+    """What happened to a unit that is not done, and what helps."""
+    if state.name == "interrupted":
+        return "killed from outside; if for its memory, take fewer JOBS. It goes on from there"
+    if re.match(r"MemoryError|\S*OutOfMemoryError", state.error):
+        return f"{state.error}; take fewer JOBS, or a machine with more memory"
+    if "No space left" in state.error:
+        return f"{state.error}; free some disk, or choose another folder with GANZIP_RUNS"
+    return state.error  # ours say what helps
+
+
+def _by_paper(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+    found: dict[str, list[Unit]] = {}
+    for unit in units:
+        found.setdefault(unit.paper, []).append(unit)
+    return found
+
+
+def _time(hours: float) -> str:
+    minutes = round(60 * hours)
+    return f"{minutes} minutes" if minutes < 120 else f"{hours:,.0f} hours"
+
+
+# Results that travel ------------------------------------------------------------------------------
+
+
+def bundle(given: Given, root: Path, path: Path, *, weights: bool = False) -> int:
+    """Pack what is done into a zip: manifests, rows, histories, tables, figures, notebooks.
+
+    No data; weights and samples where asked for. Returns the number of units.
+    """
+    names = {"manifest.json", "rows.csv", "history.csv"} | ({WEIGHTS} if weights else set())
+    done = [unit for unit in given.units() if unit.done(root)]
+    temporary = path.with_name(f".{path.name}")
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr(HEADER, json.dumps({"format": 1, **asdict(given), **runs.surroundings()}))
+        for unit in done:
+            folder = unit.folder(root)
+            files = [folder / name for name in sorted(names) if (folder / name).exists()]
+            files += sorted(folder.glob("samples/*")) if weights else []
+            for file in files:
+                out.write(file, file.relative_to(root))
+        for paper in given.papers:
+            for file in sorted(given.folder(paper, root).rglob("*")):
+                if file.is_file():
+                    out.write(file, file.relative_to(root))
+    temporary.replace(path)
+    return len(done)
+
+
+def merge(path: Path, root: Path) -> tuple[list[str], list[str]]:
+    """Take another machine's bundle in: names of the units taken, and a line for each refused.
+
+    A unit is taken if this checkout plans one of the same configuration, by its hash; what is done
+    here stays as it is. Tables and figures are taken where there are none. Raises BundleError.
+    """
+    try:
+        with zipfile.ZipFile(path) as held:
+            if (bad := held.testzip()) is not None:
+                raise BundleError(f"{path}: {bad} is damaged; get the bundle again")
+            return _merged(held, _given(held, path), root)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise BundleError(f"{path} is no bundle, or truncated ({error})") from error
+
+
+def _given(held: zipfile.ZipFile, path: Path) -> Given:
+    header = json.loads(held.read(HEADER))
+    if header["format"] != 1:
+        raise BundleError(f"{path} is of format {header['format']}, expected 1: update ganzip")
+    return Given(header["preset"], header["data"], header["scale"], tuple(header["papers"]))
+
+
+def _merged(held: zipfile.ZipFile, given: Given, root: Path) -> tuple[list[str], list[str]]:
+    taken, refused, inside = [], [], held.namelist()
+    ours = {(unit.paper, unit.name): unit for unit in given.units()}
+    for name in [name for name in inside if name.endswith("/manifest.json")]:
+        folder, paper, manifest = name[: -len("manifest.json")], name.split("/")[0], held.read(name)
+        told = json.loads(manifest)
+        unit = ours.get((paper, told["unit"]))
+        files = {n.removeprefix(folder): n for n in inside if n.startswith(folder)}
+        fault = _fault(paper, told, unit, {k: held.read(n) for k, n in files.items()})
+        if unit is None or fault:
+            refused.append(f"{paper} {told['unit']}: {fault}")
+        elif not unit.done(root) or (WEIGHTS in files and not _has_weights(unit, root)):
+            for file in sorted(files, key="manifest.json".__eq__):  # the manifest last
+                runs.write(unit.folder(root) / file, held.read(files[file]))
+            taken.append(unit.name)
+    for paper in given.papers:
+        folder = given.folder(paper, root).relative_to(root).as_posix()
+        for name in inside:
+            if re.fullmatch(rf"{re.escape(folder)}/(\w+/)?[\w-]+\.\w+", name):
+                if not (root / name).exists():
+                    runs.write(root / name, held.read(name))
+    return taken, refused
+
+
+def _has_weights(unit: Unit, root: Path) -> bool:
+    return (unit.folder(root) / WEIGHTS).exists()
+
+
+def _fault(
+    paper: str, told: Mapping[str, Any], unit: Unit | None, files: Mapping[str, bytes]
+) -> str:
+    """Why a unit of a bundle is not taken, or nothing."""
+    if odd := [f for f in files if not re.fullmatch(r"[\w-]+\.\w+|samples/[\w-]+\.npy", f)]:
+        return f"{odd[0]} is no file of a unit"
+    if runs.key(paper, told["config"], told["needs"]) != told["key"]:
+        return f"its configuration does not give its key {told['key']}: the manifest was altered"
+    if WEIGHTS in files and hashlib.sha256(files[WEIGHTS]).hexdigest() != told["weights_sha256"]:
+        return "its weights are not those of its manifest"
+    if unit is None:
+        return "no unit of this checkout's plan has that name"
+    if unit.key != told["key"]:
+        mine, its = dict(unit.config), told["config"]
+        differing = [k for k in {**mine, **its} if mine.get(k) != its.get(k)] or ["what it needs"]
+        return f"another configuration ({', '.join(differing)}); use the same commit and data"
+    return ""
+
+
+# The command line ---------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m ganzip.batch", description=__doc__.split("\n")[0])
+    parser.add_argument("verb", choices=("run", "plan", "status", "bundle", "merge"))
+    parser.add_argument("file", nargs="?", type=Path, help="the bundle")
+    parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
+    parser.add_argument("--data", default="", help="as the notebooks take it; empty: each its own")
+    parser.add_argument("--scale", type=float, default=1.0, help="times steps and seeds")
+    parser.add_argument("--papers", default="", help=f"of {', '.join(NOTEBOOKS)}; empty: all")
+    parser.add_argument("--jobs", type=int, default=runs.cores())
+    parser.add_argument("--weights", action="store_true", help="bundle weights and samples too")
+    its, more = parser.parse_known_args(arguments)
+    papers = tuple(p for p in NOTEBOOKS if not its.papers or p in its.papers.split(","))
+    given, root = Given(its.preset, its.data, its.scale, papers), runs.home()
+    if its.verb == "run":
+        return engine(given, root, its.jobs, more)
+    if more:
+        parser.error(f"unknown arguments: {' '.join(more)}")
+    if its.verb == "plan":
+        print(json.dumps(plan(given, root)))
+    elif its.verb == "status":
+        units = given.units()
+        print(status(units, root).round(2).to_string(index=False))
+        print("\n".join([foretold(units, root, its.jobs), *failures(units, root)]))
+    elif its.file is None:
+        parser.error(f"{its.verb} needs the path of a bundle")
+    elif its.verb == "bundle":
+        count = bundle(given, root, its.file, weights=its.weights)
+        print(f"{its.file}: {count} units, {its.file.stat().st_size / 1e6:.1f} MB")
+    else:
+        taken, refused = merge(its.file, root)
+        print(f"{len(taken)} units taken in, {len(refused)} refused")
+        print("\n".join(refused), end="\n" if refused else "")
+        return 1 if refused else 0
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        print(f"ganzip.batch: {error}", file=sys.stderr)
+        sys.exit(2)
