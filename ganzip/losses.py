@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganzip import parallel
+
 Distance = Callable[[Tensor, Tensor], Tensor]
 """From two sets of images, pair by pair, to a number."""
 Supervision = Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -79,11 +81,12 @@ def path_lengths(images: Tensor, ws: Tensor) -> Tensor:
     """How far each image moves with its styles (N, num_ws, latent), in a random direction: (N,).
 
     |J^T y| of Karras et al., arXiv:1912.04958, eq. (4); y is normal noise over the root of the
-    number of pixels, and the mean over layers stands under the square root.
+    number of pixels, and the mean over layers stands under the square root. Several processes have
+    the lengths of all their images, for these are compared with their mean.
     """
     y = torch.randn_like(images) / math.sqrt(images[0, 0].numel())
     (grad,) = torch.autograd.grad((images * y).sum(), ws, create_graph=True)
-    return grad.square().sum(2).mean(1).sqrt()
+    return parallel.gathered(grad.square().sum(2).mean(1).sqrt())
 
 
 def perceptual(
@@ -101,9 +104,12 @@ def perceptual(
     def distance(images: Tensor, reference: Tensor) -> Tensor:
         with torch.no_grad():
             expected = maps(reference.detach())
+            scales = [parallel.mean(m.abs().mean()) if relative else 1 for m in expected]
         parts = [
-            weight * F.l1_loss(seen, wanted) / (wanted.abs().mean() if relative else 1)
-            for weight, seen, wanted in zip(weights, maps(images), expected, strict=True)
+            weight * F.l1_loss(seen, wanted) / scale
+            for weight, seen, wanted, scale in zip(
+                weights, maps(images), expected, scales, strict=True
+            )
         ]
         return torch.stack(parts).sum()
 

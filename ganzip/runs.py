@@ -3,7 +3,8 @@
 A unit's folder is keyed by the hash of its configuration and holds ``checkpoint-*.pt`` (atomic,
 resumable), ``weights.safetensors``, ``history.csv``, ``rows.csv``, ``samples/`` and, written last,
 ``manifest.json``. A unit without a manifest goes on from its last good checkpoint; on a CPU it ends
-in the bits of a run that was never interrupted.
+in the bits of a run that was never interrupted. Under ``torchrun`` several processes share a unit
+(``ganzip.parallel``), and the first alone writes.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import platform
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +41,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ganzip import parallel
 from ganzip.train import Batch, Player, Terms, step_seed, train
 
 CHECKPOINT_SECONDS = 20.0
@@ -65,6 +68,7 @@ class Unit:
     config: JSON values; ``steps`` and ``seed`` among them.
     needs: units whose results this one reads, by the role that they play ("teacher").
     cost: rough relative cost, for the time left; source: where its data are on this machine.
+    shared: whether several processes, where there are, train it together; else the first does it.
     """
 
     paper: str
@@ -73,6 +77,7 @@ class Unit:
     needs: Mapping[str, Unit] = field(default_factory=dict)
     cost: float = 1.0
     source: str = ""
+    shared: bool = False
 
     @property
     def key(self) -> str:
@@ -210,12 +215,19 @@ class Run:
         networks: every network whose state moves, by name. A unit with several phases calls this
         once a phase, each under a name of its own. ``samples`` returns images in [-1, 1] and draws
         no noise. ``validate`` is called after every ``epoch`` steps and after the last; what it
-        returns stands in the history. It may keep the best network in one of ``networks``.
+        returns stands in the history. It may keep the best network in one of ``networks``. Of
+        several processes the first alone validates, and all go on with its networks.
         """
         parts: dict[str, Any] = dict(networks) | {
             f"{p.name} optimiser": p.optimiser for p in players
         }
         start = self._resume(phase, parts)
+        if start != (theirs := parallel.from_first(lambda: start)):
+            raise CheckpointError(
+                f"process {parallel.rank()} found {self.unit.name} at step {start} and the first "
+                f"one at {theirs}; all need one folder of runs: set GANZIP_RUNS"
+            )
+        parallel.share(networks.values())
         # Two checkpoints and a third being written, each of weights and two moments per weight.
         check_space(self.folder, 9 * _bytes(networks.values()))
         clock = _Clock()
@@ -224,11 +236,15 @@ class Run:
 
         def after(step: int, terms: Terms) -> None:
             nonlocal clock
+            parallel.average_buffers(networks.values())
             if step % log_at == 0 or step == steps:
                 self._log(step, terms)
             if validate is not None and (step == steps or (epoch and step % epoch == 0)):
-                at = self.steps_done + step
-                self.history += [(at, "validation", *entry) for entry in validate().items()]
+                at, found = self.steps_done + step, parallel.from_first(validate)
+                self.history += [(at, "validation", *entry) for entry in found.items()]
+                parallel.share(networks.values())
+            if not parallel.first():
+                return
             if samples is not None and (step % keep_at == 0 or step == steps):
                 save_array(
                     self.folder / "samples" / f"{phase}-{step:07d}.npy", _to_uint8(samples())
@@ -252,6 +268,8 @@ class Run:
         rows: Iterable[Mapping[str, Any]],
     ) -> None:
         """Write weights, history, rows, and last the manifest that makes the unit done."""
+        if not parallel.first():
+            return
         tensors = {
             f"{name}.{key}": value.detach().cpu().contiguous()
             for name, part in networks.items()
@@ -270,6 +288,7 @@ class Run:
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "cpu_seconds": round(self.cpu_seconds, 2),
             "wall_seconds": round(self.wall_seconds, 2),
+            "processes": parallel.size(),
             **surroundings(self.device),
         }
         write(self.folder / "manifest.json", json.dumps(manifest, indent=1).encode())
@@ -334,25 +353,34 @@ def perform(
     """Do a unit and what it needs, unless done; returns its folder.
 
     A second process on the same unit waits for the first and then finds it done. One thread on a
-    CPU, so that the result does not depend on the number of cores.
+    CPU, so that the result does not depend on the number of cores. Of processes that ``torchrun``
+    started all call this: they train a shared unit together, and wait while the first does another.
     """
     folder = unit.folder(root)
-    if unit.done(root):
+
+    def done() -> bool:
+        return parallel.from_first(lambda: unit.done(root))
+
+    if done():
         return folder
+    if unit.shared:
+        parallel.check(unit.config["batch"], unit.config.get("group", 0))
     check_space(folder)
     for need in unit.needs.values():
         perform(need, work, root, device=device, checkpoint_seconds=checkpoint_seconds)
-    with _alone(folder):
-        if not unit.done(root):
+    with _alone(folder) if parallel.first() else nullcontext():
+        if not done() and (unit.shared or parallel.first()):
             run = Run(unit, Path(root), torch.device(device), checkpoint_seconds)
-            (folder / "error.txt").unlink(missing_ok=True)
+            error = folder / f"error{parallel.rank() or ''}.txt"
+            error.unlink(missing_ok=True)
             try:
-                with _threads(1):
+                with _threads(1), nullcontext() if unit.shared else parallel.alone():
                     work(run)
             except BaseException:
-                write(folder / "error.txt", traceback.format_exc().encode())
+                write(error, traceback.format_exc().encode())
                 raise
-            (folder / "error.txt").unlink(missing_ok=True)
+            error.unlink(missing_ok=True)
+    done()  # the others wait for the first
     return folder
 
 
@@ -435,6 +463,26 @@ def _share_out(
         except KeyboardInterrupt:
             pool.shutdown(kill_workers=True)  # their units go on from their checkpoints
             raise
+
+
+@contextmanager
+def watched(units: Iterable[Unit], root: Path) -> Iterator[None]:
+    """A bar with the time left while the ``with`` block does these units, in this order."""
+    plan, over = list(units), threading.Event()
+
+    def show() -> None:
+        while not over.wait(1.0):
+            bar.show([unit for unit in plan if not unit.done(root)][:1])
+
+    with _Bar(plan, root) as bar:
+        watch = threading.Thread(target=show, daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
+            bar.show([])
 
 
 def frame(units: Iterable[Unit], root: Path) -> Any:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ganzip import parallel
+
 Terms = dict[str, Tensor]
 """Loss terms by name, already weighted: what is logged is what is optimised."""
 
@@ -24,12 +26,14 @@ class Batch:
     real: images of the data set, (N, C, H, W) in [-1, 1].
     target: what the network should answer to ``cond``: the teacher's image, a label.
     features: the teacher's feature map for ``cond``, (N, C, H, W).
+    parted: whether it is one process's samples of the batch already (:func:`parted`).
     """
 
     cond: Tensor
     real: Tensor | None = None
     target: Tensor | None = None
     features: Tensor | None = None
+    parted: bool = False
 
 
 def always(step: int) -> bool:
@@ -72,12 +76,13 @@ def train(
     All randomness of a step is a function of (seed, step): the generators are seeded at its top and
     the batch is asked for by number. A run that was killed anywhere goes on to the same bits.
     While one player acts the parameters of all others are frozen. ``after(step, terms)`` is called
-    with the number of steps done and this step's terms, detached, under "player/term".
+    with the number of steps done and this step's terms, detached, under "player/term". Several
+    processes (``ganzip.parallel``) train on their parts of each batch, and terms are their means.
     """
     everyone = {p for player in players for p in player.parameters()}
     for step in range(start, steps):
         torch.manual_seed(step_seed(seed, step))
-        batch = batches(step)
+        batch = parted(batches(step))
         logged: Terms = {}
         for player in players:
             if player.due(step):
@@ -97,11 +102,26 @@ def act(player: Player, everyone: set[Tensor], batch: Batch, step: int) -> Terms
     if player.lr is not None:
         for group in player.optimiser.param_groups:
             group["lr"] = player.lr(step)
-    terms = player.terms(batch)
+    with parallel.split():
+        terms = player.terms(batch)
     player.optimiser.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()
+    terms = parallel.average(own, terms)
     player.optimiser.step()
     return terms
+
+
+def parted(batch: Batch) -> Batch:
+    """This process's samples of a batch: all where it is the only one; its part's part is itself.
+
+    Raises ValueError where the processes cannot share it.
+    """
+    if parallel.size() == 1 or batch.parted:
+        return batch
+    parallel.check(len(batch.cond))
+    fields = (batch.cond, batch.real, batch.target, batch.features)
+    own = [None if x is None else parallel.part(x) for x in fields]
+    return Batch(*own, parted=True)  # pyright: ignore
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -7,13 +7,15 @@ import ganzip
 
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
-    0: ["_compat", "train", "taps", "losses", "nets.width"],
+    0: ["_compat", "parallel", "train", "taps", "losses", "nets.width"],
     1: ["nets", "data", "degrade", "features", "assets", "prune", "runs"],
     2: ["methods"],
     3: ["metrics", "presets", "tables"],
     4: ["papers", "figures"],
 }
 SIDEWAYS = {  # edges within a floor, by name
+    ("train", "parallel"),
+    ("losses", "parallel"),
     ("methods", "methods.gan"),
     ("nets.gcfsr", "nets.stylegan2"),
     ("features", "assets"),
@@ -81,7 +83,7 @@ def test_a_wrong_edge_is_seen():
 
 
 def test_the_lowest_floor_is_torch_only():
-    for name in ("train", "taps", "losses", "nets.width"):
+    for name in ("parallel", "train", "taps", "losses", "nets.width"):
         tree = ast.parse((PACKAGE / f"{name.replace('.', '/')}.py").read_text())
         outside = {n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)}
         assert outside <= {"torch", "torch.nn.functional", "copy", "hashlib", "math"}, name

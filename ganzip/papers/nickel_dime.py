@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, losses, metrics, presets, prune, runs
+from ganzip import assets, data, features, losses, metrics, parallel, presets, prune, runs
 from ganzip.data import Images
 from ganzip.losses import Distance, Mask
 from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
@@ -96,7 +96,8 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         slug = re.sub("[^a-z0-9]+", "-", method.lower()).strip("-")
         at = f"-p{100 * p:g}" if p else ""
         config = common | {"method": method, "p": p, "seed": seed} | own
-        return Unit(PAPER, f"{slug}{at}-seed{seed}", config, needs, cost, source)
+        trained = "epoch" in own
+        return Unit(PAPER, f"{slug}{at}-seed{seed}", config, needs, cost, source, shared=trained)
 
     def plain(method: str, p: float, steps: int) -> Unit:
         how = {"lr": preset.teacher_lr, "half_life": preset.teacher_half_life}
@@ -734,8 +735,15 @@ def kernels_of(run: Run, S: nn.Module, T: nn.Module) -> list[nickel_dime.Kernel]
         weight = nickel_dime.WEIGHTS.get(name)
         if weight is None:
             weight = c["dime"] / len(c["kernels"]) / first_gap(run, kernel, S, T)
-        found.append(dataclasses.replace(kernel, weight=weight))
+        # Moments are of all images of the batch, whatever the number of processes.
+        kernel = dataclasses.replace(kernel, weight=weight, embed=together(embed))
+        found.append(kernel)
     return found
+
+
+def together(embed: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The features of all processes' images from those of each."""
+    return lambda images: parallel.gathered(embed(images))
 
 
 def first_gap(run: Run, kernel: nickel_dime.Kernel, S: nn.Module, T: nn.Module) -> float:

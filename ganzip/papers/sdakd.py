@@ -129,7 +129,7 @@ def unit(
     slug = method.lower().translate(str.maketrans(" ,", "--", "()"))
     name = f"{family.network.lower()}-{slug}-c{C.replace('/', '')}-seed{seed}"
     cost = own["steps"] * COST[family.network] * (2 if method in ONLINE else 1)
-    return Unit(sr.PAPER, name, {**common, **own}, needs, cost, source)
+    return Unit(sr.PAPER, name, {**common, **own}, needs, cost, source, shared=True)
 
 
 def speed(family: SuperResolution, common: Mapping[str, Any], passes: int) -> Unit:

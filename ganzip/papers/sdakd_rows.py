@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, metrics, runs, tables
+from ganzip import assets, data, degrade, features, metrics, parallel, runs, tables
 from ganzip.features import Features
 from ganzip.papers import super_resolution as sr
 from ganzip.runs import Run, Unit
@@ -185,10 +185,11 @@ def balance_rows(run: Run, players: Sequence[Player], seen: sr.Seen, steps: int 
     c = run.config
     (player,) = [p for p in players if p.name == "G"]
     sums: dict[str, float] = {}
-    for step in range(steps):
-        torch.manual_seed(step_seed(c["seed"], step))
-        for name, term in player.terms(seen.batch(step)).items():
-            sums[name] = sums.get(name, 0.0) + term.item() / steps
+    with parallel.alone():
+        for step in range(steps):
+            torch.manual_seed(step_seed(c["seed"], step))
+            for name, term in player.terms(seen.batch(step)).items():
+                sums[name] = sums.get(name, 0.0) + term.item() / steps
     supervised = sums["l1"] + sums["perceptual"]
     adversarial = sums["adversarial"] / c["lambda2"]
     balanced = (supervised + sums["features"]) / (2 * adversarial)

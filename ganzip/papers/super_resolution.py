@@ -23,7 +23,7 @@ from ganzip import assets, data, degrade, features, runs
 from ganzip.nets import gcfsr, realesrgan, stylegan2
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
-from ganzip.train import Batch, frozen, step_seed
+from ganzip.train import Batch, frozen, parted, step_seed
 
 PAPER = "sdakd"
 CONTROL = "control GT"  # SDAKD's schedule, the ground truth in the teacher's place
@@ -257,7 +257,7 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
 
     @torch.no_grad()
     def taught(step: int) -> Batch:
-        batch = drawn(step)
+        batch = parted(drawn(step))  # each process asks for its own images alone
         with stylegan2.stored_noise(teacher), taps(teacher, [tap(c)]) as seen:
             return dataclasses.replace(batch, target=teacher(batch.cond), features=seen[tap(c)])
 
