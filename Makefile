@@ -11,8 +11,14 @@ RUNS   := $(or $(GANZIP_RUNS),runs)
 
 # One folder a kind of run: cpu, cpu-mnist, cpu-x3.
 LABEL  := $(PRESET)$(if $(filter-out digits photos,$(DATA)),-$(basename $(notdir $(DATA))))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
+comma  := ,
 PAPERS := $(wildcard notebooks/[1-3]_*$(PAPER)*.ipynb)
 RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
+BATCH  := $(BIN)/python -m ganzip.batch
+WHAT   := --preset $(PRESET) --scale $(SCALE) $(if $(filter-out digits,$(DATA)),--data "$(DATA)") \
+	$(if $(PAPER),--papers $(subst $() ,$(comma),$(foreach n,$(PAPERS),$(shell basename $(n) .ipynb | cut -c 3-))))
+# With JOBS, and where Snakemake is installed, it does the work; else the notebooks do it themselves.
+ENGINE  = $(and $(filter-out 0,$(JOBS)),$(wildcard $(BIN)/snakemake))
 # What differs from the notebook's own defaults.
 GIVEN  := $(if $(filter-out cpu,$(PRESET)),-p preset $(PRESET)) $(if $(filter-out digits,$(DATA)),-p data "$(DATA)") \
 	$(if $(filter-out 1,$(SCALE)),-p scale $(SCALE)) $(if $(filter-out 0,$(JOBS)),-p jobs $(JOBS))
@@ -25,7 +31,7 @@ $(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace --CoalesceStre
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce smoke figures references lab test lint nbval clean
+.PHONY: help install reproduce status bundle merge smoke figures references lab test lint nbval clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -38,14 +44,24 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
 	touch $@
 
-reproduce: install ## every table and figure of the papers, into runs/<paper>/<preset>/
+reproduce: install ## every table and figure of the papers, into runs/<paper>/<preset>/; JOBS=n by Snakemake
 	$(if $(PAPERS),,$(error PAPER=$(PAPER) names no notebook; there are $(wildcard notebooks/[1-3]_*.ipynb)))
+	$(if $(ENGINE),$(BATCH) run $(WHAT) --jobs $(JOBS))
 	@set -e; for notebook in $(PAPERS); do \
 		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/$(LABEL); mkdir -p $$out; \
 		echo "$$notebook -> $$out"; \
-		$(RUN) $$notebook $$out/$$(basename $$notebook) $(GIVEN); \
+		$(if $(ENGINE),,$(RUN) $$notebook $$out/$$(basename $$notebook) $(GIVEN);) \
 		ls $$out/tables $$out/figures; \
 	done
+
+status: install ## units done, running, failed, missing; time, GPU hours and disk of the plan
+	@$(BATCH) status $(WHAT) $(if $(filter-out 0,$(JOBS)),--jobs $(JOBS))
+
+bundle: install ## what is done into a zip (TO=), no data; WEIGHTS=1 with weights
+	@$(BATCH) bundle $(or $(TO),ganzip-$(LABEL).zip) $(WHAT) $(if $(filter 1,$(WEIGHTS)),--weights)
+
+merge: install ## take in what another machine did: FROM=its bundle
+	@$(BATCH) merge $(or $(FROM),$(error FROM= names no bundle: make merge FROM=ganzip-cpu.zip))
 
 smoke: ## the same in a minute, to see that all of it runs
 	$(MAKE) reproduce PRESET=smoke

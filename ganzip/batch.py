@@ -5,7 +5,7 @@
     python -m ganzip.batch bundle results.zip
     python -m ganzip.batch merge results.zip
 
-The engine is Snakemake with ``workflow/Snakefile``: one papermill job for each unit of :func:`plan`.
+The engine is Snakemake with ``workflow/Snakefile``: one papermill job a unit of :func:`plan`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def engine(given: Given, root: Path, jobs: int, more: Sequence[str] = ()) -> int
     the rest is done all the same.
     """
     units = given.units()
-    print(foretold(units, root, jobs), flush=True)
+    if given.preset in ("gpu", "paper"):
+        print(foretold(progress(units, root), root, jobs), flush=True)
     workflow, log = runs.repository() / "workflow", root / "snakemake.log"
     root.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")]
@@ -133,53 +134,86 @@ def settings(given: Given) -> list[str]:
     return [f"{k}={v}" for k, v in {**given.parameters(), "papers": papers}.items()]
 
 
+def together(unit: Unit, given: Given, processes: int, device: str) -> None:
+    """One unit and what it needs in several processes by ``torchrun``, a GPU each.
+
+    Raises runs.UnitsFailed with where the reason stands.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(processes), "-m", "ganzip.papers", unit.paper, unit.name]
+    for name, value in (given.parameters() | {"device": device}).items():
+        command += [f"--{name}", str(value)]
+    if code := subprocess.call(command):
+        raise runs.UnitsFailed(f"{unit.name}: torchrun ended with {code}; its reason is above")
+
+
 # How far it is ------------------------------------------------------------------------------------
 
 
-def status(units: Iterable[Unit], root: Path) -> pd.DataFrame:
-    """One line a paper: units in each state, hours, and gigabytes of weights.
-
-    ``hours_left`` are hours of one process at the rate of the finished units, NaN before there are
-    any; ``gpu_hours`` are those of all units of the plan if a GPU sustained ``SUSTAINED``.
-    """
+def progress(units: Iterable[Unit], root: Path) -> pd.DataFrame:
+    """How far each unit is: paper, unit, state, left (a share), what it asks, seconds it took."""
     lines = []
-    for paper, group in _by_paper(units).items():
-        states = [runs.state(unit, root) for unit in group]
-        demands = [_module(paper).demand(unit) for unit in group]
-        share = [state.step / max(1, u.config["steps"]) for state, u in zip(states, group)]
-        done = [state.name == "done" for state in states]
-        adds = [demand.multiply_adds for demand in demands]
-        took = sum(u.manifest(root)["wall_seconds"] for u, d in zip(group, done) if d)
-        past = sum(a for a, d in zip(adds, done) if d)
-        left = sum(a * (1 - s) for a, s, d in zip(adds, share, done) if not d)
+    for unit in units:
+        state, demand = runs.state(unit, root), _module(unit.paper).demand(unit)
+        done = state.name == "done"
         lines.append(
-            {"paper": paper, "units": len(group)}
-            | {name: sum(state.name == name for state in states) for name in STATES}
-            | {
-                "hours_left": left * took / past / 3600 if past and took else math.nan,
-                "gpu_hours": sum(adds) / SUSTAINED / 3600,
-                "gigabytes": sum(demand.kept for demand in demands) / 1e9,
+            {
+                "paper": unit.paper,
+                "unit": unit.name,
+                "state": state.name,
+                "left": 0.0 if done else 1 - state.step / max(1, unit.config["steps"]),
+                "multiply_adds": demand.multiply_adds,
+                "seconds": unit.manifest(root)["wall_seconds"] if done else 0.0,
+                "gigabytes": demand.kept / 1e9,
             }
         )
     return pd.DataFrame(lines)
 
 
-def foretold(units: Iterable[Unit], root: Path, jobs: int = 1) -> str:
-    """What is to be done, before it begins: units, time, disk."""
-    units = list(units)
-    found = status(units, root)
-    total = found.drop(columns="paper").sum(min_count=len(found))
-    lines = [f"{int(total['done'])} of {int(total['units'])} units are done"]
-    if not math.isnan(total["hours_left"]):
-        took = _time(total["hours_left"] / jobs)
-        lines.append(f"{took} of training left, {jobs} side by side, at the rate of those units")
-    if total["gpu_hours"] > 0.1:
+def status(frame: pd.DataFrame) -> pd.DataFrame:
+    """One line a paper: units in each state, hours, gigabytes of weights; of ``progress``.
+
+    ``hours_left`` are hours of one process at the rate of the finished units, NaN before there are
+    any; ``gpu_hours`` are those of all units of the plan if a GPU sustained ``SUSTAINED``.
+    """
+    lines = []
+    for paper in dict.fromkeys(frame["paper"]):
+        units = frame.loc[frame["paper"] == paper].to_dict("records")
+        done = [unit for unit in units if unit["state"] == "done"]
+        took, past = (sum(unit[k] for unit in done) for k in ("seconds", "multiply_adds"))
+        left = sum(unit["left"] * unit["multiply_adds"] for unit in units)
+        every = sum(unit["multiply_adds"] for unit in units)
         lines.append(
-            f"the whole plan is {total['gpu_hours']:,.0f} GPU hours if a GPU sustains "
-            f"{SUSTAINED / 1e12:g} million million multiply-adds a second (an assumption)"
+            {"paper": paper, "units": len(units)}
+            | {name: sum(unit["state"] == name for unit in units) for name in STATES}
+            | {
+                "hours_left": left * took / past / 3600 if took and past else math.nan,
+                "gpu_hours": every / SUSTAINED / 3600,
+                "gigabytes": sum(unit["gigabytes"] for unit in units),
+            }
         )
-    largest = 9 * max(_module(unit.paper).demand(unit).kept for unit in units)
-    disk = total["gigabytes"] + jobs * largest / 1e9
+    return pd.DataFrame(lines)
+
+
+def foretold(frame: pd.DataFrame, root: Path, jobs: int = 1) -> str:
+    """What is to be done, before it begins, in words: units, time, disk; of ``progress``."""
+    papers = status(frame).to_dict("records")
+    done, units, hours, gpu, kept = (
+        sum(paper[k] for paper in papers)
+        for k in ("done", "units", "hours_left", "gpu_hours", "gigabytes")
+    )
+    lines = [f"{done} of {units} units are done"]
+    if done < units and not math.isnan(hours):
+        each = hours / jobs
+        took = f"{60 * each:.0f} minutes" if each < 2 else f"{each:,.0f} hours"
+        lines.append(f"about {took} of training left, {jobs} side by side, at the rate so far")
+    if gpu > 0.1:
+        lines.append(
+            f"the whole plan takes {gpu:,.0f} GPU hours if a GPU sustains {SUSTAINED:.0e} "
+            "multiply-adds a second, which is an assumption"
+        )
+    # A unit at work has two checkpoints and a third being written, of weights and Adam's moments.
+    disk = kept + 9 * jobs * max(frame["gigabytes"])
     lines.append(f"disk: {disk:.2g} GB of weights and checkpoints under {root}")
     return "\n".join(lines)
 
@@ -204,18 +238,6 @@ def remedy(state: State) -> str:
     if "No space left" in state.error:
         return f"{state.error}; free some disk, or choose another folder with GANZIP_RUNS"
     return state.error  # ours say what helps
-
-
-def _by_paper(units: Iterable[Unit]) -> dict[str, list[Unit]]:
-    found: dict[str, list[Unit]] = {}
-    for unit in units:
-        found.setdefault(unit.paper, []).append(unit)
-    return found
-
-
-def _time(hours: float) -> str:
-    minutes = round(60 * hours)
-    return f"{minutes} minutes" if minutes < 120 else f"{hours:,.0f} hours"
 
 
 # Results that travel ------------------------------------------------------------------------------
@@ -319,7 +341,9 @@ def _fault(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m ganzip.batch", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        "python -m ganzip.batch", description="Plan, run, tell and carry."
+    )
     parser.add_argument("verb", choices=("run", "plan", "status", "bundle", "merge"))
     parser.add_argument("file", nargs="?", type=Path, help="the bundle")
     parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
@@ -339,8 +363,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(plan(given, root)))
     elif its.verb == "status":
         units = given.units()
-        print(status(units, root).round(2).to_string(index=False))
-        print("\n".join([foretold(units, root, its.jobs), *failures(units, root)]))
+        found = progress(units, root)
+        print(status(found).round(2).to_string(index=False))
+        print("\n".join([foretold(found, root, its.jobs), *failures(units, root)]))
     elif its.file is None:
         parser.error(f"{its.verb} needs the path of a bundle")
     elif its.verb == "bundle":

@@ -104,8 +104,8 @@ class Unit:
         path = self.folder(root) / "weights.safetensors"
         if not path.exists():
             raise FileNotFoundError(
-                f"{self.name} has no weights at {path}: merge a bundle that holds them (make bundle "
-                "WEIGHTS=1), or delete the folder to train it here"
+                f"{self.name} has no weights at {path}: merge a bundle that holds them (make "
+                "bundle WEIGHTS=1), or delete the folder to train it here"
             )
         return load_file(path)
 
@@ -128,7 +128,7 @@ class Demand:
 class State:
     """How far a unit is.
 
-    name: "done", "running", "failed", "interrupted" (killed: it goes on from ``step``) or "missing".
+    name: "done", "running", "failed", "interrupted" (it goes on from ``step``) or "missing".
     step: of ``unit.config["steps"]``. error: of a failed unit, its kind and text in one line.
     """
 
@@ -574,6 +574,43 @@ def cores() -> int:
 def pick_device(device: str = "auto") -> str:
     """ "auto" is the GPU where there is one."""
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+@contextmanager
+def claimed(device: str, *, again: float = 1.0) -> Iterator[str]:
+    """A GPU for the ``with`` block alone, as "cuda:1"; a CPU, and a GPU by number, as they are.
+
+    Of several GPUs it is the first that no other such block on this machine holds; where all are
+    held it waits, looking every ``again`` seconds. A lock goes with its process, however that ends.
+    """
+    if device != "cuda":
+        yield device
+        return
+    folder = Path(tempfile.gettempdir()) / "ganzip-gpus"
+    folder.mkdir(exist_ok=True)
+    locks = [FileLock(folder / f"{gpu}.lock") for gpu in _gpus()]
+    waited = False
+    while True:
+        for number, lock in enumerate(locks):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield f"cuda:{number}"
+            finally:
+                lock.release()
+            return
+        if not waited:
+            print(f"all {len(locks)} GPUs are taken by other jobs; waiting for one")
+        waited = True
+        time.sleep(again)
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, by what they are called in all processes."""
+    found = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
+    return [str(getattr(gpu, "uuid", i)) for i, gpu in enumerate(found)]
 
 
 def memmap(

@@ -1,7 +1,7 @@
 """One training run and what it needs, from the command line, in one process or in several.
 
     python -m ganzip.papers nickel_dime nickel-dime-p90-seed0 --preset cpu --data digits
-    torchrun --nproc-per-node 8 -m ganzip.papers nickel_dime teacher-seed0 --preset paper --data FFHQ
+    torchrun --nproc-per-node 8 -m ganzip.papers nickel_dime teacher-seed0 --preset paper
 
 Without a unit it lists those of the plan. It ends with 2, and one line, where something is amiss.
 """

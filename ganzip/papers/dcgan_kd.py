@@ -382,8 +382,13 @@ def logits(D: nn.Module, sets: Mapping[str, Tensor], batch: int = 500) -> dict[s
 
 
 def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
-    """Logits for held-out real images and for the unit's own, by its D or else its teacher's."""
+    """Logits for held-out real images and for the unit's own, by its D or else its teacher's.
+
+    Empty for a unit that has no generator.
+    """
     c = unit.config
+    if c["method"] == "judge":
+        return {}
     judge = unit if has_discriminator(unit) else unit.needs["teacher"]
     held = data.load(
         unit.source, size=c["size"], channels=c["channels"], split="test", cache=root / "cache"

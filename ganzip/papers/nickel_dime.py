@@ -578,7 +578,9 @@ def discriminator_of(unit: Unit, root: Path) -> nn.Module:
 
 
 def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
-    """Logits of the unit's own D for held-out real images and for the unit's."""
+    """Logits of the unit's own D for held-out real images and for the unit's; else empty."""
+    if not any(name.startswith("D.") for name in unit.weights(root)):
+        return {}
     run, D = Run(unit, root), discriminator_of(unit, root)
     real = data.to_float(judging.load_images(run, "test").pixels[:n])
     fake = images_of(unit, root, judging.noise(len(real), unit.config["latent"]))

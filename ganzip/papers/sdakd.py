@@ -351,8 +351,10 @@ def stage(
 
 
 def said(unit: Unit, root: Path) -> dict[str, Tensor]:
-    """Logits of a unit's D for the true and for the generated training images, one an image."""
+    """Logits of a unit's D for the true and for the generated training images; else empty."""
     c = unit.config
+    if c["method"] == "speed":
+        return {}
     D = frozen(runs.load(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
     fake, real = measure.probabilities(Run(unit, root), measure.trained(unit, root), D)
     return {"real": real.logit(), "generated": fake.logit()}
