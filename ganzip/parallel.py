@@ -38,10 +38,8 @@ def processes(device: str) -> Iterator[str]:
         device, backend = f"cuda:{os.environ['LOCAL_RANK']}", "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
     dist.init_process_group(backend, timeout=PATIENCE)
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
+    yield device
+    dist.destroy_process_group()  # not after an error, when it would wait for the others
 
 
 def size() -> int:
@@ -74,9 +72,9 @@ def alone() -> Iterator[None]:
 def check(batch: int, group: int = 0) -> None:
     """Raise ValueError where processes cannot share a batch, or its groups of ``group`` samples."""
     groups = batch // min(group, batch) if group else batch
-    if groups % size():
+    fitting = [n for n in range(1, groups + 1) if batch % n == groups % n == 0]
+    if size() not in fitting:
         kind = f" in {groups} groups of {group}" if group else ""
-        fitting = [n for n in range(1, groups + 1) if groups % n == 0]
         raise ValueError(
             f"batch is {batch}{kind} and cannot be shared by {size()} processes; start one of "
             f"{', '.join(map(str, fitting))}, or change the batch"

@@ -1,0 +1,219 @@
+"""Several processes train what one does: by torchrun, two on a CPU."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import two
+from safetensors.torch import load_file
+
+from ganzip import data, parallel, presets, runs, train
+from ganzip.papers import __main__ as command
+from ganzip.papers import nickel_dime
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+EQUAL = ("both", "imitation", "super_resolution")
+
+
+def torchrun(*arguments: object, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*TORCHRUN, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )
+
+
+def finished(process: subprocess.Popen) -> str:
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """What two processes did."""
+    root = tmp_path_factory.mktemp("two")
+    finished(torchrun(two.__file__, root, *EQUAL, "gaps", "nan", "odd", "line"))
+    return root
+
+
+def results(root, case):
+    return [torch.load(root / f"{case}-{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("case", EQUAL)
+def test_two_processes_train_what_one_does(root, tmp_path, case):
+    (ours, history), (theirs, _) = results(root, case)
+    runs.perform(two.unit(case), two.work, tmp_path)
+    (alone, expected), *_ = [torch.load(tmp_path / f"{case}-0.pt")]
+    assert ours.keys() == theirs.keys() == alone.keys()
+    for name, tensor in alone.items():
+        assert torch.equal(ours[name], theirs[name]), name
+        torch.testing.assert_close(ours[name], tensor, rtol=1e-6, atol=1e-8, msg=name)
+    assert [entry[:3] for entry in history] == [entry[:3] for entry in expected]
+    assert [e[3] for e in history] == pytest.approx([e[3] for e in expected], rel=1e-6)
+    terms = {f"{player}/{term}" for _, player, term, _ in history}
+    if case == "both":
+        assert terms >= {"G/dime_batch", "G/dime_target", "D/nickel", "D/r1", "G/path_length"}
+        start = torch.zeros(8)
+        assert not torch.equal(alone["G.mapping.w_avg"], start) and alone["path.value"] > 0
+
+
+def test_layers_without_gradient_neither_hang_nor_move(root):
+    (state, _), (other, _) = results(root, "gaps")
+    assert all(torch.equal(state[name], other[name]) for name in state)
+    torch.manual_seed(train.step_seed(0, -1))
+    torch.set_default_dtype(torch.float64)
+    before = two.gaps()[0]["layers"].state_dict()
+    torch.set_default_dtype(torch.float32)
+    moved = {k: (state[f"layers.{k}.weight"] - before[f"{k}.weight"]).abs().max() for k in
+             ("all", "last", "once", "never")}  # fmt: skip
+    assert moved["never"] == 0 and moved["all"] > 0 and moved["last"] > 0
+    # Adam's first step is the learning rate; a gradient of 0 in place of none would go on from it.
+    assert moved["once"] == pytest.approx(2e-3, rel=1e-3)
+
+
+def test_running_statistics_are_those_of_all_processes(root):
+    (state, _), _ = results(root, "gaps")
+    mean = torch.zeros(3, dtype=torch.float64)
+    torch.set_default_dtype(torch.float64)
+    for step in range(5):
+        torch.manual_seed(train.step_seed(0, step))
+        mean = 0.9 * mean + 0.1 * torch.randn(8, 3).mean(0)
+    torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(state["norm.running_mean"], mean)
+
+
+def test_nan_in_one_process_stops_all_with_the_message(root):
+    for rank in (0, 1):
+        said = (root / f"nan{rank}").read_text()
+        assert said.startswith("nan: the term net/square is nan at step 1; lower")
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_before_training(root, monkeypatch):
+    for rank in (0, 1):
+        assert (root / f"odd{rank}").read_text() == (
+            "batch is 9 in 2 groups of 4 and cannot be shared by 2 processes; start one of 1, or "
+            "change the batch"
+        )
+    monkeypatch.setattr(parallel, "size", lambda: 4)
+    parallel.check(64, 8)
+    with pytest.raises(ValueError, match="batch is 16 in 2 groups of 8 .* by 4 .* one of 1, 2, or"):
+        parallel.check(16, 8)
+    with pytest.raises(ValueError, match="batch is 6 and cannot be shared by 4 processes"):
+        parallel.check(6)
+
+
+def digests(folder: Path) -> list[str]:
+    names = ("weights.safetensors", "rows.csv", "history.csv")
+    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
+
+
+def test_a_process_that_dies_ends_all_and_the_next_call_goes_on(root, tmp_path):
+    unit = two.unit("line")
+    folder = unit.folder(tmp_path)
+    for killed, step in ((1, 5), (0, 25)):
+        process = torchrun(two.__file__, tmp_path, "line")
+        while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-*.pt")):
+            assert process.poll() is None, "the run ended before it was killed"
+            time.sleep(0.002)
+        os.kill(int((tmp_path / f"pid{killed}").read_text()), signal.SIGKILL)
+        said = process.communicate(timeout=60)[0]
+        assert process.returncode != 0 and not unit.done(tmp_path)
+        assert f"rank      : {killed}" in said and "SIGKILL" in said
+    finished(torchrun(two.__file__, tmp_path, "line"))
+    assert digests(folder) == digests(unit.folder(root))
+    assert unit.manifest(tmp_path)["processes"] == 2
+    assert not [*folder.glob("checkpoint-*"), *folder.glob("error*")]
+
+
+def test_numbers_are_parts_of_those_of_one_process(monkeypatch):
+    def found(rank, size):
+        monkeypatch.setattr(parallel, "rank", lambda: rank)
+        monkeypatch.setattr(parallel, "size", lambda: size)
+        torch.manual_seed(0)
+        n = 12 // size
+        maps = torch.zeros(n, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+        with parallel.split():
+            cut = int(torch.randint(1, 9, ()).item())
+            return cut, torch.rand(()), [
+                torch.randn_like(maps), torch.randn(n, 1, 4, 4), torch.rand((n, 2)),
+                torch.randint(5, (n,)), torch.randint(2, 9, (n, 3)), torch.rand_like(maps),
+            ]  # fmt: skip
+
+    cut, number, whole = found(0, 1)
+    for rank in range(3):
+        its_cut, its_number, own = found(rank, 3)
+        assert (its_cut, its_number) == (cut, number)
+        assert all(torch.equal(a, b[rank::3]) for a, b in zip(own, whole, strict=True))
+
+
+def test_one_process_goes_the_same_way():
+    batch = train.Batch(torch.randn(5, 3))
+    assert train.parted(batch) is batch and parallel.part(batch.cond) is batch.cond
+    terms = {"a": torch.ones(())}
+    assert parallel.average([], terms) is terms
+    assert parallel.gathered(batch.cond) is batch.cond and parallel.mean(batch.cond) is batch.cond
+    assert parallel.from_first(lambda: 3) == 3 and parallel.first()
+
+
+# The command line ---------------------------------------------------------------------------------
+
+COMMAND = ["-m", "ganzip.papers"]
+
+
+def test_a_unit_by_torchrun_is_that_of_one_process(tmp_path):
+    chosen, name = presets.nickel_dime("smoke"), "fine-tune-p90-seed0"
+    images = data.load("digits", size=16, channels=3)
+    unit = runs.by_name(nickel_dime.plan(chosen, images, "digits"), name)
+    runs.perform(unit, nickel_dime.work, tmp_path / "one")
+    both = tmp_path / "both"
+    shutil.copytree(tmp_path / "one", both)
+    shutil.rmtree(unit.folder(both))
+    arguments = [*COMMAND, "nickel_dime", name, "--preset", "smoke", "--device", "cpu"]
+    said = finished(torchrun(*arguments, GANZIP_RUNS=str(both)))
+    assert "100%" in said and unit.manifest(both)["processes"] == 2
+    ours, alone = (
+        load_file(unit.folder(r) / "weights.safetensors") for r in (both, tmp_path / "one")
+    )
+    for key, tensor in alone.items():
+        torch.testing.assert_close(ours[key], tensor, rtol=1e-2, atol=1e-3, msg=key)
+    mine, its = (pd.read_csv(unit.folder(r) / "rows.csv") for r in (both, tmp_path / "one"))
+    assert mine["metric"].tolist() == its["metric"].tolist()
+    assert mine["value"].tolist() == pytest.approx(its["value"].tolist(), rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["nickel_dim"], "argument paper: invalid choice: 'nickel_dim'"),
+        (["nickel_dime", "--preset", "smok"], "argument --preset: invalid choice: 'smok'"),
+        (["nickel_dime", "--scale", "much"], "argument --scale: invalid float value: 'much'"),
+    ],
+)
+def test_errors_of_the_command_line_are_one_line(arguments, error, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.parse(arguments)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and error in said and said.count("\n") == 1
+
+
+def test_a_unit_that_is_none_is_told_with_its_nearest_names_and_the_plan_can_be_listed(capsys):
+    with pytest.raises(ValueError, match="no unit .*perhaps nickel-dime-p90-seed0"):
+        command.main(command.parse(["nickel_dime", "nickel-dime-p9-seed0", "--preset", "smoke"]))
+    command.main(command.parse(["nickel_dime", "--preset", "smoke"]))
+    assert "nickel-dime-p90-seed0" in capsys.readouterr().out.split()
+    arguments = [*COMMAND, "nickel_dime", "nothing", "--scale", "0"]
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("ganzip.papers: scale is 0.0; expected above 0")
