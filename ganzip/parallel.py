@@ -76,8 +76,8 @@ def check(batch: int, group: int = 0) -> None:
     if size() not in fitting:
         kind = f" in {groups} groups of {group}" if group else ""
         raise ValueError(
-            f"batch is {batch}{kind} and cannot be shared by {size()} processes; start one of "
-            f"{', '.join(map(str, fitting))}, or change the batch"
+            f"batch is {batch}{kind} and cannot be shared by {size()} processes; start "
+            f"{' or '.join(map(str, fitting))}, or change the batch"
         )
 
 

@@ -55,7 +55,7 @@ def results(root, case):
 def test_two_processes_train_what_one_does(root, tmp_path, case):
     (ours, history), (theirs, _) = results(root, case)
     runs.perform(two.unit(case), two.work, tmp_path)
-    (alone, expected), *_ = [torch.load(tmp_path / f"{case}-0.pt")]
+    alone, expected = torch.load(tmp_path / f"{case}-0.pt")
     assert ours.keys() == theirs.keys() == alone.keys()
     for name, tensor in alone.items():
         assert torch.equal(ours[name], theirs[name]), name
@@ -72,10 +72,9 @@ def test_two_processes_train_what_one_does(root, tmp_path, case):
 def test_layers_without_gradient_neither_hang_nor_move(root):
     (state, _), (other, _) = results(root, "gaps")
     assert all(torch.equal(state[name], other[name]) for name in state)
-    torch.manual_seed(train.step_seed(0, -1))
-    torch.set_default_dtype(torch.float64)
-    before = two.gaps()[0]["layers"].state_dict()
-    torch.set_default_dtype(torch.float32)
+    with two.double():
+        torch.manual_seed(train.step_seed(0, -1))
+        before = two.gaps()[0]["layers"].state_dict()
     moved = {k: (state[f"layers.{k}.weight"] - before[f"{k}.weight"]).abs().max() for k in
              ("all", "last", "once", "never")}  # fmt: skip
     assert moved["never"] == 0 and moved["all"] > 0 and moved["last"] > 0
@@ -85,12 +84,11 @@ def test_layers_without_gradient_neither_hang_nor_move(root):
 
 def test_running_statistics_are_those_of_all_processes(root):
     (state, _), _ = results(root, "gaps")
-    mean = torch.zeros(3, dtype=torch.float64)
-    torch.set_default_dtype(torch.float64)
-    for step in range(5):
-        torch.manual_seed(train.step_seed(0, step))
-        mean = 0.9 * mean + 0.1 * torch.randn(8, 3).mean(0)
-    torch.set_default_dtype(torch.float32)
+    with two.double():
+        mean = torch.zeros(3)
+        for step in range(5):
+            torch.manual_seed(train.step_seed(0, step))
+            mean = 0.9 * mean + 0.1 * torch.randn(8, 3).mean(0)
     torch.testing.assert_close(state["norm.running_mean"], mean)
 
 
@@ -103,12 +101,14 @@ def test_nan_in_one_process_stops_all_with_the_message(root):
 def test_a_batch_that_cannot_be_shared_is_refused_before_training(root, monkeypatch):
     for rank in (0, 1):
         assert (root / f"odd{rank}").read_text() == (
-            "batch is 9 in 2 groups of 4 and cannot be shared by 2 processes; start one of 1, or "
-            "change the batch"
+            "batch is 9 in 2 groups of 4 and cannot be shared by 2 processes; start 1, or change "
+            "the batch"
         )
     monkeypatch.setattr(parallel, "size", lambda: 4)
     parallel.check(64, 8)
-    with pytest.raises(ValueError, match="batch is 16 in 2 groups of 8 .* by 4 .* one of 1, 2, or"):
+    with pytest.raises(
+        ValueError, match="batch is 16 in 2 groups of 8 .* by 4 .* start 1 or 2, or"
+    ):
         parallel.check(16, 8)
     with pytest.raises(ValueError, match="batch is 6 and cannot be shared by 4 processes"):
         parallel.check(6)
@@ -183,12 +183,11 @@ def test_a_unit_by_torchrun_is_that_of_one_process(tmp_path):
     arguments = [*COMMAND, "nickel_dime", name, "--preset", "smoke", "--device", "cpu"]
     said = finished(torchrun(*arguments, GANZIP_RUNS=str(both)))
     assert "100%" in said and unit.manifest(both)["processes"] == 2
-    ours, alone = (
-        load_file(unit.folder(r) / "weights.safetensors") for r in (both, tmp_path / "one")
-    )
+    here, there = unit.folder(both), unit.folder(tmp_path / "one")
+    ours, alone = (load_file(folder / "weights.safetensors") for folder in (here, there))
     for key, tensor in alone.items():
         torch.testing.assert_close(ours[key], tensor, rtol=1e-2, atol=1e-3, msg=key)
-    mine, its = (pd.read_csv(unit.folder(r) / "rows.csv") for r in (both, tmp_path / "one"))
+    mine, its = (pd.read_csv(folder / "rows.csv") for folder in (here, there))
     assert mine["metric"].tolist() == its["metric"].tolist()
     assert mine["value"].tolist() == pytest.approx(its["value"].tolist(), rel=2e-2)
 
