@@ -8,8 +8,25 @@ function, and the package reads from the bottom up:
   path, and units of work that are done once and resume after a kill;
 - ``methods``: one function a method, each returning the players that the loop trains;
 - ``metrics``, ``presets``, ``tables``: numbers about images, numbers that decide a run, numbers
-  beside the published ones;
+  beside the published ones; ``export``, networks as files;
 - ``papers``, ``figures``: what each paper trains, measures and draws. The notebooks call these.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import nn
+
 __version__ = "0.1.0"
+
+
+def load(path: str | Path, constructor: Callable[..., nn.Module] | None = None) -> nn.Module:
+    """The network of a file that ``export.save`` wrote, frozen: see ``export.load``."""
+    from ganzip import export
+
+    return export.load(path, constructor)

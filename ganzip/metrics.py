@@ -46,19 +46,22 @@ def macs(net: nn.Module, *inputs: Tensor) -> int:
 
 @torch.no_grad()
 def latency(
-    passes: Mapping[Key, Callable[[], object]], count: int = 50, *, on_gpu: bool = False
+    passes: Mapping[Key, Callable[[], object]],
+    count: int = 50,
+    *,
+    on_gpu: bool = False,
+    wall: bool = False,
 ) -> dict[Key, float]:
     """Median seconds of ``count`` calls of each, in turns, after two that do not count.
 
-    CPU seconds of this process or, ``on_gpu``, the time until the GPU is done. Turns spread over
-    all what else the machine does.
+    CPU seconds of this process; ``wall``, those of a clock, as several threads take them;
+    ``on_gpu``, the time until the GPU is done. Turns spread over all what else the machine does.
     """
 
     def now() -> float:
         if on_gpu:
             torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
+        return time.perf_counter() if wall or on_gpu else time.process_time()
 
     taken: dict[Key, list[float]] = {key: [] for key in passes}
     for i in range(2 + count):

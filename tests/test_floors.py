@@ -10,7 +10,7 @@ FLOORS = {
     0: ["_compat", "parallel", "train", "taps", "losses", "nets.width"],
     1: ["nets", "data", "degrade", "features", "assets", "prune", "runs"],
     2: ["methods"],
-    3: ["metrics", "presets", "tables"],
+    3: ["metrics", "presets", "tables", "export"],
     4: ["papers", "figures"],
 }
 SIDEWAYS = {  # edges within a floor, by name
@@ -19,6 +19,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("methods", "methods.gan"),
     ("nets.gcfsr", "nets.stylegan2"),
     ("features", "assets"),
+    ("export", "metrics"),
     ("figures", "papers"),
     ("papers", "papers.judging"),
     ("papers.nickel_dime", "papers.nickel_dime_rows"),

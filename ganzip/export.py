@@ -1,0 +1,501 @@
+"""A network that leaves the notebook: one file with a card, and ONNX files with their errors.
+
+``save`` and ``load`` keep a network as safetensors, whose metadata say what it is (``Card``): no
+code is in such a file and none of it is run. ``to_onnx``, ``half`` and ``quantised`` write files
+for onnxruntime, and ``variants`` measures them beside PyTorch. An ONNX file takes "input" and gives
+"image", float32 whatever it computes in::
+
+    session = onnxruntime.InferenceSession("student.onnx")
+    (images,) = session.run(None, {"input": array})  # float32 (N, ...), any N
+
+StyleGAN2 and GCFSR draw noise maps anew at each call. An ONNX file holds the maps that the network
+stores (``nets.stylegan2.stored_noise``) instead, so that equal inputs give equal images; PyTorch is
+compared and timed with the same maps.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import json
+import math
+import pkgutil
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from ganzip import metrics, nets, runs
+from ganzip._compat import optional
+from ganzip.nets.stylegan2 import stored_noise
+from ganzip.train import frozen
+
+FORMAT = 1  # of the card; a reader refuses a higher one
+KEY = "ganzip"  # of the card among a file's metadata
+REMEDY = "pip install 'ganzip[export]'"
+COLUMNS = [
+    *("runtime", "precision", "file", "bytes", "max_difference", "mean_difference", "psnr"),
+    *("latency_ms", "threads", "note"),
+]
+
+
+class StudentError(ValueError):
+    """A file that ``load`` cannot make a network of: what all of its errors are."""
+
+
+class TornFile(StudentError):
+    """A truncated file, or one that is no safetensors at all."""
+
+
+class NoCard(StudentError):
+    """A safetensors file that ``save`` did not write."""
+
+
+class NewerFormat(StudentError):
+    """A file of a later ganzip."""
+
+
+class UnknownArchitecture(StudentError):
+    """A card whose network is neither in ``ganzip.nets`` nor handed over."""
+
+
+class Misfit(StudentError):
+    """A card whose arguments build no network, or another one than the weights are of."""
+
+
+class OnnxError(RuntimeError):
+    """A network that cannot be exported, or an ONNX file that answers otherwise than PyTorch."""
+
+
+# One file ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a network is and where it comes from; values that JSON has.
+
+    arguments: its constructor's, by name. width: its share of the teacher's channels.
+    input_shape: of an example, the batch first. input_kind: "noise" or "image in [-1, 1]".
+    output_range: what its images are clamped to when they are saved.
+    training: method, steps, teacher, data, seed. metrics: rows, as a unit's ``rows.csv`` has them.
+    provenance: "unit", the key, and "licence", a text; ``save`` adds the versions of ganzip and
+    torch, and the ``architecture``, such as "ganzip.nets.realesrgan.RRDBNet".
+    """
+
+    arguments: Mapping[str, Any]
+    input_shape: Sequence[int]
+    input_kind: str = "noise"
+    output_range: Sequence[float] = (-1.0, 1.0)
+    width: float = 1.0
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Sequence[Mapping[str, Any]] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    architecture: str = ""
+
+
+def save(path: str | Path, net: nn.Module, card: Card) -> Card:
+    """Write a network and its card as one safetensors file, whole or not at all.
+
+    Returns the card as written: numbers that are not finite became None. Raises Misfit where the
+    card's arguments do not build this network, ValueError for a card that JSON cannot hold.
+    """
+    architecture = f"{type(net).__module__}.{type(net).__qualname__}"
+    if card.architecture not in ("", architecture):
+        raise ValueError(
+            f"{path}: the card says {card.architecture}, the network is a {architecture}; leave "
+            "architecture out of the card"
+        )
+    state = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in net.state_dict().items()
+    }
+    versions = {package: version(package) for package in ("ganzip", "torch")}
+    card = replace(card, architecture=architecture, provenance={**card.provenance, **versions})
+    try:
+        text = json.dumps({"format": FORMAT, **_plain(asdict(card))}, allow_nan=False)
+    except TypeError as error:
+        raise ValueError(f"{path}: the card holds more than JSON values: {error}") from error
+    card = _parsed(text, path)
+    if (constructor := _ours(card, path)) is not None:
+        _built(constructor, card, state, path)  # a file that cannot be read is never written
+    runs.write(Path(path), to_safetensors(state, {KEY: text}))
+    return card
+
+
+def load(path: str | Path, constructor: Callable[..., nn.Module] | None = None) -> nn.Module:
+    """The network of a file that ``save`` wrote, on the CPU and frozen.
+
+    Networks of ``ganzip.nets`` are found by their name; for one of your own hand over its
+    ``constructor``, for a file decides about no code. Raises FileNotFoundError, or the StudentError
+    that fits.
+    """
+    held = card(path)
+    constructor = constructor or _ours(held, path)
+    if constructor is None:
+        raise UnknownArchitecture(
+            f"{path} holds a {held.architecture}, which is not in ganzip.nets: hand over what "
+            f"builds it, load({str(path)!r}, constructor={held.architecture.rpartition('.')[2]})"
+        )
+    return frozen(_built(constructor, held, load_file(path), path))
+
+
+def card(path: str | Path) -> Card:
+    """The card of a file that ``save`` wrote; no weights are read. Raises as ``load`` does."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is no file; expected one written by ganzip.export.save")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise TornFile(
+            f"{path}, {Path(path).stat().st_size:,} bytes, is torn or no safetensors file "
+            f"({error}): get it again"
+        ) from error
+    if KEY not in metadata:
+        raise NoCard(
+            f"{path} has no card (its metadata: {', '.join(metadata) or 'none'}), expected one "
+            f"under {KEY!r} as ganzip.export.save writes it: build the network yourself and load "
+            "the tensors with safetensors"
+        )
+    return _parsed(metadata[KEY], path)
+
+
+def _parsed(text: str, path: str | Path) -> Card:
+    try:
+        fields = json.loads(text)
+        found = fields.pop("format")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise NoCard(
+            f"{path} has a card that is no JSON with a format ({error!r}): get it again"
+        ) from error
+    if found != FORMAT:
+        raise NewerFormat(
+            f"{path} has format {found}, ganzip {version('ganzip')} reads {FORMAT}: "
+            "pip install -U ganzip"
+        )
+    try:
+        card = Card(**fields)
+    except TypeError as error:
+        raise NoCard(f"{path} has a card of other fields ({error}): get it again") from error
+    return replace(
+        card,
+        input_shape=tuple(card.input_shape),
+        output_range=tuple(card.output_range),
+        metrics=tuple(card.metrics),
+    )
+
+
+def _ours(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
+    """The class in ``ganzip.nets``; None where the card names another package's."""
+    name = re.fullmatch(rf"{re.escape(nets.__name__)}\.(\w+)\.(\w+)", card.architecture)
+    if name is None:
+        return None
+    known = [module.name for module in pkgutil.iter_modules(nets.__path__)]
+    if name[1] in known:
+        module = importlib.import_module(f"{nets.__name__}.{name[1]}")
+        found = vars(module).get(name[2])
+        # What a module imports is not its own: nothing but networks is ever called.
+        if isinstance(found, type) and issubclass(found, nn.Module):
+            if found.__module__ == module.__name__:
+                return found
+    raise UnknownArchitecture(
+        f"{path} holds a {card.architecture}, which ganzip {version('ganzip')} has not (modules: "
+        f"{', '.join(known)}): install ganzip {card.provenance.get('ganzip')}, or hand over "
+        "constructor="
+    )
+
+
+def _built(
+    constructor: Callable[..., nn.Module], card: Card, state: Mapping[str, Tensor], path: str | Path
+) -> nn.Module:
+    try:
+        with torch.random.fork_rng(devices=[]):  # weights that are thrown away draw nothing
+            net = constructor(**card.arguments)
+    except Exception as error:  # whatever a constructor raises of arguments it does not know
+        raise Misfit(
+            f"{path}: {card.architecture} refuses the card's arguments {dict(card.arguments)} "
+            f"({error}): give the card the arguments that the network was built with"
+        ) from error
+    own = net.state_dict()
+    wrong = [name for name in {**own, **state} if _shape(own, name) != _shape(state, name)]
+    if wrong:
+        name = wrong[0]
+        raise Misfit(
+            f"{path}: {name} is {_shape(state, name)}, expected {_shape(own, name)} "
+            f"({len(wrong)} such tensors) of {card.architecture} with {dict(card.arguments)}: give "
+            "the card the arguments that the network was built with"
+        )
+    net.load_state_dict(state)
+    return net
+
+
+def _shape(state: Mapping[str, Tensor], name: str) -> str:
+    return str(tuple(state[name].shape)) if name in state else "absent"
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: lists, plain numbers, None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+# ONNX -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX file, its size, and how far it is from PyTorch at most (images in [-1, 1])."""
+
+    path: Path
+    bytes: int
+    max_difference: float
+
+
+def to_onnx(
+    net: nn.Module,
+    example: Tensor,
+    path: str | Path,
+    *,
+    tolerance: float = 1e-3,
+    sizes: bool | None = None,
+) -> Exported:
+    """Write a network of one input as an ONNX file of 32-bit floats, for batches of any size.
+
+    example: an input (n, ...). ``sizes``: whether height and width are free too; by default where
+    the network takes an image (n, C, h, w) of twice the width. The file is compared with PyTorch
+    on the example and on random inputs of other batches, and other sizes where they are free; at a
+    difference above ``tolerance``, an eighth of a grey level, OnnxError is raised and nothing
+    written. Noise maps are the stored ones, see above.
+    """
+    with _still(net) as net:
+        example = example.detach().cpu()
+        free = _takes_any_size(net, example) if sizes is None else sizes
+        content = _converted(net, example, free)
+        answer, difference = _session(content), 0.0
+        for probe in (example, *_probes(example, free)):
+            gap = float((answer(probe) - net(probe)).abs().max())
+            if not gap <= tolerance:
+                raise OnnxError(
+                    f"{path}: at an input of {tuple(probe.shape)} onnxruntime and PyTorch differ "
+                    f"by {gap:.2g}, expected {tolerance:g} at most: raise tolerance= or look for "
+                    "what in the network depends on shapes or chance"
+                )
+            difference = max(difference, gap)
+    runs.write(Path(path), content)
+    return Exported(Path(path), len(content), difference)
+
+
+def half(path: str | Path) -> Path:
+    """Write ``x.fp16.onnx`` beside ``x.onnx``: weights and arithmetic in 16-bit floats.
+
+    Half the bytes. On a CPU without 16-bit kernels onnxruntime computes in 32 bits, between casts.
+    """
+    onnx = optional("onnx", REMEDY)
+    float16 = optional("onnxruntime.transformers.float16", REMEDY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a line for every weight that 16 bits round to 0
+        model = float16.convert_float_to_float16(onnx.load(path), keep_io_types=True)
+    return _beside(path, "fp16", model.SerializeToString())
+
+
+def quantised(path: str | Path, inputs: Tensor) -> Path:
+    """Write ``x.int8.onnx`` beside ``x.onnx``: convolutions and matrix products in 8 bits.
+
+    Static: ``inputs`` (n, ...), which stand for what the network will be given, decide the range of
+    every activation (least and largest); weights have a scale for each output channel.
+    """
+    quantization = optional("onnxruntime.quantization", REMEDY)
+    shapes = optional("onnxruntime.quantization.shape_inference", REMEDY)
+    feeds = iter([{"input": part.cpu().numpy()} for part in inputs.split(1)])
+    reader: Any = SimpleNamespace(get_next=lambda: next(feeds, None))
+    with tempfile.TemporaryDirectory() as folder:
+        ready, done = Path(folder, "ready.onnx"), Path(folder, "done.onnx")
+        # Gains are folded into weights first: 8 bits are for constants.
+        shapes.quant_pre_process(path, ready, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            ready,
+            done,
+            reader,
+            op_types_to_quantize=["Conv", "ConvTranspose", "Gemm", "MatMul"],
+            per_channel=True,
+        )
+        return _beside(path, "int8", done.read_bytes())
+
+
+def variants(
+    net: nn.Module,
+    inputs: Tensor,
+    folder: str | Path,
+    *,
+    name: str = "network",
+    threads: int = 1,
+    passes: int = 20,
+) -> Any:
+    """Write ``name``.onnx, .fp16.onnx and .int8.onnx and measure them beside PyTorch: a DataFrame.
+
+    inputs (n, ...), 2 or more: the first half calibrates the 8 bits, the second half measures.
+    A row a variant: runtime, precision, file, bytes (PyTorch's are its tensors'); max_difference
+    and mean_difference of its outputs from PyTorch's, psnr (dB, images alone); latency_ms, the
+    median of ``passes`` calls for one input on the CPU, in turns with the others, and threads; note
+    says why a variant is not there. One thread is timed in CPU seconds, more in wall seconds.
+    """
+    import pandas as pd
+
+    if len(inputs) < 2:
+        raise ValueError(f"{len(inputs)} inputs; expected 2 or more: to calibrate and to measure")
+    folder, inputs = Path(folder), inputs.detach().cpu()
+    calibrating, measured = inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :]
+    exact = folder / f"{name}.onnx"
+    makers: dict[str, Callable[[], Path]] = {
+        "fp32": lambda: to_onnx(net, calibrating, exact).path,
+        "fp16": lambda: half(exact),
+        "int8": lambda: quantised(exact, calibrating),
+    }
+    with _still(net) as net, _threads(threads):
+        images = _in_parts(net, measured)
+        size = sum(t.numel() * t.element_size() for t in net.state_dict().values())
+        rows: dict[str, dict[str, Any]] = {
+            "PyTorch": {"runtime": "PyTorch", "precision": "fp32", "bytes": size}
+        }
+        calls: dict[str, Callable[[], object]] = {"PyTorch": lambda: net(measured[:1])}
+        for precision, make in makers.items():
+            row = rows[precision] = {"runtime": "onnxruntime", "precision": precision}
+            try:
+                path = make()
+                answer = _session(path.read_bytes(), threads)
+                found = _in_parts(answer, measured)
+            except Exception as error:  # the reason stands in the table, the others go on
+                row["note"] = f"{type(error).__name__}: {error}".splitlines()[0]
+                continue
+            calls[precision] = functools.partial(answer, measured[:1])
+            row |= {"file": path.name, "bytes": path.stat().st_size, **_quality(found, images)}
+        taken = metrics.latency(calls, passes, wall=threads > 1)
+    for key, seconds in taken.items():
+        rows[key] |= {"latency_ms": 1000 * seconds, "threads": threads}
+    return pd.DataFrame([*rows.values()], columns=COLUMNS).fillna({"file": "", "note": ""})
+
+
+@contextmanager
+def _still(net: nn.Module) -> Iterator[nn.Module]:
+    """A frozen copy on the CPU that adds the noise maps it stores; no gradients."""
+    net = frozen(copy.deepcopy(net).cpu())
+    with stored_noise(net), torch.no_grad():
+        yield net
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _converted(net: nn.Module, example: Tensor, free: bool) -> bytes:
+    optional("onnxscript", REMEDY)
+    names = {0: "batch"} | ({2: "height", 3: "width"} if free else {})
+    shapes = ({axis: torch.export.Dim(name) for axis, name in names.items()},)
+    pair = torch.cat([example, example])[:2]  # a batch of one would be taken for a constant
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's exporter about torch
+            # Strict: only Dynamo follows a batch through len(x).
+            traced = torch.export.export(net, (pair,), dynamic_shapes=shapes, strict=True)
+            program = torch.onnx.export(
+                traced,
+                (pair,),
+                input_names=["input"],
+                output_names=["image"],
+                dynamic_shapes=shapes,
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # Dynamo, the exporter and ONNX have no error in common
+        remedy = "sizes=False keeps the example's height and width" if free else "see above"
+        raise OnnxError(
+            f"{type(net).__name__} cannot be exported from an input of {tuple(example.shape)} "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}): {remedy}"
+        ) from error
+    model = cast(Any, program).model_proto
+    for node in (*model.graph.node, *(n for f in model.functions for n in f.node)):
+        del node.metadata_props[:]  # stack traces, of this machine
+    return model.SerializeToString()
+
+
+def _session(content: bytes, threads: int = 1) -> Callable[[Tensor], Tensor]:
+    """An ONNX file as a function."""
+    onnxruntime = optional("onnxruntime", REMEDY)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda x: torch.from_numpy(session.run(None, {"input": x.numpy()})[0])
+
+
+def _takes_any_size(net: nn.Module, example: Tensor) -> bool:
+    if not _is_image(example):
+        return False
+    try:
+        net(example[:1].repeat(1, 1, 1, 2))
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _is_image(x: Tensor) -> bool:
+    return x.ndim == 4 and x.shape[2:].numel() > 1
+
+
+def _probes(example: Tensor, free: bool) -> Iterator[Tensor]:
+    """Random inputs: normal noise, or images with the example's range in each channel."""
+    rng = torch.Generator().manual_seed(0)
+    shape = example.shape[1:]
+    for n, taller, wider in ((1, 0, 0), (3, 1, 3), (5, 3, 0)):
+        if not _is_image(example):
+            yield torch.randn(n, *shape, generator=rng)
+            continue
+        channels, height, width = shape
+        size = (height + taller, width + wider) if free else (height, width)
+        low, high = (example.amin((0, 2, 3), True), example.amax((0, 2, 3), True))
+        yield low + (high - low) * torch.rand(n, channels, *size, generator=rng)
+
+
+def _beside(path: str | Path, precision: str, content: bytes) -> Path:
+    target = Path(path).with_suffix(f".{precision}.onnx")
+    runs.write(target, content)
+    return target
+
+
+def _in_parts(answer: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    return torch.cat([answer(part) for part in inputs.split(1)])
+
+
+def _quality(found: Tensor, images: Tensor) -> dict[str, float]:
+    gap = (found - images).abs()
+    quality = {"max_difference": gap.max().item(), "mean_difference": gap.mean().item()}
+    if _is_image(images) and found.isfinite().all():
+        error = metrics.psnr(found, images)
+        quality["psnr"] = error.mean().item()
+    return quality
