@@ -68,6 +68,13 @@ def test_latency_is_the_median_of_turns_after_two_that_do_not_count(monkeypatch)
     assert found == {"a": 2, "b": 7} and order == ["a", "b"] * 5
 
 
+def test_latency_by_the_clock(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(metrics.time, "perf_counter", lambda: next(clock))
+    assert metrics.latency({"a": lambda: None}, 3, wall=True) == {"a": 1}
+    assert next(clock) == 10  # each of five calls looked at it twice
+
+
 def test_inception_score_bounds():
     assert metrics.inception_score(torch.full((20, 10), 0.1)) == pytest.approx(1)
     assert metrics.inception_score(torch.eye(10).repeat(3, 1)) == pytest.approx(10)
