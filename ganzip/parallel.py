@@ -44,18 +44,21 @@ def processes(device: str) -> Iterator[str]:
 
 def size() -> int:
     """How many processes share the work."""
-    together = dist.is_available() and dist.is_initialized() and not _only_this
-    return dist.get_world_size() if together else 1
+    return dist.get_world_size() if _together() else 1
 
 
 def rank() -> int:
     """The number of this process, from 0."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return dist.get_rank() if _together() else 0
 
 
 def first() -> bool:
     """Whether this is the process that writes files."""
     return rank() == 0
+
+
+def _together() -> bool:
+    return dist.is_available() and dist.is_initialized() and not _only_this
 
 
 @contextmanager

@@ -106,9 +106,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_training(root, monkeypa
         )
     monkeypatch.setattr(parallel, "size", lambda: 4)
     parallel.check(64, 8)
-    with pytest.raises(
-        ValueError, match="batch is 16 in 2 groups of 8 .* by 4 .* start 1 or 2, or"
-    ):
+    with pytest.raises(ValueError, match="16 in 2 groups of 8 .* 4 processes; start 1 or 2, or"):
         parallel.check(16, 8)
     with pytest.raises(ValueError, match="batch is 6 and cannot be shared by 4 processes"):
         parallel.check(6)

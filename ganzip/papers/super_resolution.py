@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, runs
+from ganzip import assets, data, degrade, features, parallel, runs
 from ganzip.nets import gcfsr, realesrgan, stylegan2
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
@@ -232,8 +232,10 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
         mirrored = torch.rand(len(real), 1, 1, 1) < 0.5
         real = torch.where(mirrored, real.flip(-1), real)
         factors = degrade.draw_factors(len(real), draws, c["factors"])
+        # Several processes reduce their own images alone.
+        real, factors = parallel.part(real), factors[parallel.rank() :: parallel.size()]
         real, cond = real.to(device), conditioned(real, factors, c).to(device)
-        return Batch(cond, real, real)
+        return Batch(cond, real, real, parted=True)
 
     def degraded(step: int) -> Batch:
         """Real-ESRGAN: degraded anew, exchanged with the pool."""
