@@ -185,6 +185,8 @@ def test_a_unit_by_torchrun_is_that_of_one_process(tmp_path):
     ours, alone = (load_file(folder / "weights.safetensors") for folder in (here, there))
     for key, tensor in alone.items():
         torch.testing.assert_close(ours[key], tensor, rtol=1e-2, atol=1e-3, msg=key)
+    mine, its = (pd.read_csv(folder / "history.csv").query("step == 1") for folder in (here, there))
+    assert mine["value"].tolist() == pytest.approx(its["value"].tolist(), rel=1e-5)
     mine, its = (pd.read_csv(folder / "rows.csv") for folder in (here, there))
     assert mine["metric"].tolist() == its["metric"].tolist()
     assert mine["value"].tolist() == pytest.approx(its["value"].tolist(), rel=2e-2)
