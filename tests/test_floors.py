@@ -12,6 +12,7 @@ FLOORS = {
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],
     4: ["papers", "figures"],
+    5: ["batch"],
 }
 SIDEWAYS = {  # edges within a floor, by name
     ("train", "parallel"),

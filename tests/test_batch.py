@@ -1,0 +1,214 @@
+"""The plan as one, how far it is, GPUs by lock, and results that travel."""
+
+import json
+import threading
+import time
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+import toy
+
+from ganzip import batch, runs
+from ganzip.runs import Demand, State, Unit
+
+GIVEN = batch.Given("smoke", papers=("toy",))
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """A plan of a teacher and two students, whatever the preset."""
+    teacher = toy.unit(steps=4)
+    units = [teacher]
+    for seed in (1, 2):
+        config = {**toy.unit(steps=8, seed=seed).config, "teacher": True}
+        units.append(Unit("toy", f"student-seed{seed}", config, {"teacher": teacher}))
+    paper = SimpleNamespace(
+        prepare=lambda preset, scale: units, demand=lambda unit: Demand(unit.config["steps"], 40)
+    )
+    monkeypatch.setattr(batch, "_module", lambda name: paper)
+    monkeypatch.setitem(batch.NOTEBOOKS, "toy", "9_toy")
+    return units
+
+
+def test_the_plan_names_every_unit_its_needs_and_the_notebooks(plan, tmp_path):
+    found = batch.plan(GIVEN, tmp_path)
+    folders = [f"toy/units/{unit.name}-{unit.key}" for unit in plan]
+    assert list(found["units"]) == folders
+    assert [unit["needs"] for unit in found["units"].values()] == [[], folders[:1], folders[:1]]
+    assert found["papers"] == {"toy/smoke/9_toy.ipynb": folders}
+    assert found["parameters"] == {"preset": "smoke"}
+
+
+def test_notebooks_are_given_what_differs_from_their_own_parameters():
+    assert batch.Given().parameters() == {}
+    given = batch.Given("smoke", "mnist", 2.0, ("dcgan_kd",))
+    assert given.parameters() == {"preset": "smoke", "data": "mnist", "scale": 2.0}
+    assert batch.settings(given)[-1] == "papers=dcgan_kd"
+
+
+def test_the_state_of_a_unit_is_read_from_its_folder(tmp_path):
+    unit = toy.unit(steps=60)
+    folder = unit.folder(tmp_path)
+    assert runs.state(unit, tmp_path) == State("missing")
+    folder.mkdir(parents=True)
+    (folder / "progress").write_text("0.5000")
+    assert runs.state(unit, tmp_path) == State("interrupted", 30)
+    with runs._alone(folder):
+        assert runs.state(unit, tmp_path) == State("running", 30)
+    (folder / "error.txt").write_text("Traceback\n  ...\nValueError: lower it\n")
+    assert runs.state(unit, tmp_path) == State("failed", 30, "ValueError: lower it")
+    (folder / "error.txt").write_text("KeyboardInterrupt\n")
+    assert runs.state(unit, tmp_path).name == "interrupted"
+    runs.perform(unit, toy.work, tmp_path)
+    assert runs.state(unit, tmp_path) == State("done", 60)
+
+
+def test_a_failure_is_told_with_its_step_and_remedy(plan, tmp_path):
+    bad = toy.unit(steps=60, nan=True)
+    with pytest.raises(runs.Diverged):
+        runs.perform(bad, toy.work, tmp_path)
+    (line,) = batch.failures([bad, *plan], tmp_path)
+    assert "toy line-seed0: step 0 of 60: " in line and "lower the learning rate" in line
+    assert "fewer JOBS" in batch.remedy(State("failed", 1, "MemoryError: no more"))
+    assert "fewer JOBS" in batch.remedy(State("failed", 1, "torch.OutOfMemoryError: CUDA"))
+    assert "GANZIP_RUNS" in batch.remedy(State("failed", 1, "OSError: No space left on device"))
+    assert "goes on from there" in batch.remedy(State("interrupted", 1))
+
+
+def test_status_counts_units_and_foretells_time_by_the_rate_so_far(plan, tmp_path):
+    before = batch.progress(plan, tmp_path)
+    assert "hours" not in batch.foretold(before, tmp_path)  # nothing is known yet
+    folder = runs.perform(plan[1], toy.work, tmp_path)  # and its teacher
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"wall_seconds": 7200.0}))
+    teacher = plan[0].folder(tmp_path) / "manifest.json"
+    teacher.write_text(json.dumps(json.loads(teacher.read_text()) | {"wall_seconds": 3600.0}))
+    frame = batch.progress(plan, tmp_path)
+    (line,) = batch.status(frame).to_dict("records")
+    assert (line["units"], line["done"], line["missing"]) == (3, 2, 1)
+    # Three hours for 12 multiply-adds, and 8 are left.
+    assert line["hours_left"] == pytest.approx(2.0)
+    assert "2 of 3 units" in (told := batch.foretold(frame, tmp_path, jobs=2))
+    assert "about 60 minutes of training left, 2 side by side" in told
+
+
+def test_a_plan_that_needs_gpus_says_how_many_hours(plan, tmp_path, monkeypatch):
+    large = SimpleNamespace(demand=lambda unit: Demand(batch.SUSTAINED * 3600 * 10, 10**9))
+    monkeypatch.setattr(batch, "_module", lambda name: large)
+    told = batch.foretold(batch.progress(plan, tmp_path), tmp_path, jobs=2)
+    assert "takes 30 GPU hours" in told and "assumption" in told
+    assert "disk: 21 GB" in told  # 3 of weights, and 9 for each of two units at work
+
+
+def test_gpus_are_taken_by_a_lock(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(runs, "_gpus", lambda: ["GPU-a", "GPU-b"])
+    got = []
+
+    def third():
+        with runs.claimed("cuda", again=0.01) as device:
+            got.append(device)
+
+    with runs.claimed("cuda") as first:
+        with runs.claimed("cuda") as second:
+            waiting = threading.Thread(target=third)
+            waiting.start()
+            time.sleep(0.1)
+            assert (first, second, got) == ("cuda:0", "cuda:1", [])
+        waiting.join(5)
+        assert got == ["cuda:1"]
+    with runs.claimed("cpu") as cpu, runs.claimed("cuda:7") as named:
+        assert (cpu, named) == ("cpu", "cuda:7")
+
+
+@pytest.fixture
+def packed(plan, tmp_path):
+    """A bundle of the plan, made in one folder of runs, and the path of another."""
+    here = tmp_path / "here"
+    for unit in plan:
+        runs.perform(unit, toy.work, here)
+    tables = GIVEN.folder("toy", here) / "tables"
+    tables.mkdir(parents=True)
+    (tables / "main.csv").write_text("a\n1\n")
+    assert batch.bundle(GIVEN, here, tmp_path / "some.zip") == 3
+    return tmp_path / "some.zip", tmp_path / "there"
+
+
+def altered(path, change):
+    """The bundle again, each member changed by ``change(name, content)``; None leaves it out."""
+    out = path.with_name("altered.zip")
+    with zipfile.ZipFile(path) as held, zipfile.ZipFile(out, "w") as new:
+        for name in held.namelist():
+            for other, content in change(name, held.read(name)):
+                new.writestr(other, content)
+    return out
+
+
+def test_a_bundle_brings_rows_tables_and_no_weights(packed, plan):
+    path, there = packed
+    taken, refused = batch.merge(path, there)
+    assert (len(taken), refused) == (3, [])
+    assert all(unit.done(there) for unit in plan)
+    assert len(runs.frame(plan, there)) == 3
+    assert (there / "toy/smoke/tables/main.csv").read_text() == "a\n1\n"
+    assert not list(there.rglob("*.safetensors"))
+    with pytest.raises(FileNotFoundError, match="WEIGHTS=1"):
+        plan[0].weights(there)
+    assert batch.merge(path, there) == ([], [])  # what is here stays
+
+
+def test_a_bundle_with_weights_completes_one_without(packed, plan, tmp_path):
+    path, there = packed
+    batch.merge(path, there)
+    whole = tmp_path / "whole.zip"
+    batch.bundle(GIVEN, tmp_path / "here", whole, weights=True)
+    assert len(batch.merge(whole, there)[0]) == 3
+    assert plan[0].weights(there).keys() == plan[0].weights(tmp_path / "here").keys()
+
+
+def test_other_configurations_are_refused_by_what_differs(packed, plan):
+    path, there = packed
+    plan[1] = Unit("toy", plan[1].name, {**plan[1].config, "steps": 9}, plan[1].needs)
+    taken, (line,) = batch.merge(path, there)
+    assert len(taken) == 2 and "another configuration (steps)" in line
+    assert not plan[1].done(there)
+    del plan[2]
+    assert any("no unit of this checkout" in line for line in batch.merge(path, there)[1])
+
+
+def test_a_bundle_that_was_altered_is_refused(packed, tmp_path):
+    path, there = packed
+
+    def steps(name, content):
+        if name.endswith("manifest.json"):
+            content = content.replace(b'"steps": 8', b'"steps": 7')
+        return [(name, content)]
+
+    taken, refused = batch.merge(altered(path, steps), there)
+    assert len(taken) == 1 and all("altered" in line for line in refused)
+
+    def out(name, content):
+        up = name.replace("rows.csv", "../../../../evil.csv")
+        return [(name, content)] + [(up, content)] * (up != name)
+
+    taken, refused = batch.merge(altered(path, out), tmp_path / "third")
+    assert taken == [] and all("no file of a unit" in line for line in refused)
+    assert not list(tmp_path.rglob("evil.csv"))
+
+
+def test_what_is_no_bundle_is_named(packed, tmp_path):
+    path, there = packed
+    (tmp_path / "half.zip").write_bytes(path.read_bytes()[:200])
+    with pytest.raises(batch.BundleError, match="half.zip is no bundle, or truncated"):
+        batch.merge(tmp_path / "half.zip", there)
+
+    def newer(name, content):
+        return [(name, content.replace(b'"format": 1', b'"format": 2'))]
+
+    with pytest.raises(batch.BundleError, match="format 2, expected 1"):
+        batch.merge(altered(path, newer), there)
+    with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as foreign:
+        foreign.writestr("a.txt", "a")
+    with pytest.raises(batch.BundleError, match="foreign.zip is no bundle"):
+        batch.merge(tmp_path / "foreign.zip", there)

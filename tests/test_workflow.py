@@ -1,0 +1,108 @@
+"""The Snakefile: its jobs are the plan, and whatever is killed it ends in the same tables."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from ganzip import batch, runs
+from ganzip.papers import dcgan_kd
+
+pytest.importorskip("snakemake")
+WORKFLOW = Path(__file__).resolve().parents[1] / "workflow"
+KILLS = 10
+
+
+def snakemake(root, *more, profile="local", config=(), **how):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Snakefile")]
+    command += ["--profile", str(WORKFLOW / "profiles" / profile), "--directory", str(root)]
+    given = ["preset=smoke", "papers=dcgan_kd", *config]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | how
+    environment = {**os.environ, "GANZIP_RUNS": str(root)}
+    return subprocess.Popen([*command, *more, "--config", *given], env=environment, **how)
+
+
+def said(process):
+    text = process.communicate()[0]
+    assert process.returncode == 0, text
+    return text
+
+
+def units():
+    return batch.Given("smoke", papers=("dcgan_kd",)).units()
+
+
+@pytest.mark.parametrize("profile", ["local", "gpu", "slurm", "kubernetes"])
+def test_a_dry_run_of_each_profile_plans_one_job_a_unit(profile, tmp_path):
+    if profile in ("slurm", "kubernetes"):
+        pytest.importorskip(f"snakemake_executor_plugin_{profile}")
+    more = ("--cores", "2") if profile == "local" else ()
+    text = said(snakemake(tmp_path, "--dry-run", *more, profile=profile))
+    jobs = dict(line.split() for line in text.splitlines() if line.startswith(("unit ", "paper ")))
+    assert jobs == {"unit": str(len(units())), "paper": "1"}
+
+
+@pytest.mark.slow
+def test_ten_kills_end_in_the_tables_of_an_unbroken_run(tmp_path):
+    whole, root = tmp_path / "whole", tmp_path / "killed"
+    root.mkdir()
+    plan = units()
+    runs.jobs(plan, dcgan_kd.work, whole, n_jobs=2)
+    chance, killed = random.Random(os.urandom(8)), 0
+    for _ in range(3 * KILLS):
+        with (tmp_path / "log").open("w") as log:
+            process = snakemake(root, "--cores", "2", stdout=log)
+            while killed < KILLS and process.poll() is None:
+                time.sleep(chance.uniform(2, 6))
+                killed += kill_one(process, chance)
+            if process.wait() == 0 and killed >= KILLS:
+                break
+    assert killed == KILLS and process.returncode == 0, (tmp_path / "log").read_text()[-3000:]
+    # CPU seconds are of the machine.
+    mine, expected = (
+        runs.frame(plan, folder).drop(columns="cpu_seconds") for folder in (root, whole)
+    )
+    pd.testing.assert_frame_equal(mine, expected, check_exact=True)
+    table = pd.read_csv(root / "dcgan_kd/smoke/tables/rows.csv", keep_default_na=False)
+    assert table["value"].astype(float).tolist() == expected["value"].tolist()
+    assert "Nothing to be done" in said(snakemake(root, "--cores", "2"))
+
+
+def kill_one(process, chance):
+    """Kill the engine, or a process that it or its jobs have begun; whether there was one."""
+    try:
+        everyone = [psutil.Process(process.pid)]
+        everyone += everyone[0].children(recursive=True)
+        chance.choice(everyone).send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_a_unit_that_fails_is_told_and_the_others_go_on(tmp_path):
+    """Its folder is a file, so nothing can be written there."""
+    plan = units()
+    judge, good, bad = plan[0], plan[1], next(u for u in plan if u.config["method"] == "regular")
+    assert judge.name == "judge"
+    bad = next(u for u in plan if u is not good and "judge" in u.needs and len(u.needs) == 1)
+    folder = bad.folder(tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "weights.safetensors").mkdir()
+    targets = [f"{u.folder(tmp_path).relative_to(tmp_path)}/manifest.json" for u in (bad, good)]
+    process = snakemake(tmp_path, "--cores", "2", *targets)
+    text = process.communicate()[0]
+    assert process.returncode == 1 and good.done(tmp_path) and not bad.done(tmp_path), text
+    (line,) = batch.failures(plan, tmp_path)
+    assert f"dcgan_kd {bad.name}: step {bad.config['steps']} of" in line and "directory" in line
+    assert "IsADirectoryError" in (folder / "report.ipynb").read_text()
+    (folder / "weights.safetensors").rmdir()
+    assert "1 of 1 steps" in said(snakemake(tmp_path, "--cores", "2", targets[0]))
+    assert bad.done(tmp_path)
