@@ -254,7 +254,7 @@ class Run:
                 self.wall_seconds += clock.wall()
                 clock = _Clock()
                 self._checkpoint(phase, step, parts)
-            self._progress(step)
+            self._progress(step, step == steps)
 
         # A phase after the first draws from a stream of its own.
         first, seed = not self.steps_done, self.config["seed"]
@@ -333,10 +333,10 @@ class Run:
             return payload["step"]
         return 0
 
-    def _progress(self, step: int) -> None:
-        """Tell whoever watches how far the unit is, once a second."""
+    def _progress(self, step: int, last: bool) -> None:
+        """Tell whoever watches how far the unit is, once a second and at the end of a phase."""
         now = time.monotonic()
-        if now - self.told >= 1:
+        if last or now - self.told >= 1:
             self.told = now
             share = (self.steps_done + step) / self.config["steps"]
             (self.folder / "progress").write_text(f"{share:.4f}")

@@ -12,7 +12,7 @@ FLOORS = {
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],
     4: ["papers", "figures"],
-    5: ["batch"],
+    5: ["batch", "explore"],
 }
 SIDEWAYS = {  # edges within a floor, by name
     ("train", "parallel"),

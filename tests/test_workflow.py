@@ -17,7 +17,7 @@ from ganzip.papers import dcgan_kd
 
 pytest.importorskip("snakemake")
 WORKFLOW = Path(__file__).resolve().parents[1] / "workflow"
-KILLS = 10
+KILLS = int(os.environ.get("GANZIP_KILLS", "4"))
 
 
 def snakemake(root, *more, profile="local", config=(), **how):
@@ -50,7 +50,7 @@ def test_a_dry_run_of_each_profile_plans_one_job_a_unit(profile, tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_kills_end_in_the_tables_of_an_unbroken_run(tmp_path):
+def test_kills_end_in_the_tables_of_an_unbroken_run(tmp_path):
     whole, root = tmp_path / "whole", tmp_path / "killed"
     root.mkdir()
     plan = units()
@@ -71,7 +71,8 @@ def test_ten_kills_end_in_the_tables_of_an_unbroken_run(tmp_path):
     )
     pd.testing.assert_frame_equal(mine, expected, check_exact=True)
     table = pd.read_csv(root / "dcgan_kd/smoke/tables/rows.csv", keep_default_na=False)
-    assert table["value"].astype(float).tolist() == expected["value"].tolist()
+    # Tables have six digits.
+    assert table["value"].astype(float).tolist() == pytest.approx(expected["value"].tolist(), 1e-5)
     assert "Nothing to be done" in said(snakemake(root, "--cores", "2"))
 
 
@@ -88,11 +89,9 @@ def kill_one(process, chance):
 
 @pytest.mark.slow
 def test_a_unit_that_fails_is_told_and_the_others_go_on(tmp_path):
-    """Its folder is a file, so nothing can be written there."""
+    """Where its weights should go there is a folder."""
     plan = units()
-    judge, good, bad = plan[0], plan[1], next(u for u in plan if u.config["method"] == "regular")
-    assert judge.name == "judge"
-    bad = next(u for u in plan if u is not good and "judge" in u.needs and len(u.needs) == 1)
+    good, bad = (unit for unit in plan[:3] if unit.name != "judge")
     folder = bad.folder(tmp_path)
     folder.mkdir(parents=True)
     (folder / "weights.safetensors").mkdir()
