@@ -13,17 +13,17 @@ import psutil
 import pytest
 
 from ganzip import batch, runs
-from ganzip.papers import dcgan_kd
+from ganzip.papers import dcgan_kd, nickel_dime
 
 pytest.importorskip("snakemake")
 WORKFLOW = Path(__file__).resolve().parents[1] / "workflow"
 KILLS = int(os.environ.get("GANZIP_KILLS", "4"))
 
 
-def snakemake(root, *more, profile="local", config=(), **how):
+def snakemake(root, *more, profile="local", paper="dcgan_kd", **how):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Snakefile")]
     command += ["--profile", str(WORKFLOW / "profiles" / profile), "--directory", str(root)]
-    given = ["preset=smoke", "papers=dcgan_kd", *config]
+    given = ["preset=smoke", f"papers={paper}"]
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | how
     environment = {**os.environ, "GANZIP_RUNS": str(root)}
     return subprocess.Popen([*command, *more, "--config", *given], env=environment, **how)
@@ -90,18 +90,18 @@ def kill_one(process, chance):
 @pytest.mark.slow
 def test_a_unit_that_fails_is_told_and_the_others_go_on(tmp_path):
     """Where its weights should go there is a folder."""
-    plan = units()
-    good, bad = (unit for unit in plan[:3] if unit.name != "judge")
+    plan = nickel_dime.prepare("smoke")
+    bad, good = (runs.by_name(plan, name) for name in ("encoder", "speed-seed0"))
     folder = bad.folder(tmp_path)
-    folder.mkdir(parents=True)
-    (folder / "weights.safetensors").mkdir()
+    (folder / "weights.safetensors").mkdir(parents=True)
     targets = [f"{u.folder(tmp_path).relative_to(tmp_path)}/manifest.json" for u in (bad, good)]
-    process = snakemake(tmp_path, "--cores", "2", *targets)
+    process = snakemake(tmp_path, "--cores", "2", *targets, paper="nickel_dime")
     text = process.communicate()[0]
     assert process.returncode == 1 and good.done(tmp_path) and not bad.done(tmp_path), text
     (line,) = batch.failures(plan, tmp_path)
-    assert f"dcgan_kd {bad.name}: step {bad.config['steps']} of" in line and "directory" in line
+    assert f"nickel_dime encoder: step {bad.config['steps']} of" in line and "directory" in line
     assert "IsADirectoryError" in (folder / "report.ipynb").read_text()
     (folder / "weights.safetensors").rmdir()
-    assert "1 of 1 steps" in said(snakemake(tmp_path, "--cores", "2", targets[0]))
+    again = snakemake(tmp_path, "--cores", "2", *targets, paper="nickel_dime")
+    assert "1 of 1 steps" in said(again)
     assert bad.done(tmp_path)
