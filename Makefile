@@ -31,7 +31,7 @@ $(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace --CoalesceStre
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce status bundle merge smoke figures references lab test lint nbval clean
+.PHONY: help install reproduce bench status bundle merge smoke figures references lab test lint nbval clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -99,6 +99,9 @@ nbval: install
 	rm -rf $(RUNS)/nbval
 	GANZIP_RUNS=$(abspath $(RUNS))/nbval $(BIN)/python -m pytest tests/notebooks -p no:xdist -W default \
 		--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 600 --nbval-kernel-startup-timeout 120
+
+bench: install ## speed and memory against plain implementations, into benchmarks/results/ (8 minutes)
+	$(BIN)/python -m benchmarks
 
 clean: ## remove runs/ and caches; .venv stays
 	rm -rf runs .pytest_cache .ruff_cache *.egg-info

@@ -7,7 +7,7 @@ import ganzip
 
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
-    0: ["_compat", "parallel", "train", "taps", "losses", "nets.width"],
+    0: ["_compat", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
     1: ["nets", "data", "degrade", "features", "assets", "prune", "runs"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],
