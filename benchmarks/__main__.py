@@ -1,6 +1,6 @@
 """Measure everything: JSON lines, then a table, then a file under ``results``.
 
-    python -m benchmarks [--device cuda] [--compile] [--only WORD] [--markdown]
+    python -m benchmarks [--device cuda] [--compile] [--only WORD] [--threads N ...] [--markdown]
 
 Process CPU time (on a GPU the device's own clock), medians, at one thread and at two.
 """
@@ -14,6 +14,7 @@ import platform
 import sys
 import time
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--compile", action="store_true", help="measure torch.compile on a CPU too")
     parser.add_argument("--only", default="", metavar="WORD", help="cases whose name has the word")
+    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), metavar="N")
     parser.add_argument("--markdown", action="store_true", help="print the kept results, no run")
     asked = parser.parse_args()
     path = RESULTS / f"{asked.device}.json"
@@ -41,34 +43,43 @@ def main() -> None:
         return
     # Singular products have no proper square root, which the slow reference's scipy says.
     warnings.filterwarnings("ignore", "(?s).*(singular|square root)")
-    lines = measure(asked.device, asked.compile, asked.only)
-    print("\n" + markdown(lines))
-    if not asked.only:
-        kept = {"machine": machine(asked.device), "results": lines}
-        RESULTS.mkdir(exist_ok=True)
-        path.write_text(json.dumps(kept, indent=1) + "\n")
-        print(f"\n{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    RESULTS.mkdir(exist_ok=True)
+    kept: dict[str, Any] = {}
+    partial = asked.only or tuple(asked.threads) != (1, 2)
+    if partial and path.exists():  # what is not measured anew stays
+        kept = {key(found): found for found in json.loads(path.read_text())["results"]}
+    for found in measure(asked.device, asked.compile, asked.only, asked.threads):
+        kept[key(found)] = found
+        results = {"machine": machine(asked.device), "results": list(kept.values())}
+        path.write_text(json.dumps(results, indent=1) + "\n")
+    print("\n" + markdown(list(kept.values())))
 
 
-def measure(device: str, compiled: bool, only: str) -> list[dict[str, Any]]:
+def key(found: Mapping[str, Any]) -> str:
+    """What a result is of."""
+    return f"{found['name']}, {found['threads']}"
+
+
+def measure(
+    device: str, compiled: bool, only: str, counts: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     """Every case, printed as it is done; the time left goes to stderr."""
     jobs: list[tuple[Count | Case, int, str]] = [(count, 1, "") for count in COUNTS]
-    for n in (1, 2) if device == "cpu" else (torch.get_num_threads(),):
+    for n in counts if device == "cpu" else (torch.get_num_threads(),):
         for case in CASES:
             switches = case.switches if device == "cuda" else ()
             if compiled and device == "cpu" and "compile" in case.switches:
                 switches = ("compile",)
             jobs += [(case, n, switch) for switch in ("", *switches)]
     jobs = [job for job in jobs if only in job[0].name]
-    lines, start = [], time.monotonic()
+    start = time.monotonic()
     for i, (case, n, switch) in enumerate(jobs):
         spent = time.monotonic() - start
         left = f", about {spent / i * (len(jobs) - i):.0f} s left" if i else ""
         print(f"{i + 1} of {len(jobs)}, {spent:.0f} s{left}: {case.name}", file=sys.stderr)
         found = counted(case) if isinstance(case, Count) else timed(case, n, How(device, switch))
-        lines.append(found)
         print(json.dumps(found), flush=True)
-    return lines
+        yield found
 
 
 def timed(case: Case, n: int, how: How) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -150,7 +151,7 @@ def training(
 
 def stylegan2_nets() -> dict[str, nn.Module]:
     """64 pixels, 32 channels throughout."""
-    shape = {"base": 2048, "cap": 32}
+    shape: dict[str, Any] = {"base": 2048, "cap": 32}
     return {
         "G": stylegan2.Generator(64, **shape, latent=128, layers=4),
         "D": stylegan2.Discriminator(64, **shape, group=4),
@@ -313,7 +314,7 @@ def kernel(n: int) -> Callable[[How, ExitStack], Pair]:
 def teacher_forwards() -> float:
     """How often the teacher draws in one iteration of NICKEL & DiME with global targets."""
     torch.manual_seed(0)
-    shape = {"base": 128, "cap": 8}
+    shape: dict[str, Any] = {"base": 128, "cap": 8}
     S, T = (stylegan2.Generator(16, **shape, latent=8, layers=1) for _ in range(2))
     D, D_T = (stylegan2.Discriminator(16, **shape, group=2) for _ in range(2))
     frozen(T)

@@ -78,7 +78,9 @@ def conv(self: stylegan2.Conv, x: Tensor) -> Tensor:
     x = x.contiguous()
     weight = self.weight / math.sqrt(self.weight[0].numel())
     if self.fir is not None:
-        y = F.conv2d(upfirdn(x, self.fir.kernel, (self.fir.padding,) * 2), weight, stride=2)
+        y = F.conv2d(
+            upfirdn(x, self.fir.kernel, (self.fir.padding, self.fir.padding)), weight, stride=2
+        )
     else:
         y = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
     if self.bias is None:

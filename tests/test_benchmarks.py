@@ -137,6 +137,8 @@ for name in sys.argv[1:]:
             os._exit(0)
         os.waitpid(child, 0)
         best = min(best, float(os.read(receive, 99)))
+        if best < 0.2:
+            break
     print(name, best, torch_seconds)
 """
 
@@ -157,5 +159,5 @@ def test_importing_takes_no_longer_than_torch_and_a_little():
     found = [row.split() for row in done.stdout.splitlines()]
     assert len(found) == len(names) > 40
     for name, seconds, torch_seconds in found:
-        # CPU seconds. A slow machine takes longer for torch, too.
-        assert float(seconds) < max(0.3, 0.3 * float(torch_seconds)), name
+        # CPU seconds. A machine on which torch alone takes one and more is slow or busy.
+        assert float(seconds) < 0.3 * max(1, 1.5 * float(torch_seconds)), name
