@@ -209,6 +209,10 @@ def draw(points: list[dict[str, Any]], where: Mapping[str, Any]) -> Figure:
                 panel.minorticks_off()
                 panel.grid(True, which="major", axis="both")
             row[0].set_ylabel(label)
+            least, most = (of(p[quantity] for p in points) for of in (min, max))
+            rungs = [r * 10.0**k for k in range(-4, 6) for r in (1, 2, 5)]
+            rungs = [r for r in rungs if 0.9 * least <= r <= most]
+            row[0].set_yticks(rungs, [f"{r:g}" for r in rungs])
         for panel, axis in zip(grid[1], AXES, strict=True):
             panel.set_xlabel(LABELS[axis])
         titles = ("batch 8, width 1", "32 pixels, width 1", "32 pixels, batch 8")
