@@ -9,6 +9,8 @@ PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
     0: ["_compat", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
     1: ["nets", "data", "degrade", "features", "assets", "prune", "runs"],
+    0: ["_compat", "train", "taps", "losses", "nets.width"],
+    1: ["nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],
     4: ["papers", "figures"],
@@ -27,6 +29,17 @@ SIDEWAYS = {  # edges within a floor, by name
     ("papers.sdakd", "papers.sdakd_rows"),
     ("papers.sdakd", "papers.super_resolution"),
     ("papers.sdakd_rows", "papers.super_resolution"),
+    ("papers.adapters", "papers.super_resolution"),
+    ("papers.distilling", "papers.adapters"),
+    ("papers.distilling", "papers.nickel_dime"),
+    ("papers.matrix", "papers"),
+    ("papers.your_own_gan", "papers"),
+    ("papers.your_own_gan_data", "papers.adapters"),
+    ("papers.your_own_gan_data", "papers.super_resolution"),
+    ("papers.your_own_gan_rows", "papers.adapters"),
+    ("papers.your_own_gan_rows", "papers.distilling"),
+    ("papers.your_own_gan_rows", "papers.nickel_dime_rows"),
+    ("papers.your_own_gan_rows", "papers.your_own_gan_data"),
 }
 FORBIDDEN = [("methods", "nets"), ("methods", "features"), ("methods", "data"), ("methods", "runs")]
 

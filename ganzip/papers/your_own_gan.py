@@ -1,0 +1,615 @@
+"""A GAN of one's own, compressed within a budget by every method of the three papers that can.
+
+The teacher and its family are described by an adapter. What is planned depends on how fast the
+machine is: a few steps of each method are measured once and the rates kept in the run folder, so
+that a second call plans the same units.
+
+    units = your_own_gan.prepare("cpu", adapter="RealESRGAN", target={"width": 0.25})
+    runs.jobs(units, your_own_gan.work, runs.home())
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ganzip import data, degrade, export, features, metrics, presets, runs
+from ganzip.methods import (
+    cagc,
+    dcd,
+    gan,
+    gcc,
+    gs,
+    itgc,
+    mse_joint,
+    nickel_dime,
+    omgd,
+    sdakd,
+    stylekd,
+)
+from ganzip.papers import adapters, distilling, judging
+from ganzip.papers import nickel_dime as paper_c
+from ganzip.papers import super_resolution as sr
+from ganzip.papers import your_own_gan_data as examples
+from ganzip.papers import your_own_gan_rows as measure
+from ganzip.papers.adapters import Adapter, AdapterError
+from ganzip.papers.distilling import CONTROL, EVERY, Setup
+from ganzip.runs import Run, Unit
+from ganzip.taps import taps
+from ganzip.train import Batch, Player, averaged, frozen, step_seed, train
+
+PAPER = "your_own_gan"
+KINDS = ("width", "parameters", "multiply-adds", "latency")
+MODULES: dict[str, tuple[ModuleType, ...]] = {
+    **dict.fromkeys(("mse", "cached", "joint"), (mse_joint,)),
+    **{"OMGD": (omgd,), "DCD": (dcd,), "DCD modified": (dcd,), "SDAKD": (sdakd,)},
+    **{"GS": (gs,), "CAGC": (cagc,), "StyleKD": (stylekd,), "ITGC": (itgc,), "GCC": (gcc,)},
+    **dict.fromkeys(("NICKEL", "DiME", "NICKEL & DiME"), (nickel_dime,)),
+}
+LEAST = 4  # steps below which nothing is learnt
+MARGIN = 0.7  # of a budget that is planned: side by side, processes slow each other down
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """The numbers of a preset.
+
+    minutes: the whole budget. teacher: the teacher's share of it where it is trained first;
+    critic: where only its discriminator is.
+    """
+
+    name: str
+    minutes: float
+    count: Mapping[str, int]  # squares cut out of photos
+    cached: int = 4096  # pairs of "cached"
+    n_images: int  # generated images a metric sees
+    judge_steps: int
+    trial: int  # steps by which a start is judged
+    moments: int  # batches of the teacher's images in DiME's moments
+    passes: int
+    teacher: float = 0.3
+    critic: float = 0.08
+
+
+EFFORTS = {
+    "smoke": Effort(
+        name="smoke", minutes=1 / 3, count={"train": 8, "test": 6}, cached=64, n_images=64,
+        judge_steps=20, trial=1, moments=1, passes=2,
+    ),
+    "cpu": Effort(
+        name="cpu", minutes=8, count={"train": 160, "test": 32}, n_images=1500, judge_steps=600,
+        trial=8, moments=16, passes=15,
+    ),
+    "gpu": Effort(
+        name="gpu", minutes=25, count={"train": 4000, "test": 100}, n_images=10_000,
+        judge_steps=4000, trial=100, moments=64, passes=50,
+    ),
+    "paper": Effort(
+        name="paper", minutes=24 * 60, count={"train": 20_000, "test": 150}, cached=1_000_000,
+        n_images=50_000, judge_steps=10_000, trial=1000, moments=512, passes=50,
+    ),
+}  # fmt: skip
+
+# The plan -----------------------------------------------------------------------------------------
+
+
+def prepare(
+    preset: str = "cpu",
+    source: str = "",
+    scale: float = 1.0,
+    *,
+    adapter: str | Adapter = "RealESRGAN",
+    target: Mapping[str, float] | None = None,
+    minutes: float = 0.0,
+    methods: Collection[str] = (),
+    seeds: int = 1,
+    device: str = "cpu",
+) -> list[Unit]:
+    """The units that compress a generator within a budget, what is needed first.
+
+    source: what ``data.load`` (noise) or ``data.photos`` (images) finds; empty for the embedded
+    set. target: see ``adapters.fitting``; None is a quarter of the channels. minutes: of all cores
+    together, 0 for the preset's; ``scale`` multiplies them. methods: of ``distilling.EVERY``, none
+    for all that can serve; the control is always there. Raises AdapterError and DataError.
+    """
+    presets.check_name(preset)
+    effort = EFFORTS[preset]
+    a = adapter if isinstance(adapter, Adapter) else adapters.load(adapter)
+    adapters.check(a)
+    width = fitting(a, target or {"width": 0.25}, device)
+    chosen = served(a, methods)
+    seen = sight(a, effort, source)
+    common = settings(a, adapter, effort, width, seen)
+    measured = rates(a, common, chosen, device)
+    budget = 60 * (minutes or effort.minutes) * presets.times(1000, scale) / 1000
+    steps = divided(a, effort, measured, chosen, seeds, budget, given=bool(minutes))
+    return plan(a, effort, common, seen, steps, seeds)
+
+
+def served(adapter: Adapter, methods: Collection[str]) -> list[str]:
+    """The methods asked for that can serve, the control first. Raises AdapterError."""
+    refused = distilling.refusals(adapter)
+    for name in methods:
+        if name not in EVERY:
+            raise AdapterError(f"no method {name!r}; there are {', '.join(EVERY)}")
+        if name in refused:
+            raise AdapterError(f"{adapter.name}: {name} {refused[name]}; leave it out")
+    return [m for m in EVERY if m not in refused and (m == CONTROL or not methods or m in methods)]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The data: what all units' configurations say of them, and the judge's unit where one is."""
+
+    source: str
+    config: Mapping[str, Any]
+    judge: Unit | None = None
+
+
+def sight(adapter: Adapter, effort: Effort, source: str, *, paper: str = PAPER) -> Sight:
+    """Load the data; raises DataError."""
+    if adapter.latent:
+        source, cache = source or "digits", runs.home() / "cache"
+        images = data.load(source, size=adapter.size, channels=adapter.channels, cache=cache)
+        found = judging.settings(images, effort.name, effort.n_images) | {"size": adapter.size}
+        judge = judging.unit(paper, found, images, effort.judge_steps, source, batch=64)
+        return Sight(source, found | {"mask": paper_c.content(images)}, judge)
+    pieces = sr.load_pieces(source or "photos")
+    span = adapter.span or adapter.size
+    sr.check_sizes(pieces, span)
+    shape = {"size": adapter.size, "square": adapter.size, "span": span}
+    found = {"data": pieces.name, "fingerprint": pieces.fingerprint, "preset": effort.name}
+    more = {"channels": adapter.channels, "mask": "everything", "n_images": effort.count["test"]}
+    return Sight(pieces.source, {**found, **shape, **more, "count": dict(effort.count)})
+
+
+def settings(
+    adapter: Adapter, named: str | Adapter, effort: Effort, width: float, seen: Sight
+) -> dict[str, Any]:
+    """What all units of a generator share."""
+    return dict(seen.config) | {
+        "adapter": named if isinstance(named, str) else adapter.name,
+        "networks": adapters.fingerprint(adapter),
+        "width": width,
+        "latent": adapter.latent,
+        "batch": adapter.batch,
+        "lr": adapter.lr,
+        "d_lr": adapter.d_lr,
+        "betas": list(adapter.betas),
+        "dime": 10.0 if adapter.latent else 1.0,
+        "langevin": 5,
+        "lite": 32 if adapter.size <= 32 else 64,
+    }
+
+
+def plan(
+    adapter: Adapter,
+    effort: Effort,
+    common: Mapping[str, Any],
+    seen: Sight,
+    steps: Mapping[str, int],
+    seeds: int,
+    *,
+    paper: str = PAPER,
+    teacher: Unit | None = None,
+) -> list[Unit]:
+    """Every unit: the judge, the teacher, what students have in common, students.
+
+    steps: of every method, and of "teacher". teacher: a unit that has the teacher's G and D.
+    """
+    judge = {} if seen.judge is None else {"judge": seen.judge}
+
+    def unit(method: str, needs: Mapping[str, Unit], n: int, seed: int = 0, **own: Any) -> Unit:
+        slug = re.sub("[^a-z0-9]+", "-", f"{adapter.name} {method}".lower()).strip("-")
+        ema = 1 - 1 / max(2, min(n / 4, 500))  # a quarter of the steps, however few there are
+        config = {**common, "method": method, "seed": seed, "steps": n, "ema": round(ema, 4), **own}
+        config["code"] = runs.code(gan, *MODULES.get(method, ()))
+        return Unit(paper, f"{slug}-seed{seed}", config, {**judge, **needs}, n, seen.source)
+
+    teacher = teacher or unit("teacher", {}, steps["teacher"])
+    own = {"trial": effort.trial, "moments": effort.moments, "passes": effort.passes}
+    shared = unit("common", {"teacher": teacher}, effort.trial, **own)
+    needs = {"teacher": teacher, "common": shared}
+    cached = {"cached": {"pairs": effort.cached}}
+    students = [
+        unit(method, needs, n, seed, **cached.get(method, {}))
+        for method, n in steps.items()
+        if method != "teacher"
+        for seed in range(seeds)
+    ]
+    return runs.in_order([*judge.values(), teacher, shared, *students])
+
+
+# Target and budget --------------------------------------------------------------------------------
+
+
+def fitting(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") -> float:
+    """The largest width that fits a target of ``KINDS``; raises AdapterError."""
+    if len(target) != 1 or next(iter(target)) not in KINDS:
+        raise AdapterError(
+            f"target is {dict(target)}; expected one of {', '.join(KINDS)}, as in "
+            '{"parameters": 0.1}, a share of the teacher\'s, or a number'
+        )
+    (kind,) = target
+    example = adapter.example().to(device)
+    counts: dict[str, Callable[[nn.Module], float]] = {
+        "parameters": metrics.params,
+        "multiply-adds": lambda G: metrics.macs(G.to(device), example),
+        "latency": lambda G: measure.passing({"": G.to(device)}, example, 5)[""],
+    }
+    return adapters.fitting(adapter, target, counts.get(kind, metrics.params))
+
+
+def rates(
+    adapter: Adapter, common: Mapping[str, Any], methods: Sequence[str], device: str
+) -> dict[str, float]:
+    """Seconds of a step of every method, and of the "teacher" and its "answer", on this machine.
+
+    A step of each is taken once and its time kept in the run folder.
+    """
+    key = [common["networks"], common["width"], common["batch"], common["size"], device]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+    path = runs.home() / PAPER / f"rates-{adapter.name}-{digest}.json"
+    known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    wanted = [m for m in (*methods, "teacher", "answer") if m not in known]
+    if wanted:
+        with torch.random.fork_rng(), single_threaded():
+            known |= stopwatch(adapter, common, wanted, torch.device(device))
+        runs.write(path, json.dumps(known, indent=1).encode())
+    return known
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """As units run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def stopwatch(
+    adapter: Adapter, c: Mapping[str, Any], wanted: Sequence[str], device: torch.device
+) -> dict[str, float]:
+    """Take two steps of each method, of which the second counts, on networks without training."""
+    a = adapter
+    cond = a.example(a.batch).to(device)
+    real = torch.rand(a.batch, a.channels, a.size, a.size, device=device) * 2 - 1
+    T, D = frozen(a.full()).to(device), frozen(a.critic()).to(device)
+    last = adapters.four_layers(a)[-1]
+    with torch.no_grad(), taps(T, [last]) as seen:
+        T(cond[:2])
+        known = examples.remembering(real)
+    shown = seen[last][:1].expand(a.batch, -1, -1, -1)
+    batch = Batch(cond, real, real, shown)
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+            return time.perf_counter()
+        return time.process_time()
+
+    def kernel() -> nickel_dime.Kernel:
+        with torch.no_grad():
+            return kernel_of(c, nickel_dime.moments(embedding(c, device)(real)))
+
+    def new() -> nn.Module:
+        return adapters.build(a, c["width"]).to(device)
+
+    setup = Setup(
+        a, {**c, "ema": 0.5}, c["width"], new, new, T, D, lambda _: batch, kernel, device,
+        None if a.latent else known,
+    )  # fmt: skip
+    spent: list[float] = []
+
+    def fit(name: str, players: Sequence[Player], share: float, *_: Any) -> None:
+        train(players, lambda _: batch, 1)
+        start = now()
+        train(players, lambda _: batch, 2, start=1)
+        spent.append(share * (now() - start))
+
+    found: dict[str, float] = {}
+    for method in wanted:
+        spent.clear()
+        if method == "answer":
+            with torch.no_grad():
+                start = now()
+                T(cond[:2])
+                spent.append((now() - start) / 2)
+        elif method == "teacher":
+            given = a.weights is not None
+            batch = Batch(real if given else cond, real, real)
+            fit("", teaching(setup, T if given else None), 1.0)
+            batch = Batch(cond, real, real, shown)
+        else:
+            distilling.distil(setup, method, fit)
+        found[method] = round(sum(spent), 4)
+    return found
+
+
+def divided(
+    adapter: Adapter,
+    effort: Effort,
+    measured: Mapping[str, float],
+    methods: Sequence[str],
+    seeds: int,
+    budget: float,
+    *,
+    given: bool,
+) -> dict[str, int]:
+    """Steps of the teacher and of every method, which all take the same time.
+
+    budget: seconds. First come, one after the other, the teacher and what all have in common; then
+    students side by side, one a core. Raises AdapterError for a budget, if it was asked for, that
+    leaves fewer than four steps.
+    """
+    share = effort.critic if adapter.weights is not None else effort.teacher
+    taught = max(LEAST, int(share * budget / measured["teacher"]))
+    answers = 0.0 if adapter.latent else sum(effort.count.values()) * measured["answer"]
+    trials = (1 + len(adapter.starts)) * effort.trial * measured["control"]
+    measuring = 3 * sum(measured[m] for m in methods) + 10
+    first = taught * measured["teacher"] + answers + trials + measuring
+    each = (budget - first) * runs.cores() * MARGIN / (len(methods) * seeds) - 3
+    steps = {name: int(each / measured[name]) for name in methods}
+    short = [name for name, n in steps.items() if n < LEAST]
+    if short and given:
+        need = (LEAST * max(measured[m] for m in methods) + 3) * len(methods) * seeds
+        minutes = (need / runs.cores() / MARGIN + measuring + answers + trials) / (1 - share) / 60
+        raise AdapterError(
+            f"a budget of {budget / 60:g} minutes leaves {', '.join(short)} fewer than {LEAST} "
+            f"steps; take {minutes:.1f} minutes or more, fewer methods or fewer seeds"
+        )
+    return {"teacher": taught} | {name: max(LEAST, n) for name, n in steps.items()}
+
+
+# Work ---------------------------------------------------------------------------------------------
+
+
+def work(run: Run, adapter: Adapter | None = None) -> None:
+    """Train one unit, measure it, and finish it.
+
+    adapter: one that has neither a family's name nor a file: ``functools.partial(work, adapter=a)``
+    is then what ``runs.jobs`` is given.
+    """
+    method = run.config["method"]
+    torch.manual_seed(step_seed(run.config["seed"], -1))  # what networks start from
+    if method == "judge":
+        train_judge(run)
+        return
+    a = adapter or adapters.load(run.config["adapter"])
+    train_one = {"teacher": train_teacher, "common": take_common}.get(method, train_student)
+    train_one(run, a)
+
+
+def train_judge(run: Run) -> None:
+    """Train what measures. Its rows are those of real held-out images: a perfect generator's."""
+    images, test = judging.load_images(run), judging.load_images(run, "test")
+    judge = judging.trained(run, images)
+    shown = data.to_float(test.pixels[: run.config["n_images"]])
+    found = measure.score_rows(run, judge, shown)
+    run.finish(judge.tensors, [each | {"method": "real"} for each in found])
+
+
+def train_teacher(run: Run, a: Adapter) -> None:
+    """The teacher or, where its weights are given, its discriminator against it."""
+    c, state = run.config, adapters.teacher_state(a)
+    if state is not None:
+        T = adapters.filled(a, state).to(run.device)
+        setup = bare(run, a, T)
+        players, nets = teaching(setup, T), {"D": setup.D}
+        source, average = answered(run, a, T), None
+    else:
+        setup = bare(run, a, a.generator(1.0).to(run.device))
+        players, source = teaching(setup, None), setup.draw
+        optimiser = next(p.optimiser for p in players if p.name == "G")
+        average = averaged(setup.T, optimiser, c["ema"])
+        nets = {"G": setup.T, "D": setup.D, "average": average}
+    show = None if average is None else examples.sampler(run, a, average)
+    run.train(distilling.paced(c, players, c["steps"]), source, c["steps"], nets, samples=show)
+    kept = {"D": setup.D} | ({} if average is None else {"G": average})
+    run.finish(kept, [measure.row(run, "parameters of D", metrics.params(setup.D))])
+
+
+def teaching(s: Setup, T: nn.Module | None) -> list[Player]:
+    """The teacher's players: its own training or, with T at hand, its discriminator's alone."""
+    c, D = s.c, s.D.train().requires_grad_(True)
+    d = distilling.adam(c, D)
+    if T is not None:
+        players = [gan.discriminator(nn.Identity(), D, d)]
+    else:
+        G = s.T.train().requires_grad_(True)
+        players = distilling.own_training(s, G, D, distilling.adam(c, G), d)
+    return distilling.regularised(s, players, {"D": D})
+
+
+def bare(run: Run, a: Adapter, T: nn.Module) -> Setup:
+    """A setup without students, in which the target is the truth."""
+
+    def none() -> Any:
+        raise AssertionError("the teacher is trained without students")
+
+    D, source = a.critic().to(run.device), examples.batches(run, a, None)
+    return Setup(a, run.config, 1.0, none, none, T, D, source, none, run.device)
+
+
+def answered(run: Run, a: Adapter, T: nn.Module) -> Callable[[int], Batch]:
+    """Batches in which the teacher's image is what is given."""
+    known = examples.batches(run, a, T)
+
+    def batch(step: int) -> Batch:
+        found = known(step)
+        return Batch(gan.target(found), found.real)
+
+    return batch
+
+
+def train_student(run: Run, a: Adapter) -> None:
+    """A student by its method."""
+    c, device = run.config, run.device
+    T = examples.teacher_of(run.unit, run.root, a).to(device)
+    kept = run.needed("common")
+    known = None if a.latent else examples.remembering(torch.zeros(0))
+    source = examples.batches(run, a, T, known)
+
+    def fresh() -> nn.Module:
+        return adapters.build(a, c["width"]).to(device)
+
+    def student() -> nn.Module:
+        return runs.load(fresh(), kept, "G")
+
+    def kernel() -> nickel_dime.Kernel:
+        first, second = (kept[f"moments.{k}"].to(device) for k in ("first", "second"))
+        return kernel_of(c, nickel_dime.Moments(first, second, 0))
+
+    D = critic_of(run.unit.needs["teacher"], run.root, a).to(device)
+    setup = Setup(a, c, c["width"], student, fresh, T, D, source, kernel, device, known)
+    left = [c["steps"]]
+
+    def fit(
+        phase: str,
+        players: Sequence[Player],
+        share: float,
+        nets: Mapping[str, nn.Module],
+        its: Callable[[int], Batch],
+    ) -> None:
+        last = phase == "train"
+        steps = left[0] if last else max(1, round(share * c["steps"]))
+        left[0] -= steps
+        paced = distilling.paced(c, players, steps)
+        show = examples.sampler(run, a, nets["average"]) if last else None
+        run.train(paced, its, steps, nets, phase=phase, samples=show)
+
+    found = distilling.distil(setup, c["method"], fit)
+    rows = measure.quality_rows(run, a, found.G, c["method"])
+    nets = {"G": found.G}
+    if found.D is not None:
+        nets["D"] = found.D
+    run.finish(nets, rows)
+
+
+def take_common(run: Run, a: Adapter) -> None:
+    """What all students have in common, once.
+
+    The start: of all first weights that the family knows, those with which a trial of a few steps
+    ends nearest to the teacher's images. The teacher's moments, its scores, and what both cost.
+    """
+    c, device = run.config, run.device
+    T = examples.teacher_of(run.unit, run.root, a).to(device)
+    source = examples.batches(run, a, T)
+    rows, best, first = [], math.inf, None
+    for name in ("random", *a.starts):
+        torch.manual_seed(step_seed(c["seed"], -1))
+        S = adapters.build(a, c["width"]).to(device)
+        if name in a.starts:
+            a.starts[name](T, S)
+        before = {key: value.clone() for key, value in S.state_dict().items()}
+        players = mse_joint.mse(S, distilling.adam(c, S))
+        train(distilling.paced(c, players, c["trial"]), source, c["trial"])
+        batch = source(c["trial"])  # one that no step has seen
+        with features.evaluating(S):
+            error = (S(batch.cond) - gan.target(batch)).square().mean().item()
+        rows.append(measure.row(run, f"error after the trial, {name}", error) | {"method": "start"})
+        if error < best:
+            best, first = error, before
+    assert first is not None
+    S = adapters.build(a, c["width"]).to(device)
+    S.load_state_dict(first)
+    embed = embedding(c, device)
+    with torch.no_grad():
+        parts = [embed(gan.target(source(step))).cpu() for step in range(c["moments"])]
+    whole = nickel_dime.global_moments(parts)
+    rows += measure.quality_rows(run, a, T, "teacher") + measure.quality_rows(run, a, S, "start")
+    if not a.latent:
+        rows += measure.quality_rows(run, a, Enlarged(a.size), "input")
+    rows += measure.cost_rows(run, a, {"teacher": T, "student": S})
+    moments = {"first": whole.first, "second": whole.second}
+    run.finish({"G": S, "moments": moments}, rows)
+
+
+class Enlarged(nn.Module):
+    """The input itself, bicubically brought to the size of the answer: what costs nothing."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+
+    def forward(self, cond: Tensor) -> Tensor:
+        """Enlarge the first three channels."""
+        shown = cond[:, :3]
+        if shown.shape[-1] == self.size:
+            return shown
+        return degrade.bicubic(shown, self.size, self.size).clamp(-1, 1)
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def critic_of(unit: Unit, root: Path, a: Adapter, width: float = 1.0) -> nn.Module:
+    """The frozen discriminator that a unit keeps."""
+    return frozen(runs.load(a.critic(width), unit.weights(root), "D"))
+
+
+def student_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
+    """The trained student of a finished unit, frozen."""
+    a = adapter or adapters.load(unit.config["adapter"])
+    net = adapters.build(a, unit.config["width"])
+    return frozen(runs.load(net, unit.weights(root), "G"))
+
+
+def embedding(c: Mapping[str, Any], device: torch.device) -> Callable[[Tensor], Tensor]:
+    """What DiME compares images through: EfficientNet-Lite0, which never measures."""
+    return features.efficientnet_lite(0, size=c["lite"], device=str(device)).extract
+
+
+def kernel_of(c: Mapping[str, Any], target: nickel_dime.Moments) -> nickel_dime.Kernel:
+    """DiME's kernel, its weight 1."""
+    return nickel_dime.Kernel("efflite0", embedding(c, target.first.device), 1.0, target)
+
+
+def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
+    """What a student's file says of it: ``export.save(path, student_of(...), card(...))``."""
+    a, c = adapter or adapters.load(unit.config["adapter"]), unit.config
+    rows = pd.read_csv(unit.folder(root) / "rows.csv", keep_default_na=False)
+    trained = {k: c[k] for k in ("method", "steps", "seed", "data", "preset")}
+    return export.Card(
+        arguments=dict(a.arguments(c["width"])),
+        input_shape=tuple(a.example().shape),
+        input_kind="noise" if a.latent else "image in [-1, 1]",
+        width=c["width"],
+        training=trained | {"teacher": a.name},
+        metrics=rows.to_dict("records"),
+        provenance={"unit": unit.key},
+    )
+
+
+def said(unit: Unit, root: Path, adapter: Adapter | None = None, n: int = 297) -> dict[str, Tensor]:
+    """Logits for held-out real images and for the unit's own, by its D or else its teacher's."""
+    a, run, c = adapter or adapters.load(unit.config["adapter"]), Run(unit, root), unit.config
+    G = examples.teacher_of(unit, root, a) if c["method"] == "common" else student_of(unit, root, a)
+    own = c["method"] not in ("mse", "cached", "common")
+    width = c["width"] if c["method"] in ("naive (C,C)", "SDAKD") else 1.0
+    D = critic_of(unit if own else unit.needs["teacher"], root, a, width)
+    if a.latent:
+        real = data.to_float(judging.load_images(run, "test").pixels[:n])
+        fake = examples.answers(G, judging.noise(len(real), a.latent), run.device)
+    else:
+        cond, real, _ = examples.held_out(run, a)
+        fake = examples.answers(G, cond, run.device)
+    with torch.no_grad():
+        logits = {"real": D(real), "generated": D(fake)}
+    return {name: x.flatten(1).mean(1) if x.ndim > 1 else x for name, x in logits.items()}

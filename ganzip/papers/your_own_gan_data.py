@@ -1,0 +1,211 @@
+"""A GAN of one's own: what its training sees, and what it is measured on.
+
+Where inputs are images, training pairs are a finite set, and the teacher's answers to them are
+computed once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganzip import data, features, runs
+from ganzip.nets import stylegan2
+from ganzip.papers import adapters, judging
+from ganzip.papers import super_resolution as sr
+from ganzip.papers.adapters import Adapter
+from ganzip.runs import Run, Unit
+from ganzip.taps import taps
+from ganzip.train import Batch, frozen, step_seed
+
+
+def teacher_of(unit: Unit, root: Path, a: Adapter) -> nn.Module:
+    """The frozen teacher of a unit: the adapter's, else the one that was trained."""
+    state = adapters.teacher_state(a)
+    if state is not None:
+        return adapters.filled(a, state)
+    needed = unit.needs["teacher"]
+    return frozen(runs.load(a.full(), needed.weights(root), "G"))
+
+
+def remembering(images: Tensor) -> nn.Module:
+    """A stand-in for the teacher that gives these images."""
+    found = adapters.Remembered()
+    found.synthesis.images = images
+    return found
+
+
+def batches(
+    run: Run, a: Adapter, T: nn.Module | None, known: nn.Module | None = None
+) -> Callable[[int], Batch]:
+    """Batches: inputs, real images, as target the teacher's, its last feature map for SDAKD.
+
+    Without T the target is the truth, if there is one. ``known`` is told every target.
+    """
+    if a.latent:
+        return from_noise(run, a, T)
+    c, with_map = run.config, run.config["method"] == "SDAKD"
+    indices = data.batch_indices(c["count"]["train"], c["batch"], c["seed"])
+    names = ("high", "cond") if T is None else ("high", "cond", "answer")
+    arrays = {name: stored(run, a, name, "train", T) for name in names}
+    (image, shape), device = answer_shapes(a), run.device
+
+    def batch(step: int) -> Batch:
+        at = indices(step).numpy()
+        real, cond, *rest = (torch.from_numpy(arrays[name][at]) for name in names)
+        real, cond = data.to_float(real).to(device), cond.float().to(device)
+        if not rest:
+            return Batch(cond, real, real)
+        k = math.prod(image)
+        target = rest[0][:, :k].float().unflatten(1, image).to(device)
+        shown = rest[0][:, k:].float().unflatten(1, shape).to(device) if with_map else None
+        if known is not None:
+            cast(Any, known).synthesis.images = target
+        return Batch(cond, real, target, shown)
+
+    return batch
+
+
+def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Batch]:
+    """Noise and real images, the teacher's answer to it where the method asks for one."""
+    c, device, method = run.config, run.device, run.config["method"]
+    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"])
+    asked = method in ("mse", "cached", "joint", "SDAKD", "common", "teacher")
+    last = adapters.four_layers(a)[-1]
+    pool = data.batch_indices(c["pairs"], c["batch"], c["seed"]) if "pairs" in c else None
+
+    @torch.no_grad()
+    def batch(step: int) -> Batch:
+        z, shown = torch.randn(c["batch"], a.latent, device=device), real(step).to(device)
+        if T is None or not asked:
+            return Batch(z, shown)
+        if pool is not None:
+            rows = torch.from_numpy(pairs(run, a, T, "z")[pool(step).numpy()])
+            images = torch.from_numpy(pairs(run, a, T, "images")[pool(step).numpy()])
+            return Batch(rows.to(device), shown, data.to_float(images).to(device))
+        with stylegan2.stored_noise(T), taps(T, [last]) as seen:
+            target = T(z)
+        return Batch(z, shown, target, seen[last])
+
+    return batch
+
+
+def pairs(run: Run, a: Adapter, T: nn.Module, what: str) -> np.ndarray:
+    """A finite set of noise, "z", and of the teacher's "images" of it, computed once."""
+    c, n = run.config, run.config["pairs"]
+    path = cache(run, a, f"{what}-{n}", by_teacher=True)
+    if what == "z":
+        z = torch.randn(n, a.latent, generator=torch.Generator().manual_seed(n))
+        return runs.memmap(path, (n, a.latent), "float32", lambda i, j: z[i:j].numpy())
+
+    @torch.no_grad()
+    def answer(start: int, stop: int) -> np.ndarray:
+        z = torch.from_numpy(np.array(pairs(run, a, T, "z")[start:stop])).to(run.device)
+        with stylegan2.stored_noise(T):
+            return data.to_uint8(T(z).cpu()).numpy()
+
+    shape = (n, a.channels, c["size"], c["size"])
+    return runs.memmap(path, shape, "uint8", answer, chunk=256)
+
+
+def cache(run: Run, a: Adapter, what: str, *, by_teacher: bool) -> Path:
+    """Where something of this data, and of this teacher, is kept."""
+    c = run.config
+    kept = [c["networks"], c["fingerprint"], c["size"], c.get("span", 0), what]
+    if by_teacher and a.weights is None:
+        kept.append(run.unit.needs["teacher"].key)
+    digest = hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:12]
+    return run.root / run.unit.paper / "cache" / f"{a.name}-{what}-{digest}.npy"
+
+
+def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> np.ndarray:
+    """What is computed once for a set of photos; read-only.
+
+    "high": squares, uint8 (n, channels, size, size). "cond": inputs, float16, each made of one by a
+    draw of its own. "answer": the teacher's image of it and its last feature map, flat, float16.
+    """
+    c, n = run.config, run.config["count"][part]
+    path = cache(run, a, f"{what}-{part}-{n}", by_teacher=what == "answer")
+
+    def high(start: int, stop: int) -> np.ndarray:
+        pieces = sr.load_pieces(run.unit.source)
+        if pieces.fingerprint != c["fingerprint"]:
+            raise data.DataError(
+                f"{c['data']}: the photos have fingerprint {pieces.fingerprint}, this unit was "
+                f"planned for {c['fingerprint']}; plan again, or bring the old photos back"
+            )
+        square = sr.squares(pieces, part, c)
+        images = torch.stack([square(i) for i in range(start, stop)])
+        if a.channels == 1:
+            images = images.float().mean(1, keepdim=True).round().byte()
+        return images.numpy()
+
+    def cond(start: int, stop: int) -> np.ndarray:
+        drawn = []
+        for i in range(start, stop):
+            draws = torch.Generator().manual_seed(step_seed(len(part), i))
+            image = data.to_float(torch.from_numpy(stored(run, a, "high", part, T)[[i]]))
+            drawn.append(a.given(image, draws))
+        return torch.cat(drawn).half().numpy()
+
+    @torch.no_grad()
+    def answer(start: int, stop: int) -> np.ndarray:
+        teacher = teacher_of(run.unit, run.root, a).to(run.device) if T is None else T
+        given = torch.from_numpy(np.array(stored(run, a, "cond", part, T)[start:stop])).float()
+        last = adapters.four_layers(a)[-1]
+        with stylegan2.stored_noise(teacher), taps(teacher, [last]) as seen:
+            image = teacher(given.to(run.device))
+        flat = torch.cat([image.flatten(1), seen[last].flatten(1)], 1)
+        return flat.half().cpu().numpy()
+
+    if what == "high":
+        shape = (n, a.channels, c["size"], c["size"])
+        return runs.memmap(path, shape, "uint8", high, chunk=64)
+    if what == "cond":
+        return runs.memmap(path, (n, *a.example().shape[1:]), "float16", cond, chunk=64)
+    width = sum(math.prod(shape) for shape in answer_shapes(a))
+    return runs.memmap(path, (n, width), "float16", answer, chunk=4)
+
+
+def answer_shapes(a: Adapter) -> tuple[torch.Size, torch.Size]:
+    """Shapes of the teacher's image and of its last feature map."""
+    with torch.device("meta"):
+        G = a.full()
+    last = adapters.four_layers(a)[-1]
+    (shape,) = adapters.shapes(G, a.example(2).to("meta"), [last])
+    return torch.Size([a.channels, a.size, a.size]), shape[1:]
+
+
+@torch.no_grad()
+def answers(G: nn.Module, cond: Tensor, device: torch.device, batch: int = 16) -> Tensor:
+    """Images of inputs, on the CPU, clamped to [-1, 1]; noise maps are the stored ones."""
+    with features.evaluating(G), stylegan2.stored_noise(G):
+        parts = [G(part.to(device)).cpu() for part in cond.split(batch)]
+    return torch.cat(parts).clamp(-1, 1)
+
+
+def held_out(run: Run, a: Adapter) -> tuple[Tensor, Tensor, Tensor]:
+    """Test inputs, the truth of them, and the teacher's answers."""
+    arrays = [np.array(stored(run, a, what, "test", None)) for what in ("cond", "high", "answer")]
+    cond, high, flat = map(torch.from_numpy, arrays)
+    image, _ = answer_shapes(a)
+    wanted = flat[:, : math.prod(image)].float().unflatten(1, image).clamp(-1, 1)
+    return cond.float(), data.to_float(high), wanted
+
+
+def sampler(run: Run, a: Adapter, G: nn.Module) -> Callable[[], Tensor]:
+    """The function that draws what is kept over training."""
+    seeded = torch.Generator().manual_seed(0)
+    if a.latent:
+        shown = torch.randn(16, a.latent, generator=seeded)
+    else:
+        shown = torch.from_numpy(np.array(stored(run, a, "cond", "test", None)[:8])).float()
+    return lambda: answers(G, shown, run.device)

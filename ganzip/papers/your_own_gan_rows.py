@@ -1,0 +1,235 @@
+"""A GAN of one's own: the table of what was tried, and what can be concluded from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ganzip import features, metrics, tables
+from ganzip.papers import judging
+from ganzip.papers import nickel_dime_rows as seen_by_judge
+from ganzip.papers import your_own_gan_data as seen
+from ganzip.papers.adapters import Adapter
+from ganzip.papers.distilling import CONTROL, METHODS
+from ganzip.runs import Run
+
+LEVELS = ("teacher", "input", "start")  # rows that are no student's
+COSTS = ("parameters", "multiply-adds", "latency")
+PAPERS = {method: paper for paper, names in METHODS.items() for method in names}
+
+
+# Measuring ----------------------------------------------------------------------------------------
+
+
+def quality_rows(run: Run, a: Adapter, G: nn.Module, method: str) -> list[dict[str, Any]]:
+    """How good a generator's held-out images are."""
+    if a.latent:
+        shown = seen_by_judge.draw(run, G, run.config["n_images"])
+        found = score_rows(run, judging.of(run), shown)
+    else:
+        cond, truth, wanted = seen.held_out(run, a)
+        images = wanted if method == "teacher" else seen.answers(G, cond, run.device)
+        found = likeness_rows(run, images, truth, wanted)
+    return [each | {"method": method} for each in found]
+
+
+def score_rows(run: Run, judge: judging.Judge, images: Tensor) -> list[dict[str, Any]]:
+    """Distances of images from the real ones, precision and recall."""
+    return [
+        row(run, name, value, "1e-3" * name.startswith("KID"), len(images), name.partition("-")[2])
+        for name, value in seen_by_judge.scores(judge, images).items()
+    ]
+
+
+def likeness_rows(run: Run, images: Tensor, truth: Tensor, wanted: Tensor) -> list[dict[str, Any]]:
+    """Distances from the true images, and likeness to them and to the teacher's, pair by pair."""
+    eye, n = features.efficientnet_lite(2, device=str(run.device)), len(images)
+    ours, real = (features.embed(eye, x, 64) for x in (images, truth))
+    kernel = 1000 * metrics.kernel_distance(ours, real)[0]
+    out = [
+        row(run, f"KID-{eye.name}", kernel, "1e-3", n, eye.name),
+        row(run, f"FD-{eye.name}", metrics.frechet_distance(ours, real), "", n, eye.name),
+        row(run, "PSNR", metrics.psnr(images, truth).mean().item(), "dB", n),
+        row(run, "SSIM", metrics.ssim(images, truth).mean().item(), "", n),
+    ]
+    if images is not wanted:
+        near = metrics.psnr(images, wanted).mean().item()
+        out.append(row(run, "PSNR to teacher", near, "dB", n))
+    return out
+
+
+def cost_rows(run: Run, a: Adapter, nets: Mapping[str, nn.Module]) -> list[dict[str, Any]]:
+    """Parameters, multiply-adds and latency of one input, of teacher and student."""
+    example = a.example().to(run.device)
+    taken = passing(nets, example, run.config["passes"])
+    out = []
+    for name, G in nets.items():
+        found = {
+            "parameters": (metrics.params(G), ""),
+            "multiply-adds": (metrics.macs(G, example), ""),
+            "latency": (1000 * taken[name], "ms"),
+        }
+        out += [row(run, k, value, unit) | {"method": name} for k, (value, unit) in found.items()]
+    return out
+
+
+def row(
+    run: Run, metric: str, value: float, unit: str = "", n_images: int = 0, features: str = ""
+) -> dict[str, Any]:
+    """One measured number of the unit, in the columns of ``tables.ROW``."""
+    c = run.config
+    return {
+        "paper": run.unit.paper,
+        "table": "own",
+        "method": c["method"],
+        "network": c.get("adapter", ""),
+        "dataset": c["data"],
+        "width": c.get("width", ""),
+        "metric": metric,
+        "value": value,
+        "unit": unit,
+        "preset": c["preset"],
+        "steps": c["steps"],
+        "n_images": n_images,
+        "features": features,
+        "seed": c["seed"],
+    }
+
+
+@torch.no_grad()
+def passing(nets: Mapping[str, nn.Module], cond: Tensor, count: int) -> dict[str, float]:
+    """Seconds of a forward pass of each generator: the median of interleaved ones."""
+    passes = {name: partial(G.eval(), cond) for name, G in nets.items()}
+    return metrics.latency(passes, count, on_gpu=cond.is_cuda)
+
+
+# Concluding ---------------------------------------------------------------------------------------
+
+
+def quality(frame: pd.DataFrame) -> str:
+    """The metric that decides: the kernel distance to true images or, of noise, the Frechet one."""
+    named = [m for m in frame["metric"].unique() if m.startswith(("KID-", "FD-", "FID"))]
+    paired = "PSNR" in set(frame["metric"])
+    wanted = "KID-" if paired else ("FID", "FD-")
+    return next(m for m in named if m.startswith(wanted))
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """A line a method: quality, likeness, size, speed and what it took to train.
+
+    First the teacher and, without any training, the input enlarged and the student's start; then
+    the control; then the methods, the best first. Costs of a student are those of its width.
+    ``ratio`` is how many times smaller than the teacher a generator is, ``speed-up`` how many times
+    faster.
+    """
+    metric = quality(frame)
+    likeness = [m for m in ("PSNR", "SSIM", "PSNR to teacher", "precision", "recall")]
+    wanted = [m for m in frame["metric"].unique() if m.split("-")[0] in likeness]
+    cost = frame.loc[frame["metric"].isin(COSTS)].pivot_table(
+        index="method", columns="metric", values="value"
+    )
+    lines = []
+    for method in dict.fromkeys(frame["method"]):
+        mine = frame.loc[frame["method"] == method]
+        scores = mine.loc[mine["metric"] == metric]
+        if not len(scores) or method == "real":
+            continue
+        line: dict[str, Any] = {"method": method, "paper": PAPERS.get(method, "")}
+        line |= {metric: scores["value"].mean(), "sd": scores["value"].std()}
+        line |= {m: mine.loc[mine["metric"] == m, "value"].mean() for m in wanted}
+        if method != "input":
+            line |= costs(cost, "teacher" if method == "teacher" else "student")
+        if method not in LEVELS:
+            line |= {"cpu seconds": scores["cpu_seconds"].mean(), "steps": scores["steps"].iloc[0]}
+            line |= {"seeds": len(scores)}
+        lines.append(line)
+    found = pd.DataFrame(lines)
+    first = [*LEVELS, CONTROL]
+    order = [first.index(name) if name in first else len(first) for name in found["method"]]
+    ranked = found.assign(order=order).sort_values(["order", metric])
+    return ranked.drop(columns="order").reset_index(drop=True)
+
+
+def costs(cost: pd.DataFrame, of: str) -> dict[str, float]:
+    """Costs of a generator, and how many times less than the teacher's they are."""
+    mine, full = cost.loc[of], cost.loc["teacher"]
+    return {
+        "parameters": mine["parameters"],
+        "multiply-adds": mine["multiply-adds"],
+        "latency, ms": mine["latency"],
+        "ratio": full["parameters"] / mine["parameters"],
+        "speed-up": full["latency"] / mine["latency"],
+    }
+
+
+def recommendation(frame: pd.DataFrame) -> list[str]:
+    """What to take, and why, in sentences computed from the rows.
+
+    Differences are told by ``tables.verdict``, so never from one seed a side.
+    """
+    metric, lines = quality(frame), []
+    shown = table(frame)
+    students = shown.loc[~shown["method"].isin(LEVELS)].sort_values(metric)
+    means = dict(zip(shown["method"], shown[metric], strict=True))
+    best = str(students["method"].iloc[0])
+    ours = tables.values(frame, method=best, metric=metric)
+
+    def against(other: str) -> str:
+        its = tables.values(frame, method=other, metric=metric)
+        said = tables.verdict(ours, its, higher_is_better=False)
+        worth = {
+            "holds": "better",
+            "does not hold": "worse",
+            "cannot be told at this scale": "not told apart",
+        }[said]
+        return f"{tables.spread(ours)} against {tables.spread(its)}: {worth}"
+
+    line = students.iloc[0]
+    lines.append(
+        f"Take {best}: the lowest mean {metric} of {len(students)} methods, at "
+        f"{line['ratio']:.1f} times fewer parameters and {line['speed-up']:.1f} times the speed."
+    )
+    if best != CONTROL:
+        lines.append(f"Against the control, which has no teacher: {against(CONTROL)}.")
+    if len(students) > 1:
+        second = str(students["method"].iloc[1])
+        lines.append(f"Against the next, {second}: {against(second)}.")
+        alike = [m for m in students["method"].iloc[1:] if "not told" in against(str(m))]
+        if alike:
+            lines.append(f"Not told apart from it: {', '.join(map(str, alike))}.")
+    if students["seeds"].min() < 2:
+        lines.append("With one seed no difference can be told from chance: take two or more.")
+    lines += [sentence for sentence in levels(means, best, metric) if sentence]
+    return lines
+
+
+def levels(means: Mapping[str, float], best: str, metric: str) -> list[str]:
+    """How the best stands to the teacher, to its start, and to what costs nothing."""
+    own = tables.short(means[best])
+    found = [f"The teacher has {tables.short(means['teacher'])}, {best} {own}."]
+    if means[best] >= means.get("start", math.inf):
+        found.append(f"Its start, untrained, has {tables.short(means['start'])}: train longer.")
+    if means[best] >= means.get("input", math.inf):
+        free = tables.short(means["input"])
+        found.append(f"The input, enlarged for nothing, has {free}: not yet worth it.")
+    return found
+
+
+def applicability(refused: Mapping[str, str], served: Sequence[str]) -> pd.DataFrame:
+    """Every method, whether it can serve this generator, and why not."""
+    lines = [
+        {
+            "method": method,
+            "paper": paper,
+            "trained": "yes" if method in served else "",
+            "why not": refused.get(method, "" if method in served else "not asked for"),
+        }
+        for method, paper in PAPERS.items()
+    ]
+    return pd.DataFrame(lines)

@@ -1,0 +1,91 @@
+"""A narrow network's first weights out of a wide one's, for networks that ``prune`` does not know.
+
+Slicing is a start and no more: what the lost channels did is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def leading(wide: nn.Module, narrow: nn.Module) -> None:
+    """Give each tensor of ``narrow`` the leading part of the tensor of that name in ``wide``.
+
+    Right for layers in a row; where a layer reads several maps side by side it takes the wrong
+    channels. Raises ValueError for a tensor that ``wide`` lacks or has smaller.
+    """
+    theirs, found = wide.state_dict(), {}
+    for name, mine in narrow.state_dict().items():
+        its = theirs.get(name)
+        fits = its is not None and its.ndim == mine.ndim
+        if (
+            its is None
+            or not fits
+            or any(a < b for a, b in zip(its.shape, mine.shape, strict=True))
+        ):
+            shape = "absent" if its is None else str(tuple(its.shape))
+            raise ValueError(
+                f"{name} is {tuple(mine.shape)}, in the wide network {shape}; expected the same "
+                "layers, as wide or wider: take another start"
+            )
+        found[name] = its[tuple(slice(n) for n in mine.shape)]
+    narrow.load_state_dict(found)
+
+
+@torch.no_grad()
+def rrdb(wide: nn.Module, narrow: nn.Module) -> None:
+    """The same for ``nets.realesrgan.RRDBNet``, whose convolutions read several maps side by side.
+
+    Of the trunk and of each convolution inside a block the channels with the largest weights stay,
+    by the sum of the absolute weights that write and that read them.
+    """
+    convs = {name: m for name, m in wide.named_modules() if isinstance(m, nn.Conv2d)}
+    sizes = {name: m for name, m in narrow.named_modules() if isinstance(m, nn.Conv2d)}
+    trunk_writers = [n for n in convs if n.endswith("conv5") or n in ("conv_first", "conv_body")]
+    score = torch.stack([convs[n].weight.abs().sum((1, 2, 3)) for n in trunk_writers]).sum(0)
+    trunk = strongest(score, sizes["conv_first"].out_channels)
+    reads, writes = {"conv_first": torch.arange(3)}, dict[str, Tensor]()
+    for name, conv in convs.items():
+        block, _, leaf = name.rpartition(".")
+        if name in trunk_writers:
+            writes[name] = trunk
+        elif leaf in ("conv1", "conv2", "conv3", "conv4"):
+            own = conv.weight.abs().sum((1, 2, 3))
+            at = convs["conv_first"].out_channels + (int(leaf[-1]) - 1) * conv.out_channels
+            heard = heard_by(convs, block, int(leaf[-1]), at, conv.out_channels)
+            writes[name] = strongest(own * heard, sizes[name].out_channels)
+        elif name == "conv_last":
+            writes[name] = torch.arange(3)
+        else:
+            writes[name] = strongest(conv.weight.abs().sum((1, 2, 3)), sizes[name].out_channels)
+    before = trunk
+    for name in convs:
+        block, _, leaf = name.rpartition(".")
+        if block:
+            parts, offset = [trunk], convs["conv_first"].out_channels
+            for k in range(1, int(leaf[-1])):
+                parts.append(offset + writes[f"{block}.conv{k}"])
+                offset += convs[f"{block}.conv{k}"].out_channels
+            reads[name] = torch.cat(parts)
+        elif name != "conv_first":
+            reads[name], before = (trunk if name == "conv_body" else before), writes[name]
+    state = {}
+    for name, conv in convs.items():
+        state[f"{name}.weight"] = conv.weight[writes[name]][:, reads[name]]
+        state[f"{name}.bias"] = conv.bias[writes[name]]  # pyright: ignore
+    narrow.load_state_dict(state)
+
+
+def heard_by(convs: Mapping[str, nn.Conv2d], block: str, k: int, at: int, n: int) -> Tensor:
+    """How strongly the later convolutions of a dense block read the k-th one's n channels."""
+    later = [convs[f"{block}.conv{i}"].weight[:, at : at + n] for i in range(k + 1, 6)]
+    return torch.stack([weight.abs().sum((0, 2, 3)) for weight in later]).sum(0)
+
+
+def strongest(score: Tensor, n: int) -> Tensor:
+    """Indices, ascending, of the n largest scores."""
+    return score.argsort(descending=True, stable=True)[:n].sort().values
