@@ -13,6 +13,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from ganzip.train import frozen
 
 Start = Callable[[nn.Module, nn.Module], object]
 """Gives a narrow generator its first weights out of the wide one."""
+KNOWN = 8  # adapters whose networks are looked into once
 MAPS = 4  # layers of a generator whose maps are compared, where the adapter names none
 
 
@@ -36,7 +38,7 @@ class AdapterError(ValueError):
     """A network of one's own that is not what its adapter says; the message is one line."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Adapter:
     """A generator from noise (``latent``) or from images (``factor`` or ``inputs``).
 
@@ -81,9 +83,7 @@ class Adapter:
     @property
     def styles(self) -> bool:
         """Whether the generator is StyleGAN2's, with ``mapping`` and ``synthesis``."""
-        with torch.device("meta"):
-            parts = dict(self.generator(1.0).named_children())
-        return "mapping" in parts and hasattr(parts.get("synthesis"), "num_ws")
+        return _has_styles(self)
 
     def full(self) -> nn.Module:
         """The teacher's network, its weights as they come."""
@@ -120,6 +120,7 @@ class Adapter:
 # Networks of one's own, as they come --------------------------------------------------------------
 
 
+@lru_cache(maxsize=KNOWN)
 def load(named: str, weights: str = "") -> Adapter:
     """A family's adapter by its name, or "my_gan.py:adapter": a file and the name in it.
 
@@ -303,6 +304,13 @@ def build(adapter: Adapter, width: float) -> nn.Module:
         raise AdapterError(f"{adapter.name}: {error}") from error
 
 
+@lru_cache(maxsize=KNOWN)
+def _has_styles(adapter: Adapter) -> bool:
+    with torch.device("meta"):
+        parts = dict(adapter.generator(1.0).named_children())
+    return "mapping" in parts and hasattr(parts.get("synthesis"), "num_ws")
+
+
 # Seen as methods want it --------------------------------------------------------------------------
 
 
@@ -418,6 +426,7 @@ def convolutions(net: nn.Module) -> list[str]:
     return [name for name, module in net.named_modules() if isinstance(module, kinds)][:-1]
 
 
+@lru_cache(maxsize=KNOWN)
 def four_layers(adapter: Adapter) -> list[str]:
     """The generator's layers that are compared: the adapter's, else convolutions, evenly spaced."""
     found = list(adapter.layers)
@@ -428,6 +437,7 @@ def four_layers(adapter: Adapter) -> list[str]:
     return [found[math.ceil(len(found) * i / count) - 1] for i in range(1, count + 1)]
 
 
+@lru_cache(maxsize=KNOWN)
 def judge_layers(adapter: Adapter) -> list[str]:
     """The discriminator's layers, down to its smallest map."""
     if adapter.d_layers:
@@ -440,6 +450,7 @@ def judge_layers(adapter: Adapter) -> list[str]:
     return names[: (down[-1] + 1) if down else len(names)]
 
 
+@lru_cache(maxsize=KNOWN)
 def pair(adapter: Adapter) -> tuple[str, str, torch.Size]:
     """NICKEL's two maps: of the teacher's G, of a quarter of the image's size, and of D.
 
@@ -542,7 +553,14 @@ def realesrgan_adapter(blocks: int = 23, size: int = 64, d_width: float = 0.25) 
         assert isinstance(narrow, realesrgan.RRDBNet)
         realesrgan.start_nearest(narrow)
 
+    def both(wide: nn.Module, narrow: nn.Module) -> None:
+        slicing.rrdb(wide, narrow)
+        nearest(wide, narrow)
+
+    whole = blocks == 23
     starts: dict[str, Start] = {"nearest": nearest}
+    if whole:
+        starts |= {"sliced": slicing.rrdb, "nearest over sliced": both}
     return Adapter(
         name="RealESRGAN",
         generator=lambda width: realesrgan.RRDBNet(width=width, blocks=blocks),
@@ -551,10 +569,11 @@ def realesrgan_adapter(blocks: int = 23, size: int = 64, d_width: float = 0.25) 
         teacher=realesrgan.RRDBNet,
         weights=lambda: sr.released().state_dict(),
         arguments=lambda width: {"width": width, "blocks": blocks},
-        size=size, factor=4, inputs=low, batch=4, lr=2e-3, d_lr=4e-4, betas=(0.9, 0.99),
+        size=size, factor=4, inputs=low, batch=4, lr=2e-4 if whole else 2e-3, d_lr=4e-4,
+        betas=(0.9, 0.99),
         l1=0.5, perceptual=1.0, adversarial=0.1,
         layers=[*(f"body.{i}" for i in range(blocks)), "last"],
-        starts=starts | ({"sliced": slicing.rrdb} if blocks == 23 else {}),
+        starts=starts,
     )  # fmt: skip
 
 

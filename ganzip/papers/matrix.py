@@ -47,7 +47,7 @@ class Family:
 WIDTHS = {"DCGAN": 0.25, "StyleGAN2": 0.25, "GCFSR": 0.25, "RealESRGAN": 0.25}
 STEPS: dict[str, dict[str, tuple[int, int]]] = {
     "smoke": dict.fromkeys(WIDTHS, (5, 1)),
-    "cpu": {"DCGAN": (500, 2), "StyleGAN2": (60, 2), "GCFSR": (40, 2), "RealESRGAN": (30, 2)},
+    "cpu": {"DCGAN": (400, 2), "StyleGAN2": (50, 2), "GCFSR": (30, 2), "RealESRGAN": (24, 2)},
     "gpu": {"DCGAN": (5000, 3), "StyleGAN2": (500, 3), "GCFSR": (500, 3), "RealESRGAN": (500, 3)},
     "paper": {
         "DCGAN": (50_000, 3),

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -216,7 +217,7 @@ def plan(
         slug = re.sub("[^a-z0-9]+", "-", f"{adapter.name} {method}".lower()).strip("-")
         ema = 1 - 1 / max(2, min(n / 4, 500))  # a quarter of the steps, however few there are
         config = {**common, "method": method, "seed": seed, "steps": n, "ema": round(ema, 4), **own}
-        config["code"] = runs.code(gan, *MODULES.get(method, ()))
+        config["code"] = code_of(method)
         return Unit(paper, f"{slug}-seed{seed}", config, {**judge, **needs}, n, seen.source)
 
     teacher = teacher or unit("teacher", {}, steps["teacher"])
@@ -231,6 +232,12 @@ def plan(
         for seed in range(seeds)
     ]
     return runs.in_order([*judge.values(), teacher, shared, *students])
+
+
+@cache
+def code_of(method: str) -> str:
+    """Hash of what decides a method's result beside its settings."""
+    return runs.code(gan, *MODULES.get(method, ()))
 
 
 # Target and budget --------------------------------------------------------------------------------
@@ -573,7 +580,12 @@ def student_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Mod
 
 def embedding(c: Mapping[str, Any], device: torch.device) -> Callable[[Tensor], Tensor]:
     """What DiME compares images through: EfficientNet-Lite0, which never measures."""
-    return features.efficientnet_lite(0, size=c["lite"], device=str(device)).extract
+    return _lite(c["lite"], str(device)).extract
+
+
+@lru_cache(maxsize=2)
+def _lite(size: int, device: str) -> features.Features:
+    return features.efficientnet_lite(0, size=size, device=device)
 
 
 def kernel_of(c: Mapping[str, Any], target: nickel_dime.Moments) -> nickel_dime.Kernel:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -175,6 +176,7 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
     return runs.memmap(path, (n, width), "float16", answer, chunk=4)
 
 
+@lru_cache(maxsize=adapters.KNOWN)
 def answer_shapes(a: Adapter) -> tuple[torch.Size, torch.Size]:
     """Shapes of the teacher's image and of its last feature map."""
     with torch.device("meta"):

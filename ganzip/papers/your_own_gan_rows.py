@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -47,9 +47,15 @@ def score_rows(run: Run, judge: judging.Judge, images: Tensor) -> list[dict[str,
     ]
 
 
+@lru_cache(maxsize=1)
+def measuring_eye(device: str) -> features.Features:
+    """EfficientNet-Lite2, which never trains."""
+    return features.efficientnet_lite(2, device=device)
+
+
 def likeness_rows(run: Run, images: Tensor, truth: Tensor, wanted: Tensor) -> list[dict[str, Any]]:
     """Distances from the true images, and likeness to them and to the teacher's, pair by pair."""
-    eye, n = features.efficientnet_lite(2, device=str(run.device)), len(images)
+    eye, n = measuring_eye(str(run.device)), len(images)
     ours, real = (features.embed(eye, x, 64) for x in (images, truth))
     kernel = 1000 * metrics.kernel_distance(ours, real)[0]
     out = [

@@ -1,0 +1,413 @@
+"""A GAN of one's own: any generator, every method, a budget, a target, a table."""
+
+import dataclasses
+import functools
+import json
+import math
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from ganzip import export, metrics, runs, slicing
+from ganzip.methods import gan
+from ganzip.nets import realesrgan
+from ganzip.papers import adapters, distilling, matrix
+from ganzip.papers import your_own_gan as own
+from ganzip.papers import your_own_gan_data as examples
+from ganzip.papers import your_own_gan_rows as measure
+from ganzip.papers.adapters import Adapter, AdapterError
+
+
+def painter(width):
+    """Noise to grey images of 8 pixels."""
+    n = max(1, round(8 * width))
+    layers = [nn.Linear(6, 16 * n), nn.ReLU(), nn.Unflatten(1, (n, 4, 4))]
+    layers += [nn.Conv2d(n, n, 3, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2)]
+    return nn.Sequential(*layers, nn.Conv2d(n, n, 3, padding=1), nn.Conv2d(n, 1, 1), nn.Tanh())
+
+
+def enlarger(width):
+    """Images to images of twice their size."""
+    n = max(1, round(8 * width))
+    layers = [nn.Conv2d(3, n, 3, padding=1), nn.ReLU(), nn.Conv2d(n, n, 3, padding=1)]
+    return nn.Sequential(*layers, nn.Conv2d(n, 12, 1), nn.PixelShuffle(2))
+
+
+NOISE = Adapter(name="painter", generator=painter, size=8, channels=1, latent=6, batch=8)
+IMAGE = Adapter(
+    name="enlarger", generator=enlarger, size=32, factor=2, batch=4, deeper=enlarger,
+    weights=lambda: seeded(enlarger).state_dict(),
+)  # fmt: skip
+SHORT = dataclasses.replace(
+    own.EFFORTS["smoke"], count={"train": 8, "test": 5}, n_images=40, judge_steps=5, cached=16
+)
+
+
+def seeded(build):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build(1.0)
+
+
+def planned(adapter, methods=(), seeds=1, width=0.5, n=2):
+    seen = own.sight(adapter, SHORT, "")
+    common = own.settings(adapter, adapter, SHORT, width, seen)
+    steps = {"teacher": 3} | dict.fromkeys(own.served(adapter, methods), n)
+    return own.plan(adapter, SHORT, common, seen, steps, seeds)
+
+
+@pytest.fixture(scope="module", params=["NOISE", "IMAGE"])
+def trained(request, tmp_path_factory):
+    """All methods that can serve, on a generator of noise and on one of images."""
+    adapter = {"NOISE": NOISE, "IMAGE": IMAGE}[request.param]
+    root = tmp_path_factory.mktemp(request.param.lower())
+    before = os.environ.get("GANZIP_RUNS")
+    os.environ["GANZIP_RUNS"] = str(root)
+    units = planned(adapter)
+    for unit in units:
+        runs.perform(unit, functools.partial(own.work, adapter=adapter), root)
+    yield adapter, units, root
+    os.environ.pop("GANZIP_RUNS")
+    if before:
+        os.environ["GANZIP_RUNS"] = before
+
+
+def test_every_method_that_can_serve_has_finite_rows(trained):
+    adapter, units, root = trained
+    frame = runs.frame(units, root)
+    assert np.isfinite(frame["value"]).all()
+    served = [m for m in distilling.EVERY if m not in distilling.refusals(adapter)]
+    shown = measure.table(frame)
+    first = ["teacher", "start"] if adapter.latent else ["teacher", "input", "start"]
+    assert shown["method"].tolist()[: len(first) + 1] == [*first, "control"]
+    assert set(shown["method"]) == {*first, *served}
+    refused = {True: {"GS", "StyleKD", "OMGD"}, False: {"GS", "StyleKD", "cached"}}
+    assert set(distilling.refusals(adapter)) == refused[bool(adapter.latent)]
+
+
+def test_students_move_and_the_teacher_does_not(trained):
+    adapter, units, root = trained
+    start = runs.find(units, method="common")[0].weights(root)
+    states = {}
+    for unit in units:
+        if unit.config["method"] in distilling.EVERY:
+            G = examples_of(unit, root, adapter)
+            assert metrics.params(G) == metrics.params(adapter.generator(0.5))
+            states[unit.config["method"]] = torch.cat([p.flatten() for p in G.parameters()])
+    first = torch.cat([start[f"G.{name}"].flatten() for name, _ in G.named_parameters()])
+    for method, state in states.items():
+        assert not torch.equal(state, first), method
+    # Those that a method alone sets apart are apart.
+    names = ["control", "mse", "CAGC", "NICKEL", "DiME", "SDAKD", "DCD", "GCC"]
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            assert not torch.equal(states[one], states[other]), (one, other)
+    teacher = runs.find(units, method="teacher")[0]
+    assert metrics.params(examples.teacher_of(units[-1], root, adapter)) == metrics.params(
+        adapter.full()
+    )
+    digest = teacher.manifest(root)["weights_sha256"]
+    import hashlib
+
+    kept = (teacher.folder(root) / "weights.safetensors").read_bytes()
+    assert hashlib.sha256(kept).hexdigest() == digest
+
+
+def examples_of(unit, root, adapter):
+    return own.student_of(unit, root, adapter)
+
+
+def test_every_unit_says_what_its_discriminator_says(trained):
+    adapter, units, root = trained
+    for unit in units:
+        if unit.config["method"] in ("mse", "naive (C,C)", "SDAKD", "GCC", "NICKEL & DiME"):
+            logits = own.said(unit, root, adapter)
+            assert len(logits["real"]) == len(logits["generated"]) > 0
+            assert all(x.ndim == 1 and x.isfinite().all() for x in logits.values())
+
+
+def test_a_student_is_saved_with_its_card_and_runs_elsewhere(trained, tmp_path):
+    adapter, units, root = trained
+    (unit,) = runs.find(units, method="mse")
+    G = own.student_of(unit, root, adapter)
+    path = tmp_path / "student.safetensors"
+    export.save(path, G, own.card(unit, root, adapter))
+    again = export.load(path, constructor=adapter.generator)
+    cond = adapter.example(3)
+    assert torch.equal(again(cond), G(cond))
+    held = export.card(path)
+    assert held.width == 0.5 and held.training["method"] == "mse" and held.metrics
+
+
+def test_a_killed_and_a_whole_run_are_one(trained, tmp_path):
+    """The units are deterministic: what a second run of one gives, bit by bit."""
+    adapter, units, root = trained
+    (unit,) = runs.find(units, method="NICKEL & DiME")
+    again = tmp_path / own.PAPER / "units"
+    again.mkdir(parents=True)
+    for need in runs.in_order([unit])[:-1]:
+        (again / need.folder(root).name).symlink_to(need.folder(root))
+    runs.perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
+    ours, its = unit.weights(tmp_path), unit.weights(root)
+    assert all(torch.equal(ours[name], its[name]) for name in its)
+
+
+# The start ----------------------------------------------------------------------------------------
+
+
+def test_slicing_by_nothing_is_the_teacher():
+    wide, same = realesrgan.RRDBNet(blocks=2), realesrgan.RRDBNet(blocks=2)
+    slicing.rrdb(wide, same)
+    for one, other in zip(wide.state_dict().values(), same.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_slicing_takes_the_right_channels_of_a_dense_block():
+    """Where the channels that go are silent and unheard, the narrow network answers alike."""
+    torch.manual_seed(0)
+    wide, narrow = realesrgan.RRDBNet(blocks=1), realesrgan.RRDBNet(blocks=1, width=0.5)
+    with torch.no_grad():
+        for name, conv in wide.named_modules():
+            if isinstance(conv, nn.Conv2d) and name != "conv_last":
+                mute = torch.randperm(conv.out_channels)[: conv.out_channels // 2]
+                if name.endswith("conv5") or name in ("conv_first", "conv_body"):
+                    mute = torch.arange(0, 64, 2)  # the trunk is one
+                conv.weight[mute], conv.bias[mute] = 0, 0
+    slicing.rrdb(wide, narrow)
+    cond = torch.rand(1, 3, 8, 8) * 2 - 1
+    assert torch.allclose(wide(cond), narrow(cond), atol=1e-5)
+
+
+def test_leading_refuses_other_layers():
+    with pytest.raises(ValueError, match=r"0.weight is \(8, 3, 3, 3\).*absent|expected the same"):
+        slicing.leading(nn.Sequential(nn.Linear(3, 8)), enlarger(1.0))
+
+
+def test_the_best_start_of_a_trial_is_taken(tmp_path, monkeypatch):
+    def perfect(wide, narrow):
+        narrow.load_state_dict(wide.state_dict())
+
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    adapter = dataclasses.replace(IMAGE, starts={"perfect": perfect}, lr=1e-9)
+    units = [u for u in planned(adapter, ("mse",), width=1.0) if u.config["method"] == "common"]
+    runs.perform(units[0], functools.partial(own.work, adapter=adapter), tmp_path)
+    frame = runs.frame(units, tmp_path).set_index(["method", "metric"])["value"]
+    assert frame["start", "error after the trial, perfect"] < 1e-6
+    assert frame["start", "error after the trial, random"] > 1e-4
+    kept, T = units[0].weights(tmp_path), seeded(enlarger).state_dict()
+    assert all(torch.equal(kept[f"G.{name}"], value) for name, value in T.items())
+
+
+# Target and budget --------------------------------------------------------------------------------
+
+
+def test_the_largest_width_that_fits_is_found_by_counting():
+    width = own.fitting(IMAGE, {"parameters": 0.5})
+    full = metrics.params(enlarger(1.0))
+    assert metrics.params(enlarger(width)) <= full / 2
+    assert metrics.params(enlarger(width + 1 / adapters.GRID)) > full / 2 or width == 1
+    absolute = own.fitting(IMAGE, {"parameters": metrics.params(enlarger(width))})
+    assert absolute == width
+    assert own.fitting(IMAGE, {"width": 0.25}) == 0.25
+    assert 0 < own.fitting(IMAGE, {"multiply-adds": 0.4}) < 1
+
+
+def test_an_impossible_target_names_the_smallest_reachable():
+    least = metrics.params(enlarger(1 / 64))
+    with pytest.raises(AdapterError, match=f"smallest reachable is {least}") as error:
+        own.fitting(IMAGE, {"parameters": 10})
+    assert "\n" not in str(error.value)
+    with pytest.raises(AdapterError, match="expected one of width, parameters"):
+        own.fitting(IMAGE, {"size": 1})
+
+
+def test_a_budget_is_divided_by_measured_time():
+    measured = {"teacher": 0.1, "answer": 0.01, "control": 0.2, "mse": 0.1}
+    args = (IMAGE, SHORT, measured, ["control", "mse"], 1)
+    steps = own.divided(*args, 400.0, given=True)
+    assert steps["mse"] == pytest.approx(2 * steps["control"], abs=1)
+    spent = sum(steps[m] * measured[m] for m in ("control", "mse"))
+    assert 0.5 * 400 * own.MARGIN * runs.cores() < spent < 400 * runs.cores() * own.MARGIN
+    with pytest.raises(AdapterError, match=r"a budget of 0.1 minutes leaves .* take [\d.]+"):
+        own.divided(*args, 6.0, given=True)
+
+
+def test_a_second_call_plans_the_same_units_and_measures_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    plans = []
+    for _ in range(2):
+        units = own.prepare("smoke", adapter=IMAGE, minutes=2, methods=["mse"])
+        plans.append([unit.key for unit in units])
+        monkeypatch.setattr(own, "stopwatch", None)
+    assert plans[0] == plans[1]
+    (kept,) = (tmp_path / own.PAPER).glob("rates-*.json")
+    assert set(json.loads(kept.read_text())) == {"control", "mse", "teacher", "answer"}
+
+
+# What cannot work is said in one line -------------------------------------------------------------
+
+
+def said_of(adapter):
+    with pytest.raises(AdapterError) as error:
+        adapters.check(adapter)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_module_without_a_width_is_named():
+    assert "takes no width" in said_of(dataclasses.replace(IMAGE, generator=lambda: enlarger(1)))
+    same = dataclasses.replace(IMAGE, generator=lambda width: enlarger(1))
+    assert "at width 1 and" in said_of(same) and "let its channels depend" in said_of(same)
+
+
+def test_shapes_that_do_not_match_are_named():
+    assert "gives (2, 3, 16, 16)" in said_of(dataclasses.replace(IMAGE, factor=4))
+    assert "cannot be given (2, 5)" in said_of(dataclasses.replace(NOISE, latent=5))
+    assert "multiple of factor" in said_of(dataclasses.replace(IMAGE, size=33))
+    assert "neither latent, factor" in said_of(dataclasses.replace(IMAGE, factor=0))
+    assert "no layers ['nonesuch']" in said_of(dataclasses.replace(IMAGE, layers=["nonesuch"]))
+    odd = dataclasses.replace(IMAGE, size=24)
+    assert "power of two" in said_of(odd) and "give discriminator=" in said_of(odd)
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path):
+    for weights, what in (
+        (enlarger(0.5).state_dict(), "do not fit"),
+        (tmp_path / "none.pt", "is no file"),
+    ):
+        adapter = dataclasses.replace(IMAGE, weights=weights)
+        with pytest.raises(AdapterError, match=what) as error:
+            adapters.filled(adapter, adapters.teacher_state(adapter) or {})
+        assert "\n" not in str(error.value)
+    torn = tmp_path / "torn.pt"
+    torn.write_bytes(b"torn")
+    with pytest.raises(AdapterError, match="is no state dict"):
+        adapters.teacher_state(dataclasses.replace(IMAGE, weights=torn))
+    whole = tmp_path / "whole.pt"
+    torch.save(enlarger(1.0).state_dict(), whole)
+    assert adapters.teacher_state(dataclasses.replace(IMAGE, weights=whole))
+
+
+def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):
+    found = adapters.load("my_gan.py:adapter")
+    adapters.check(found)
+    source = (runs.repository() / "notebooks/my_gan.py").read_text()
+    assert len(source.splitlines()) < 20
+    with pytest.raises(AdapterError, match="expected one of DCGAN"):
+        adapters.load("nonesuch.py:adapter")
+    with pytest.raises(AdapterError, match=r"no adapter 'other'.*it has adapter"):
+        adapters.load("my_gan.py:other")
+    (tmp_path / "bad.py").write_text("1 / 0")
+    with pytest.raises(AdapterError, match="ZeroDivisionError"):
+        adapters.load(f"{tmp_path / 'bad.py'}:adapter")
+
+
+def test_methods_that_cannot_serve_are_refused_with_a_reason():
+    with pytest.raises(AdapterError, match="GS needs styles"):
+        own.served(IMAGE, ["GS"])
+    with pytest.raises(AdapterError, match="no method 'nonesuch'"):
+        own.served(IMAGE, ["nonesuch"])
+    assert own.served(IMAGE, ["mse"]) == ["control", "mse"]
+    shown = measure.applicability(distilling.refusals(IMAGE), ["control", "mse"])
+    assert shown.set_index("method").loc["GS", "why not"].startswith("needs styles")
+    assert len(shown) == len(distilling.EVERY)
+
+
+# How methods see a generator ----------------------------------------------------------------------
+
+
+def test_a_generator_without_styles_is_drawn_as_one_with():
+    for adapter in (NOISE, IMAGE):
+        G, cond = adapter.generator(1.0), adapter.example(3)
+        view = adapters.view(adapter, G)
+        assert torch.equal(gan.draw(view, gan.latents(view, cond, 0.0)), G(cond))
+        assert torch.equal(view(cond), G(cond))
+        assert not adapter.styles
+    assert adapters.stylegan2_adapter({"size": 8, "base": 32, "cap": 4}, 4).styles
+
+
+def test_a_discriminator_shows_its_map_in_the_teachers_shape():
+    D = IMAGE.critic()
+    images = torch.rand(2, 3, 32, 32)
+    name, other = adapters.judge_layers(IMAGE)[:2]
+    talking = adapters.Talking(D, name, images, torch.Size([2, 5, 7, 7]))
+    (shape,) = adapters.shapes(talking, images, ["map"])
+    assert shape == (2, 5, 7, 7)
+    D.eval()
+    assert torch.equal(talking.eval()(images), D(images))
+    assert other in dict(D.named_modules())
+
+
+# Conclusions --------------------------------------------------------------------------------------
+
+
+def frame_of(**scores):
+    lines = []
+    for method, values in scores.items():
+        for seed, value in enumerate(values):
+            lines.append({"method": method, "metric": "KID-efflite2", "value": value, "seed": seed})
+    for method, n in (("teacher", 800.0), ("student", 100.0)):
+        for metric in measure.COSTS:
+            lines.append({"method": method, "metric": metric, "value": n, "seed": 0})
+    lines.append({"method": "teacher", "metric": "PSNR", "value": 20.0, "seed": 0})
+    return pd.DataFrame(lines).assign(steps=10, cpu_seconds=1.0)
+
+
+def test_a_recommendation_rests_on_the_rows():
+    said = measure.recommendation(
+        frame_of(teacher=[1.0], start=[9.0], control=[5.0, 5.1], mse=[2.0, 2.1], DiME=[2.0, 2.2])
+    )
+    assert said[0].startswith("Take mse") and "8.0 times fewer" in said[0]
+    assert "against 5.05" in said[1] and said[1].endswith("better.")
+    assert "next, DiME" in said[2] and "not told apart" in said[2]
+    assert not any("one seed" in line for line in said)
+
+
+def test_one_seed_tells_nothing_and_a_worse_student_is_not_praised():
+    said = measure.recommendation(
+        frame_of(teacher=[1.0], start=[3.0], input=[2.0], control=[5.0], mse=[4.0])
+    )
+    assert "not told apart" in said[1]
+    assert any("With one seed" in line for line in said)
+    assert any("train longer" in line for line in said)
+    assert any("not yet worth it" in line for line in said)
+
+
+# The matrix ---------------------------------------------------------------------------------------
+
+
+def test_the_matrix_has_every_method_on_every_family_that_it_can_serve(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    units = [unit for unit in matrix.prepare("smoke") if unit.paper == matrix.PAPER]
+    planned = {(u.config["adapter"], u.config["method"]) for u in units if "networks" in u.config}
+    refused = matrix.footnotes("smoke")
+    dashes = set(zip(refused["family"], refused["method"], strict=True))
+    wanted = {(family, method) for family in matrix.WIDTHS for method in distilling.EVERY}
+    students = {(family, method) for family, method in planned if method in distilling.EVERY}
+    assert students == wanted - dashes and len(dashes) == 10
+    for unit in units:
+        if unit.config["method"] in distilling.EVERY:
+            assert unit.needs["teacher"].paper in matrix.PAPERS
+    steps = {(u.config["adapter"], u.config["steps"]) for u in units if u.config.get("ema") and
+             u.config["method"] in distilling.EVERY}  # fmt: skip
+    assert len(steps) == len(matrix.WIDTHS)
+
+
+def test_the_matrix_is_laid_out_with_spreads_and_dashes():
+    parts = []
+    for i, family in enumerate(matrix.WIDTHS):
+        rows = frame_of(teacher=[1.0], start=[9.0], control=[5.0, 5.0 + i], mse=[2.0, 2.5])
+        if i < 2:
+            rows = rows[rows["metric"] != "PSNR"].replace("KID-efflite2", "FD-digits")
+        parts.append(rows.assign(network=family))
+    shown = matrix.table(pd.concat(parts)).set_index("method")
+    assert shown.index[:3].tolist() == ["teacher", "start", "control"]
+    column = next(c for c in shown.columns if c.startswith("RealESRGAN, KID-efflite2, 2 seeds"))
+    assert shown.loc["mse", column] == f"2.25 ± {math.sqrt(0.125):.2f}"
+    assert shown.loc["GS", column] == matrix.DASH
+    told = matrix.against_control(pd.concat(parts)).set_index("method")
+    assert told.loc["mse", "DCGAN"] == "holds" and told.loc["GS", "DCGAN"] == matrix.DASH
