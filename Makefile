@@ -1,4 +1,4 @@
-# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd|sdakd|nickel_dime (empty: all)  JOBS=0
+# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd|sdakd|nickel_dime|your_own_gan (empty: all)  JOBS=0
 PRESET ?= cpu
 DATA   ?= digits
 SCALE  ?= 1
@@ -12,13 +12,14 @@ RUNS   := $(or $(GANZIP_RUNS),runs)
 # One folder a kind of run: cpu, cpu-mnist, cpu-x3.
 LABEL  := $(PRESET)$(if $(filter-out digits photos,$(DATA)),-$(basename $(notdir $(DATA))))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
 comma  := ,
-PAPERS := $(wildcard notebooks/[1-3]_*$(PAPER)*.ipynb)
+# The papers; notebook 4, a GAN of one's own, where it is asked for.
+PAPERS := $(if $(PAPER),$(wildcard notebooks/[1-4]_*$(PAPER)*.ipynb),$(wildcard notebooks/[1-3]_*.ipynb))
 RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
 BATCH  := $(BIN)/python -m ganzip.batch
 WHAT   := --preset $(PRESET) --scale $(SCALE) $(if $(filter-out digits,$(DATA)),--data "$(DATA)") \
 	$(if $(PAPER),--papers $(subst $() ,$(comma),$(foreach n,$(PAPERS),$(shell basename $(n) .ipynb | cut -c 3-))))
 # With JOBS, and where Snakemake is installed, it does the work; else the notebooks do it themselves.
-ENGINE  = $(and $(filter-out 0,$(JOBS)),$(wildcard $(BIN)/snakemake))
+ENGINE  = $(and $(filter-out 0,$(JOBS)),$(wildcard $(BIN)/snakemake),$(filter-out notebooks/4%,$(PAPERS)))
 # What differs from the notebook's own defaults.
 GIVEN  := $(if $(filter-out cpu,$(PRESET)),-p preset $(PRESET)) $(if $(filter-out digits,$(DATA)),-p data "$(DATA)") \
 	$(if $(filter-out 1,$(SCALE)),-p scale $(SCALE)) $(if $(filter-out 0,$(JOBS)),-p jobs $(JOBS))
@@ -45,7 +46,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 reproduce: install ## every table and figure of the papers, into runs/<paper>/<preset>/; JOBS=n by Snakemake
-	$(if $(PAPERS),,$(error PAPER=$(PAPER) names no notebook; there are $(wildcard notebooks/[1-3]_*.ipynb)))
+	$(if $(PAPERS),,$(error PAPER=$(PAPER) names no notebook; there are $(wildcard notebooks/[1-4]_*.ipynb)))
 	$(if $(ENGINE),$(BATCH) run $(WHAT) --jobs $(JOBS))
 	@set -e; for notebook in $(PAPERS); do \
 		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/$(LABEL); mkdir -p $$out; \

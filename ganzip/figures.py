@@ -7,12 +7,13 @@ figure, so that a notebook can print what it shows.  Images are (N, C, H, W) in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -826,3 +827,40 @@ def _arrow(axes: Axes, *points: tuple[float, float], gradient: str = "", head: b
         (x0, y0), (x1, y1) = points[-2:]
         near = (x1 - 0.01 * (x1 - x0), y1 - 0.01 * (y1 - y0))
         axes.annotate("", points[-1], near, arrowprops=props)
+
+
+# ---------------------------------------------------------------------- figure of one's own GAN
+
+
+@style()
+def quality_against_cost(
+    table: pd.DataFrame, metric: str, costs: Sequence[str]
+) -> tuple[Figure, pd.DataFrame]:
+    """Draw a metric against costs, a panel for each and a point for each method, named beside it.
+
+    `table` has a line per method: method, the metric, its sd, and the costs, NaN where a line has
+    none.  The teacher is black, lines without a seed are grey.  It returns what it draws.
+    Raises ValueError for a column that is missing.
+    """
+    columns = ["method", metric, "sd", *costs]
+    if missing := [column for column in columns if column not in table.columns]:
+        raise ValueError(f"quality_against_cost: missing columns {missing} in the table")
+    figure, panels = _new(WIDTH, 3.6 * len(costs), nrows=len(costs), squeeze=False)
+    for axes, cost in zip(panels.flat, costs, strict=True):
+        points = table.dropna(subset=[metric, cost]).sort_values(metric)
+        lowest = -math.inf
+        low, high = points[metric].min(), points[metric].max()
+        records = cast(list[dict[str, Any]], points.to_dict("records"))
+        for point in records:
+            trained = bool(pd.notna(point["sd"]) or pd.notna(point.get("seeds")))
+            own = COLOURS["mse"] if trained else COLOURS["real"]
+            shade = COLOURS["teacher"] if point["method"] == "teacher" else own
+            bar = 0 if pd.isna(point["sd"]) else point["sd"]
+            axes.errorbar(point[cost], point[metric], bar, fmt="o", color=shade, mec="white", ms=6)
+            lowest = max(point[metric], lowest + 0.05 * (high - low))  # names do not overlap
+            at = {"xytext": (point[cost], lowest), "va": "center", "fontsize": "small"}
+            axes.annotate(f"   {name(str(point['method']))}", (point[cost], point[metric]), **at)
+        axes.set_xscale("log")
+        axes.margins(x=0.3)
+        axes.set(xlabel=cost, ylabel=f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
+    return figure, table.loc[:, columns]

@@ -499,3 +499,22 @@ def test_a_method_has_one_colour_and_no_two_labels_share_one():
     assert found["mse"] == figures.COLOURS["mse"]
     assert found["joint 0.1"] == figures.COLOURS["joint"]
     assert len(set(found.values())) == 5
+
+
+def test_quality_against_cost_draws_every_line_that_has_both():
+    table = pd.DataFrame(
+        {
+            "method": ["teacher", "input", "mse", "DiME"],
+            "KID": [1.0, 9.0, 5.0, 5.1],
+            "sd": [float("nan"), float("nan"), 0.1, 0.2],
+            "latency, ms": [40.0, float("nan"), 10.0, 10.0],
+        }
+    )
+    figure, drawn = figures.quality_against_cost(table, "KID", ["latency, ms"])
+    (axes,) = figure.axes
+    assert [text.get_text().strip() for text in axes.texts] == ["teacher", "MSE student", "DiME"]
+    heights = [text.xyann[1] for text in axes.texts]  # pyright: ignore
+    assert heights[2] > heights[1] >= 5.0  # names of near points are apart
+    assert drawn.equals(table[["method", "KID", "sd", "latency, ms"]])
+    with pytest.raises(ValueError, match="missing columns \\['speed'\\]"):
+        figures.quality_against_cost(table, "KID", ["speed"])

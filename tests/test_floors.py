@@ -8,8 +8,6 @@ import ganzip
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
     0: ["_compat", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
-    1: ["nets", "data", "degrade", "features", "assets", "prune", "runs"],
-    0: ["_compat", "train", "taps", "losses", "nets.width"],
     1: ["nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],

@@ -176,7 +176,7 @@ def test_slicing_takes_the_right_channels_of_a_dense_block():
                 mute = torch.randperm(conv.out_channels)[: conv.out_channels // 2]
                 if name.endswith("conv5") or name in ("conv_first", "conv_body"):
                     mute = torch.arange(0, 64, 2)  # the trunk is one
-                conv.weight[mute], conv.bias[mute] = 0, 0
+                conv.weight[mute], conv.bias[mute] = 0, 0  # pyright: ignore
     slicing.rrdb(wide, narrow)
     cond = torch.rand(1, 3, 8, 8) * 2 - 1
     assert torch.allclose(wide(cond), narrow(cond), atol=1e-5)
@@ -246,6 +246,24 @@ def test_a_second_call_plans_the_same_units_and_measures_nothing(tmp_path, monke
     assert plans[0] == plans[1]
     (kept,) = (tmp_path / own.PAPER).glob("rates-*.json")
     assert set(json.loads(kept.read_text())) == {"control", "mse", "teacher", "answer"}
+
+
+def test_what_a_notebook_says_is_read():
+    assert own.target_of("multiply-adds 0.1") == {"multiply-adds": 0.1}
+    for text in ("width", "0.25", "parameters few"):
+        with pytest.raises(AdapterError, match="expected one of"):
+            own.fitting(IMAGE, own.target_of(text))
+    assert own.chosen_methods("mse, naive (C,C), NICKEL & DiME") == [
+        "mse", "naive (C,C)", "NICKEL & DiME"
+    ]  # fmt: skip
+    assert own.chosen_methods("naive (C,1),mse") == ["naive (C,1)", "mse"]
+    assert own.chosen_methods("all") == own.chosen_methods("") == []
+
+
+def test_what_no_network_has_seen_fits_the_generator():
+    cond, truth = own.unseen(IMAGE, side=64)
+    assert cond.shape == (1, 3, 32, 32) and truth is not None and truth.shape == (1, 3, 64, 64)
+    assert own.unseen(NOISE)[0].shape == (8, 6)
 
 
 # What cannot work is said in one line -------------------------------------------------------------

@@ -27,7 +27,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, degrade, export, features, metrics, presets, runs
+from ganzip import data, export, features, metrics, presets, runs
+from ganzip._compat import optional
 from ganzip.methods import (
     cagc,
     dcd,
@@ -74,6 +75,7 @@ class Effort:
 
     name: str
     minutes: float
+    seeds: int = 2
     count: Mapping[str, int]  # squares cut out of photos
     cached: int = 4096  # pairs of "cached"
     n_images: int  # generated images a metric sees
@@ -87,7 +89,7 @@ class Effort:
 
 EFFORTS = {
     "smoke": Effort(
-        name="smoke", minutes=1 / 3, count={"train": 8, "test": 6}, cached=64, n_images=64,
+        name="smoke", minutes=1 / 3, seeds=1, count={"train": 8, "test": 6}, cached=64, n_images=64,
         judge_steps=20, trial=1, moments=1, passes=2,
     ),
     "cpu": Effort(
@@ -116,15 +118,16 @@ def prepare(
     target: Mapping[str, float] | None = None,
     minutes: float = 0.0,
     methods: Collection[str] = (),
-    seeds: int = 1,
+    seeds: int = 0,
     device: str = "cpu",
 ) -> list[Unit]:
     """The units that compress a generator within a budget, what is needed first.
 
     source: what ``data.load`` (noise) or ``data.photos`` (images) finds; empty for the embedded
-    set. target: see ``adapters.fitting``; None is a quarter of the channels. minutes: of all cores
-    together, 0 for the preset's; ``scale`` multiplies them. methods: of ``distilling.EVERY``, none
-    for all that can serve; the control is always there. Raises AdapterError and DataError.
+    set. target: see ``adapters.fitting``; None is a quarter of the channels. minutes: by the
+    clock, 0 for the preset's; ``scale`` multiplies them. methods: of ``distilling.EVERY``, none for
+    all that can serve; the control is always there. seeds: 0 for the preset's. Raises AdapterError
+    and DataError.
     """
     presets.check_name(preset)
     effort = EFFORTS[preset]
@@ -134,7 +137,7 @@ def prepare(
     chosen = served(a, methods)
     seen = sight(a, effort, source)
     common = settings(a, adapter, effort, width, seen)
-    measured = rates(a, common, chosen, device)
+    measured, seeds = rates(a, common, chosen, device), seeds or effort.seeds
     budget = 60 * (minutes or effort.minutes) * presets.times(1000, scale) / 1000
     steps = divided(a, effort, measured, chosen, seeds, budget, given=bool(minutes))
     return plan(a, effort, common, seen, steps, seeds)
@@ -542,25 +545,10 @@ def take_common(run: Run, a: Adapter) -> None:
     whole = nickel_dime.global_moments(parts)
     rows += measure.quality_rows(run, a, T, "teacher") + measure.quality_rows(run, a, S, "start")
     if not a.latent:
-        rows += measure.quality_rows(run, a, Enlarged(a.size), "input")
+        rows += measure.quality_rows(run, a, measure.Enlarged(a.size), "input")
     rows += measure.cost_rows(run, a, {"teacher": T, "student": S})
     moments = {"first": whole.first, "second": whole.second}
     run.finish({"G": S, "moments": moments}, rows)
-
-
-class Enlarged(nn.Module):
-    """The input itself, bicubically brought to the size of the answer: what costs nothing."""
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.size = size
-
-    def forward(self, cond: Tensor) -> Tensor:
-        """Enlarge the first three channels."""
-        shown = cond[:, :3]
-        if shown.shape[-1] == self.size:
-            return shown
-        return degrade.bicubic(shown, self.size, self.size).clamp(-1, 1)
 
 
 # Networks -----------------------------------------------------------------------------------------
@@ -591,6 +579,99 @@ def _lite(size: int, device: str) -> features.Features:
 def kernel_of(c: Mapping[str, Any], target: nickel_dime.Moments) -> nickel_dime.Kernel:
     """DiME's kernel, its weight 1."""
     return nickel_dime.Kernel("efflite0", embedding(c, target.first.device), 1.0, target)
+
+
+def target_of(text: str) -> dict[str, float]:
+    """A target as notebooks have it: "width 0.25", "parameters 500000". Raises AdapterError."""
+    kind, _, limit = text.strip().rpartition(" ")
+    try:
+        return {kind.strip(): float(limit)}
+    except ValueError:
+        kinds = ", ".join(KINDS)
+        raise AdapterError(f"target is {text!r}; expected one of {kinds} and a number") from None
+
+
+def chosen_methods(text: str) -> list[str]:
+    """Methods as notebooks have them, with commas between; "all" and nothing are all."""
+    names = [name.strip() for name in re.split(r",(?!C\)|1\))", text) if name.strip()]
+    return [] if names == ["all"] else names
+
+
+def overview(units: Sequence[Unit]) -> pd.DataFrame:
+    """The plan, one line a kind of run: method, steps, seeds."""
+    lines = [{k: unit.config[k] for k in ("method", "steps", "seed")} for unit in units]
+    groups = pd.DataFrame(lines).groupby(["method", "steps"], sort=False)
+    return groups.agg(seeds=("seed", "count")).reset_index()
+
+
+def best(frame: pd.DataFrame, units: Sequence[Unit]) -> Unit:
+    """The student to take: the best seed of the method with the best mean."""
+    metric = measure.quality(frame)
+    shown = measure.table(frame)
+    students = shown.loc[~shown["method"].isin(measure.LEVELS)].sort_values(metric)
+    rows = frame.loc[(frame["method"] == students["method"].iloc[0]) & (frame["metric"] == metric)]
+    key = rows.sort_values("value")["unit_key"].iloc[0]
+    return next(unit for unit in units if unit.key == key)
+
+
+def unseen(a: Adapter, source: str = "", side: int = 256) -> tuple[Tensor, Tensor | None]:
+    """Something that no network was trained on: noise, or an input made of a piece of a photo.
+
+    With the input comes the piece itself, of ``side`` pixels where the generator takes any size.
+    """
+    if a.latent:
+        return judging.noise(8, a.latent), None
+    pieces = sr.load_pieces(source or "photos")
+    held = data.cut_photos(pieces.photos, pieces.manifest, "test")
+    piece = max(held, key=lambda image: min(image.shape[1:]))
+    side = min(side, min(piece.shape[1:])) // 32 * 32 if a.factor else a.size
+    top, left = ((n - side) // 2 for n in piece.shape[1:])
+    truth = data.to_float(piece[None, :, top : top + side, left : left + side])
+    if a.channels == 1:
+        truth = truth.mean(1, keepdim=True)
+    return a.given(truth, torch.Generator().manual_seed(0)), truth
+
+
+def samples(
+    units: Sequence[Unit], root: Path, method: str, adapter: Adapter | None = None, n: int = 8
+) -> Tensor:
+    """n held-out images of a method's first seed, of the "teacher", or the "input" enlarged."""
+    shared = next(unit for unit in units if unit.config["method"] == "common")
+    a, run = adapter or adapters.load(shared.config["adapter"]), Run(shared, root)
+    if a.latent:
+        cond = judging.noise(n, a.latent)
+    else:
+        cond, _, wanted = examples.held_out(run, a)
+        if method in ("teacher", "input"):
+            return {"teacher": wanted, "input": measure.Enlarged(a.size)(cond)}[method][:n]
+    if method == "teacher":
+        return answer(teacher(shared, root, a), cond[:n])
+    (first, *_) = runs.find(units, method=method, seed=0)
+    return answer(student_of(first, root, a), cond[:n])
+
+
+def teacher(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
+    """The frozen teacher of a student."""
+    return examples.teacher_of(unit, root, adapter or adapters.load(unit.config["adapter"]))
+
+
+def answer(G: nn.Module, cond: Tensor) -> Tensor:
+    """Images of inputs, on the CPU, clamped to [-1, 1]."""
+    return examples.answers(G, cond, next(G.parameters()).device)
+
+
+def enlarged(cond: Tensor, truth: Tensor) -> Tensor:
+    """The input as an image of the truth's size."""
+    return measure.Enlarged(truth.shape[-1])(cond)
+
+
+def session(path: Path) -> Callable[[Tensor], Tensor]:
+    """An ONNX file as a function, run by onnxruntime on one thread."""
+    onnxruntime = optional("onnxruntime", export.REMEDY)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    found = onnxruntime.InferenceSession(str(path), options)
+    return lambda x: torch.from_numpy(found.run(None, {"input": x.numpy()})[0])
 
 
 def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:

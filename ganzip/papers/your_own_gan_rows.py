@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import features, metrics, tables
+from ganzip import degrade, features, metrics, tables
 from ganzip.papers import judging
 from ganzip.papers import nickel_dime_rows as seen_by_judge
 from ganzip.papers import your_own_gan_data as seen
@@ -113,6 +113,21 @@ def passing(nets: Mapping[str, nn.Module], cond: Tensor, count: int) -> dict[str
     """Seconds of a forward pass of each generator: the median of interleaved ones."""
     passes = {name: partial(G.eval(), cond) for name, G in nets.items()}
     return metrics.latency(passes, count, on_gpu=cond.is_cuda)
+
+
+class Enlarged(nn.Module):
+    """The input itself, bicubically brought to the size of the answer: what costs nothing."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+
+    def forward(self, cond: Tensor) -> Tensor:
+        """Enlarge the first three channels."""
+        shown = cond[:, :3]
+        if shown.shape[-1] == self.size:
+            return shown
+        return degrade.bicubic(shown, self.size, self.size).clamp(-1, 1)
 
 
 # Concluding ---------------------------------------------------------------------------------------
