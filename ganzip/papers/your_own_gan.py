@@ -131,7 +131,7 @@ def prepare(
     """
     presets.check_name(preset)
     effort = EFFORTS[preset]
-    a = adapter if isinstance(adapter, Adapter) else adapters.load(adapter)
+    a = adapter if isinstance(adapter, Adapter) else adapters.load(adapter, preset=preset)
     adapters.check(a)
     width = fitting(a, target or {"width": 0.25}, device)
     chosen = served(a, methods)
@@ -401,7 +401,7 @@ def work(run: Run, adapter: Adapter | None = None) -> None:
     if method == "judge":
         train_judge(run)
         return
-    a = adapter or adapters.load(run.config["adapter"])
+    a = adapter or named(run.unit)
     train_one = {"teacher": train_teacher, "common": take_common}.get(method, train_student)
     train_one(run, a)
 
@@ -561,7 +561,7 @@ def critic_of(unit: Unit, root: Path, a: Adapter, width: float = 1.0) -> nn.Modu
 
 def student_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
     """The trained student of a finished unit, frozen."""
-    a = adapter or adapters.load(unit.config["adapter"])
+    a = adapter or named(unit)
     net = adapters.build(a, unit.config["width"])
     return frozen(runs.load(net, unit.weights(root), "G"))
 
@@ -637,7 +637,7 @@ def samples(
 ) -> Tensor:
     """n held-out images of a method's first seed, of the "teacher", or the "input" enlarged."""
     shared = next(unit for unit in units if unit.config["method"] == "common")
-    a, run = adapter or adapters.load(shared.config["adapter"]), Run(shared, root)
+    a, run = adapter or named(shared), Run(shared, root)
     if a.latent:
         cond = judging.noise(n, a.latent)
     else:
@@ -650,9 +650,25 @@ def samples(
     return answer(student_of(first, root, a), cond[:n])
 
 
+def named(unit: Unit) -> Adapter:
+    """The adapter that a unit's configuration names."""
+    return adapters.load(unit.config["adapter"], preset=unit.config["preset"])
+
+
+def timed(passes: Mapping[str, Callable[[], object]], count: int) -> pd.DataFrame:
+    """Seconds of each call on one thread, and how many times faster than the first it is.
+
+    The median of ``count`` calls, in turns.
+    """
+    with single_threaded():
+        taken = pd.Series(metrics.latency(passes, count), name="seconds")
+    found = taken.rename_axis("network").reset_index()
+    return found.assign(**{"times faster": taken.iloc[0] / found["seconds"]})
+
+
 def teacher(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
     """The frozen teacher of a student."""
-    return examples.teacher_of(unit, root, adapter or adapters.load(unit.config["adapter"]))
+    return examples.teacher_of(unit, root, adapter or named(unit))
 
 
 def answer(G: nn.Module, cond: Tensor) -> Tensor:
@@ -676,7 +692,7 @@ def session(path: Path) -> Callable[[Tensor], Tensor]:
 
 def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
     """What a student's file says of it: ``export.save(path, student_of(...), card(...))``."""
-    a, c = adapter or adapters.load(unit.config["adapter"]), unit.config
+    a, c = adapter or named(unit), unit.config
     rows = pd.read_csv(unit.folder(root) / "rows.csv", keep_default_na=False)
     trained = {k: c[k] for k in ("method", "steps", "seed", "data", "preset")}
     return export.Card(
@@ -692,7 +708,7 @@ def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
 
 def said(unit: Unit, root: Path, adapter: Adapter | None = None, n: int = 297) -> dict[str, Tensor]:
     """Logits for held-out real images and for the unit's own, by its D or else its teacher's."""
-    a, run, c = adapter or adapters.load(unit.config["adapter"]), Run(unit, root), unit.config
+    a, run, c = adapter or named(unit), Run(unit, root), unit.config
     G = examples.teacher_of(unit, root, a) if c["method"] == "common" else student_of(unit, root, a)
     own = c["method"] not in ("mse", "cached", "common")
     width = c["width"] if c["method"] in ("naive (C,C)", "SDAKD") else 1.0
