@@ -385,6 +385,12 @@ def test_a_recommendation_rests_on_the_rows():
     assert not any("one seed" in line for line in said)
 
 
+def test_the_control_may_be_the_one_to_take():
+    said = measure.recommendation(frame_of(teacher=[1.0], control=[2.0, 2.1], mse=[5.0, 5.1]))
+    assert said[0].startswith("Take the control, which no teacher taught")
+    assert "next, mse" in said[1] and said[1].endswith("better.")
+
+
 def test_one_seed_tells_nothing_and_a_worse_student_is_not_praised():
     said = measure.recommendation(
         frame_of(teacher=[1.0], start=[3.0], input=[2.0], control=[5.0], mse=[4.0])

@@ -61,6 +61,7 @@ MODULES: dict[str, tuple[ModuleType, ...]] = {
     **{"GS": (gs,), "CAGC": (cagc,), "StyleKD": (stylekd,), "ITGC": (itgc,), "GCC": (gcc,)},
     **dict.fromkeys(("NICKEL", "DiME", "NICKEL & DiME"), (nickel_dime,)),
 }
+CHOICE = ("mse", "SDAKD", "CAGC", "DiME", "NICKEL & DiME")  # serve any generator, at little cost
 LEAST = 4  # steps below which nothing is learnt
 MARGIN = 0.7  # of a budget that is planned: side by side, processes slow each other down
 
@@ -117,7 +118,7 @@ def prepare(
     adapter: str | Adapter = "RealESRGAN",
     target: Mapping[str, float] | None = None,
     minutes: float = 0.0,
-    methods: Collection[str] = (),
+    methods: Collection[str] = CHOICE,
     seeds: int = 0,
     device: str = "cpu",
 ) -> list[Unit]:
@@ -125,7 +126,7 @@ def prepare(
 
     source: what ``data.load`` (noise) or ``data.photos`` (images) finds; empty for the embedded
     set. target: see ``adapters.fitting``; None is a quarter of the channels. minutes: by the
-    clock, 0 for the preset's; ``scale`` multiplies them. methods: of ``distilling.EVERY``, none for
+    clock, 0 for the preset's; ``scale`` multiplies them. methods: of ``distilling.EVERY``, () for
     all that can serve; the control is always there. seeds: 0 for the preset's. Raises AdapterError
     and DataError.
     """

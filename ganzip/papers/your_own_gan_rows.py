@@ -212,8 +212,9 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
         return f"{tables.spread(ours)} against {tables.spread(its)}: {worth}"
 
     line = students.iloc[0]
+    student = "the control, which no teacher taught" if best == CONTROL else best
     lines.append(
-        f"Take {best}: the lowest mean {metric} of {len(students)} methods, at "
+        f"Take {student}: the lowest mean {metric} of {len(students)} methods, at "
         f"{line['ratio']:.1f} times fewer parameters and {line['speed-up']:.1f} times the speed."
     )
     if best != CONTROL:
