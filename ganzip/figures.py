@@ -860,7 +860,12 @@ def quality_against_cost(
             lowest = max(point[metric], lowest + 0.05 * (high - low))  # names do not overlap
             at = {"xytext": (point[cost], lowest), "va": "center", "fontsize": "small"}
             axes.annotate(f"   {name(str(point['method']))}", (point[cost], point[metric]), **at)
-        axes.set_xscale("log")
+        at_all = sorted(set(points[cost].tolist()))
+        if at_all[-1] > 2 * at_all[0]:
+            axes.set_xscale("log")
+            axes.set_xticks(at_all)
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+            axes.minorticks_off()
         axes.margins(x=0.3)
         axes.set(xlabel=cost, ylabel=f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
     return figure, table.loc[:, columns]
