@@ -385,6 +385,18 @@ def test_a_recommendation_rests_on_the_rows():
     assert not any("one seed" in line for line in said)
 
 
+def test_of_those_that_are_not_told_apart_the_nearest_to_the_teacher_is_taken():
+    frame = frame_of(teacher=[1.0], control=[9.0, 9.1], DiME=[2.8, 3.2], mse=[3.0, 3.1])
+    near = [("DiME", 19.0), ("mse", 23.0), ("control", 25.0)]
+    lines = [{"method": m, "metric": measure.LIKENESS, "value": x} for m, x in near]
+    both = pd.concat([frame, pd.DataFrame(lines)], ignore_index=True).fillna({"seed": 0})
+    assert measure.choice(both) == ("mse", ["DiME", "mse"])  # the control is told apart
+    said = measure.recommendation(both)
+    assert said[0].startswith("Take mse: 23.0 dB from the teacher's images")
+    assert "Not told apart: DiME, mse." in said
+    assert measure.choice(frame)[0] == "DiME"
+
+
 def test_the_control_may_be_the_one_to_take():
     said = measure.recommendation(frame_of(teacher=[1.0], control=[2.0, 2.1], mse=[5.0, 5.1]))
     assert said[0].startswith("Take the control, which no teacher taught")
