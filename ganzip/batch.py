@@ -353,7 +353,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=runs.cores())
     parser.add_argument("--weights", action="store_true", help="bundle weights and samples too")
     its, more = parser.parse_known_args(arguments)
-    papers = tuple(p for p in NOTEBOOKS if not its.papers or p in its.papers.split(","))
+    asked = its.papers.split(",") if its.papers else list(NOTEBOOKS)
+    if unknown := [paper for paper in asked if paper not in NOTEBOOKS]:
+        parser.error(f"no paper {unknown[0]!r}; there are {', '.join(NOTEBOOKS)}")
+    papers = tuple(paper for paper in NOTEBOOKS if paper in asked)
     given, root = Given(its.preset, its.data, its.scale, papers), runs.home()
     if its.verb == "run":
         return engine(given, root, its.jobs, more)

@@ -47,6 +47,12 @@ def test_notebooks_are_given_what_differs_from_their_own_parameters():
     assert batch.settings(given)[-1] == "papers=dcgan_kd"
 
 
+def test_a_paper_that_does_not_exist_is_named(capsys):
+    with pytest.raises(SystemExit):
+        batch.main(["status", "--papers", "sdakd,nonesuch"])
+    assert "no paper 'nonesuch'; there are dcgan_kd, sdakd, nickel_dime" in capsys.readouterr().err
+
+
 def test_the_state_of_a_unit_is_read_from_its_folder(tmp_path):
     unit = toy.unit(steps=60)
     folder = unit.folder(tmp_path)

@@ -144,3 +144,26 @@ def test_what_is_said_of_paper_b_is_the_kept_runs():
         rows = pd.read_csv(ROOT / f"figures/sdakd/{table}-beside.csv").to_dict("records")
         (row,) = [r for r in rows if (r["method"], str(r["width"])) == (method, width)]
         assert f"{row['KID-efflite2']:.0f}" in said, (table, method)
+
+
+def test_the_matrix_and_the_speeds_of_files_are_those_kept():
+    import pandas as pd
+
+    from ganzip import tables
+
+    kept = ROOT / "figures/your_own_gan"
+    assert tables.markdown(pd.read_csv(kept / "matrix.csv").fillna("")) in README
+    assert tables.markdown(pd.read_csv(kept / "deployed.csv"), 3) in README
+    table = pd.read_csv(kept / "table.csv").set_index("method")["KID-efflite2"]
+    taken = pd.read_csv(kept / "recommendation.csv")["recommendation"].iloc[0]
+    method = taken.removeprefix("Take ").partition(":")[0]
+    said = f"(KID {table[method]:.0f}; the teacher has {table['teacher']:.0f}, the enlarged input"
+    assert f"{said} {table['input']:.0f})" in README
+
+
+def test_the_benchmarks_are_those_kept():
+    shown = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--markdown"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert len(shown.splitlines()) > 15
+    assert shown.strip() in README
