@@ -467,12 +467,12 @@ def _share_out(
 
 @contextmanager
 def watched(units: Iterable[Unit], root: Path) -> Iterator[None]:
-    """A bar with the time left while the ``with`` block does these units, in this order."""
+    """A bar with the time left while the ``with`` block has these units done, by any process."""
     plan, over = list(units), threading.Event()
 
     def show() -> None:
         while not over.wait(1.0):
-            bar.show([unit for unit in plan if not unit.done(root)][:1])
+            bar.show([unit for unit in plan if _lively(unit, root)])
 
     with _Bar(plan, root) as bar:
         watch = threading.Thread(target=show, daemon=True)
@@ -785,6 +785,14 @@ def _ready(unit: Unit, root: Path) -> bool:
 
 def _needs_any(unit: Unit, keys: Mapping[str, str]) -> bool:
     return any(need.key in keys or _needs_any(need, keys) for need in unit.needs.values())
+
+
+def _lively(unit: Unit, root: Path) -> bool:
+    """Whether a unit told its progress within the last half minute."""
+    try:
+        return time.time() - (unit.folder(root) / "progress").stat().st_mtime < 30
+    except OSError:
+        return False
 
 
 def _share(unit: Unit, root: Path) -> float:

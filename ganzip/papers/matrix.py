@@ -134,6 +134,8 @@ def said(unit: Unit, root: Path) -> dict[str, Tensor]:
     """Logits for real images and for the unit's own, as ``your_own_gan.said`` gives them."""
     if unit.paper in PAPERS:
         return PAPERS[unit.paper].said(unit, root)
+    if "teacher" not in unit.needs:  # a judge
+        return {}
     return own.said(unit, root, adapter_of(unit.needs["teacher"], unit.config["adapter"]))
 
 

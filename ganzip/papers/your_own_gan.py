@@ -706,7 +706,12 @@ def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
 
 
 def said(unit: Unit, root: Path, adapter: Adapter | None = None, n: int = 297) -> dict[str, Tensor]:
-    """Logits for held-out real images and for the unit's own, by its D or else its teacher's."""
+    """Logits for held-out real images and for the unit's own, by its D or else its teacher's.
+
+    Empty for the judge and for the teacher, whose D alone may be what was trained.
+    """
+    if unit.config["method"] in ("judge", "teacher"):
+        return {}
     a, run, c = adapter or named(unit), Run(unit, root), unit.config
     G = examples.teacher_of(unit, root, a) if c["method"] == "common" else student_of(unit, root, a)
     own = c["method"] not in ("mse", "cached", "common")
