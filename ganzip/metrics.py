@@ -93,6 +93,9 @@ def inception_score_cross_entropy(probabilities: Tensor) -> float:
     return -(p.mean(0) * p.clamp_min(torch.finfo(p.dtype).tiny).log().mean(0)).sum().item()
 
 
+CHUNK = 8192  # features whose moments are taken at once
+
+
 @dataclass(frozen=True)
 class Moments:
     """Mean (d,), unbiased covariance (d, d) and size of a set of features, in float64."""
@@ -102,23 +105,22 @@ class Moments:
     n: int
 
 
-def moments(chunks: Iterable[Tensor]) -> Moments:
+def moments(chunks: Iterable[Tensor], name: str = "features") -> Moments:
     """Moments of a set of features that comes in chunks (n_i, d), of which one is kept at a time.
 
     Chunks are merged as in Chan, Golub and LeVeque 1983, which is exact about a distant mean.
     """
     n, mean, scatter = 0, torch.zeros(()), torch.zeros(())
     for chunk in chunks:
-        x = _checked(chunk, "features")
+        x = _checked(chunk, name)
         m, its_mean = len(x), x.mean(0)
-        x = x - its_mean
         apart = its_mean - mean
-        scatter = scatter + x.T @ x
-        scatter += torch.outer(apart, apart) * (n * m / (n + m))
+        own = _gram(x - its_mean if x is chunk else x.sub_(its_mean))  # a copy of ours is ours
+        scatter = own.addr_(apart, apart, alpha=n * m / (n + m)).add_(scatter) if n else own
         mean = mean + apart * (m / (n + m))
         n += m
     if n < 2:
-        raise ValueError(f"features of {n} images; a covariance takes at least 2")
+        raise ValueError(f"{name} of {n} images; a covariance takes at least 2")
     return Moments(mean, scatter / (n - 1), n)
 
 
@@ -129,9 +131,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     than dimensions, the last trace is exactly the nuclear norm of the product of the centred
     features; else see ``frechet_from_moments``. Biased upwards for few images: compare equal n.
     """
+    if a.shape[1:] == b.shape[1:] and a.ndim == 2 and a.shape[1] < min(len(a), len(b)):
+        named = (a, "the first features"), (b, "the second features")
+        return frechet_from_moments(*(moments(x.split(CHUNK), name) for x, name in named))
     a, b = _checked_pair(a, b)
-    if min(len(a), len(b)) > a.shape[1]:
-        return frechet_from_moments(moments(a.split(4096)), moments(b.split(4096)))
     root_a, root_b = _root(a), _root(b)
     own = root_a.square().sum() + root_b.square().sum()
     shared = torch.linalg.svdvals(root_a @ root_b.T).sum()
@@ -144,12 +147,34 @@ def frechet_from_moments(a: Moments, b: Moments) -> float:
     With S_a = L L^T, tr (S_a S_b)^(1/2) is the sum of the roots of the eigenvalues of L^T S_b L.
     L is a Cholesky factor or, where S_a is singular, made of eigenvectors.
     """
-    factor, singular = torch.linalg.cholesky_ex(a.cov)
-    if singular:
-        values, vectors = torch.linalg.eigh(a.cov)
-        factor = vectors * values.clamp_min(0).sqrt()
-    shared = torch.linalg.eigvalsh(factor.T @ b.cov @ factor).clamp_min(0).sqrt().sum()
+    shared = _eigenvalues(a.cov, b.cov).clamp_min(0).sqrt().sum()
     return _frechet(a.mean - b.mean, a.cov.trace() + b.cov.trace() - 2 * shared)
+
+
+def _eigenvalues(a: Tensor, b: Tensor) -> Tensor:
+    """Of a b, for positive semidefinite matrices."""
+    if a.device.type == "cpu":
+        from scipy import linalg
+
+        try:  # LAPACK's reduction uses that b is symmetric: half the work of two products
+            pair = b.numpy(), a.numpy()
+            found = linalg.eigh(*pair, type=2, eigvals_only=True, driver="gv", check_finite=False)
+            return torch.from_numpy(found)
+        except linalg.LinAlgError:
+            pass  # a is singular
+    factor, singular = torch.linalg.cholesky_ex(a)
+    if singular:
+        values, vectors = torch.linalg.eigh(a)
+        factor = vectors * values.clamp_min(0).sqrt()
+    return torch.linalg.eigvalsh(factor.T @ b @ factor)
+
+
+def _gram(x: Tensor) -> Tensor:
+    """x.T @ x; numpy sees that it is symmetric, and does half the work."""
+    if x.device.type != "cpu":
+        return x.T @ x
+    rows = x.numpy()
+    return torch.from_numpy(rows.T @ rows)
 
 
 def kernel_distance(

@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -443,7 +444,12 @@ def _share_out(
 
     running: dict[Any, Unit] = {}
     # OpenMP threads waiting for each other at every small operator cost more than they do.
-    with ProcessPoolExecutor(n_jobs, env={"OMP_NUM_THREADS": "1"}) as pool:
+    with (
+        warnings.catch_warnings(),
+        ProcessPoolExecutor(n_jobs, env={"OMP_NUM_THREADS": "1"}) as pool,
+    ):
+        # A worker whose memory has grown is replaced between two units: that is as it should be.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
             while True:
                 for unit in [u for u in waiting if _ready(u, root)][: n_jobs - len(running)]:
