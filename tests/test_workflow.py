@@ -101,6 +101,7 @@ def test_a_unit_that_fails_is_told_and_the_others_go_on(tmp_path):
     (line,) = batch.failures(plan, tmp_path)
     assert f"nickel_dime encoder: step {bad.config['steps']} of" in line and "directory" in line
     assert "IsADirectoryError" in (folder / "report.ipynb").read_text()
+    assert '"ename"' not in (good.folder(tmp_path) / "report.ipynb").read_text()
     (folder / "weights.safetensors").rmdir()
     again = snakemake(tmp_path, "--cores", "2", *targets, paper="nickel_dime")
     assert "1 of 1 steps" in said(again)
