@@ -10,8 +10,9 @@ BIN    := $(VENV)/bin
 RUNS   := $(or $(GANZIP_RUNS),runs)
 
 # One folder a kind of run: cpu, cpu-mnist, cpu-x3.
-LABEL  := $(PRESET)$(if $(filter-out digits photos,$(DATA)),-$(basename $(notdir $(DATA))))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
 comma  := ,
+SETS   := $(basename $(notdir $(subst $(comma), ,$(DATA))))
+LABEL  := $(PRESET)$(if $(filter-out digits photos,$(SETS)),-$(subst $() ,+,$(SETS)))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
 # The papers; notebook 4, a GAN of one's own, where it is asked for.
 PAPERS := $(if $(PAPER),$(wildcard notebooks/[1-4]_*$(PAPER)*.ipynb),$(wildcard notebooks/[1-3]_*.ipynb))
 RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
@@ -32,7 +33,7 @@ $(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace --CoalesceStre
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce bench status bundle merge smoke figures references lab test lint nbval clean
+.PHONY: help install reproduce bench status bundle merge smoke figures keep references lab test lint nbval clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -67,15 +68,16 @@ merge: install ## take in what another machine did: FROM=its bundle
 smoke: ## the same in a minute, to see that all of it runs
 	$(MAKE) reproduce PRESET=smoke
 
-figures: reproduce ## reproduce, and keep executed notebooks, figures and tables in the repository
+figures: install ## draw every kept figure and table again from kept rows, without training
+	$(BIN)/python -m ganzip.keeping figures
+
+keep: reproduce ## reproduce, and keep what came out in figures/; at the defaults also in notebooks/
 	@set -e; for notebook in $(PAPERS); do \
-		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/$(LABEL); \
-		mkdir -p figures/$$paper; cp $$out/figures/* $$out/tables/* figures/$$paper/; \
-		cp $$out/$$(basename $$notebook) $$notebook; $(call TIDY,$$notebook); \
-	done; \
-	for notebook in notebooks/unit.ipynb notebooks/0_start_here.ipynb; do \
-		$(RUN) $$notebook $$notebook; $(call TIDY,$$notebook); \
+		paper=$$(basename $$notebook .ipynb | cut -c 3-); out=$(RUNS)/$$paper/$(LABEL)/$$(basename $$notebook); \
+		$(call TIDY,$$out); \
+		$(if $(filter cpu,$(LABEL)),cp $$out $$notebook;) \
 	done
+	$(BIN)/python -m ganzip.keeping keep $(WHAT)
 
 references: install ## execute at smoke what nbval replays, into tests/notebooks/
 	@rm -rf $(RUNS)/nbval; set -e; for notebook in notebooks/*.ipynb; do \

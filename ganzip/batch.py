@@ -35,6 +35,8 @@ SUSTAINED = 2e13
 STATES = ("done", "running", "failed", "interrupted", "missing")
 HEADER = "ganzip-bundle.json"
 WEIGHTS = "weights.safetensors"
+KNOWN = "cache/known"  # what stays known of data sets that are not here
+OTHER = "another configuration"
 
 
 class BundleError(ValueError):
@@ -244,53 +246,79 @@ def remedy(state: State) -> str:
 
 
 def bundle(given: Given, root: Path, path: Path, *, weights: bool = False) -> int:
-    """Pack what is done into a zip: manifests, rows, histories, tables, figures, notebooks.
+    """Pack what is done into a zip: units and what notebooks made of them.
 
-    No data; weights and samples where asked for. Returns the number of units.
+    Of units manifests, rows, histories and what figures show; of the data their description and a
+    few images. Weights and samples where asked for. Returns the number of units.
     """
-    names = {"manifest.json", "rows.csv", "history.csv"} | ({WEIGHTS} if weights else set())
+    outputs = [file for paper in given.papers for file in _files(given.folder(paper, root), "**/*")]
+    return pack(given, root, path, outputs, weights=weights)
+
+
+def pack(
+    given: Given, root: Path, path: Path, more: Iterable[Path] = (), *, weights: bool = False
+) -> int:
+    """Pack what is done of a plan, what is known of its data, and more files of ``root``."""
+    names = ["history.csv", "manifest.json", "rows.csv", "shown/*"]
+    names += [WEIGHTS, "samples/*"] if weights else []
     done = [unit for unit in given.units() if unit.done(root)]
+    files = [file for unit in done for name in names for file in _files(unit.folder(root), name)]
+    files += [file for name in _sets(given) for file in _files(root / KNOWN, f"{name}*")]
     temporary = path.with_name(f".{path.name}")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as out:
-        out.writestr(HEADER, json.dumps({"format": 1, **asdict(given), **runs.surroundings()}))
-        for unit in done:
-            folder = unit.folder(root)
-            files = [folder / name for name in sorted(names) if (folder / name).exists()]
-            files += sorted(folder.glob("samples/*")) if weights else []
-            for file in files:
-                out.write(file, file.relative_to(root))
-        for paper in given.papers:
-            for file in sorted(given.folder(paper, root).rglob("*")):
-                if file.is_file():
-                    out.write(file, file.relative_to(root))
+        # Without the time of writing: the same run gives the same file.
+        out.writestr(
+            zipfile.ZipInfo(HEADER),
+            json.dumps({"format": 1, **asdict(given), **runs.surroundings()}),
+        )
+        for file in (*files, *more):
+            entry = zipfile.ZipInfo(file.relative_to(root).as_posix())
+            out.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
     temporary.replace(path)
     return len(done)
 
 
-def merge(path: Path, root: Path) -> tuple[list[str], list[str]]:
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(file for file in folder.glob(pattern) if file.is_file())
+
+
+def _sets(given: Given) -> list[str]:
+    """The names under which a run's data sets stay known."""
+    return [Path(name.strip()).stem for name in given.data.split(",") if name]
+
+
+def merge(path: Path, root: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
     """Take another machine's bundle in: names of the units taken, and a line for each refused.
 
     A unit is taken if this checkout plans one of the same configuration, by its hash; what is done
-    here stays as it is. Tables and figures are taken where there are none. Raises BundleError.
+    here stays as it is. Tables and figures are taken where there are none. With ``anyhow`` a unit
+    of another configuration stands for the one of its name: to show what older code made. Raises
+    BundleError.
     """
     try:
         with zipfile.ZipFile(path) as held:
             if (bad := held.testzip()) is not None:
                 raise BundleError(f"{path}: {bad} is damaged; get the bundle again")
-            return _merged(held, _given(held, path), root)
+            return _merged(held, given_of(held, path), root, anyhow)
     except (zipfile.BadZipFile, KeyError) as error:
         raise BundleError(f"{path} is no bundle, or truncated ({error})") from error
 
 
-def _given(held: zipfile.ZipFile, path: Path) -> Given:
+def given_of(held: zipfile.ZipFile, path: Path) -> Given:
+    """What a bundle's run was given."""
     header = json.loads(held.read(HEADER))
     if header["format"] != 1:
         raise BundleError(f"{path} is of format {header['format']}, expected 1: update ganzip")
     return Given(header["preset"], header["data"], header["scale"], tuple(header["papers"]))
 
 
-def _merged(held: zipfile.ZipFile, given: Given, root: Path) -> tuple[list[str], list[str]]:
+def _merged(
+    held: zipfile.ZipFile, given: Given, root: Path, anyhow: bool
+) -> tuple[list[str], list[str]]:
     taken, refused, inside = [], [], held.namelist()
+    for name in inside:  # first, for without its data a run cannot be planned
+        if re.fullmatch(rf"{KNOWN}/[\w.-]+", name) and not (root / name).exists():
+            runs.write(root / name, held.read(name))
     ours = {(unit.paper, unit.name): unit for unit in given.units()}
     for name in [name for name in inside if name.endswith("/manifest.json")]:
         folder, paper, manifest = name[: -len("manifest.json")], name.split("/")[0], held.read(name)
@@ -298,7 +326,7 @@ def _merged(held: zipfile.ZipFile, given: Given, root: Path) -> tuple[list[str],
         unit = ours.get((paper, told["unit"]))
         files = {n.removeprefix(folder): n for n in inside if n.startswith(folder)}
         fault = _fault(paper, told, unit, {k: held.read(n) for k, n in files.items()})
-        if unit is None or fault:
+        if unit is None or (fault and not (anyhow and fault.startswith(OTHER))):
             refused.append(f"{paper} {told['unit']}: {fault}")
         elif not unit.done(root) or (WEIGHTS in files and not _has_weights(unit, root)):
             for file in sorted(files, key="manifest.json".__eq__):  # the manifest last
@@ -321,7 +349,9 @@ def _fault(
     paper: str, told: Mapping[str, Any], unit: Unit | None, files: Mapping[str, bytes]
 ) -> str:
     """Why a unit of a bundle is not taken, or nothing."""
-    if odd := [f for f in files if not re.fullmatch(r"[\w-]+\.\w+|samples/[\w-]+\.npy", f)]:
+    if odd := [
+        f for f in files if not re.fullmatch(r"[\w-]+\.\w+|samples/[\w-]+\.npy|shown/[\w-]+\.pt", f)
+    ]:
         return f"{odd[0]} is no file of a unit"
     if runs.key(paper, told["config"], told["needs"]) != told["key"]:
         return f"its configuration does not give its key {told['key']}: the manifest was altered"
@@ -332,7 +362,7 @@ def _fault(
     if unit.key != told["key"]:
         mine, its = dict(unit.config), told["config"]
         differing = [k for k in {**mine, **its} if mine.get(k) != its.get(k)] or ["what it needs"]
-        return f"another configuration ({', '.join(differing)}); use the same commit and data"
+        return f"{OTHER} ({', '.join(differing)}); use the same commit and data"
     return ""
 
 

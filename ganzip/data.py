@@ -35,12 +35,17 @@ DEFAULT_SIZE = {"digits": 16, "celeba": 178}
 IDX_FOLDERS = {"mnist": ("MNIST", "mnist"), "fashion": ("FashionMNIST", "fashionmnist", "fashion")}
 PHOTOS = ("astronaut", "chelsea", "coffee", "stereo_motorcycle", "rocket")  # of scikit-image
 SHARES = {"train": 0.5, "validation": 0.25, "test": 0.25}  # of a photo that is cut into parts
+KNOWN = 8  # images that stay known of a set that is not here
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION = dict(mnist="MNIST", fashion="FashionMNIST", cifar10="CIFAR10", celeba="CelebA")
 
 
 class DataError(ValueError):
     """A data set that is absent, damaged or not what was asked for; the message is one line."""
+
+
+class DataAbsent(DataError):
+    """There is nothing at any place where the data set is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +56,16 @@ class Images:
     pixels: Tensor
     labels: Tensor | None
     fingerprint: str  # first 12 hex digits of the sha256 of shape, pixels and labels
+    facts: Mapping[str, Any] | None = None  # of a set that is not here but for a few images
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return self.facts["count"] if self.facts else len(self.pixels)
 
     @property
     def classes(self) -> int:
         """Number of classes: the largest label + 1, or 0 without labels."""
+        if self.facts:
+            return self.facts["classes"]
         return 0 if self.labels is None else int(self.labels.max()) + 1
 
 
@@ -118,6 +126,31 @@ def load(
     return Images(source.name, torch.from_numpy(pixels), labels, fingerprint)
 
 
+def known(
+    name: str | Path, *, size: int | None = None, channels: int | None = None, cache: Path
+) -> Images:
+    """A set as :func:`load` gives it; where it is not here, what an earlier run kept of it.
+
+    That is its description and its first images, in ``cache``: enough to plan a run whose units
+    are done, and to show them. Raises DataAbsent where there is neither.
+    """
+    note = cache / "known" / f"{Path(name).stem}-{size}-{channels}.pt"
+    try:
+        images = load(name, size=size, channels=channels, cache=cache)
+    except DataAbsent:
+        if not note.exists():
+            raise
+        images = Images(**torch.load(note, weights_only=True))
+        print(f"{name} is not here; shown is what an earlier run kept of it")
+        return images
+    if not note.exists() or torch.load(note, weights_only=True)["facts"] != describe(images):
+        few = {"name": images.name, "labels": None, "fingerprint": images.fingerprint}
+        few |= {"pixels": images.pixels[:KNOWN].clone(), "facts": describe(images)}
+        note.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(few, note)
+    return images
+
+
 def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> Mapping[str, Tensor]:
     """Colour photos of any size, by name: uint8 (3, H, W).
 
@@ -134,7 +167,7 @@ def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> Ma
     if path is None:
         looked = ", ".join(str(place.parent) for place in places)
         remedy = "set GANZIP_DATA or root= to the folder that holds it"
-        raise DataError(f"{name}: not found, looked for a folder or zip in {looked}; {remedy}")
+        raise DataAbsent(f"{name}: not found, looked for a folder or zip in {looked}; {remedy}")
     return _Photos(path, _open_tree(path, _all).keys)
 
 
@@ -237,6 +270,8 @@ def cut_photos(
 
 def describe(images: Images) -> dict[str, str | int]:
     """Facts for a table or a manifest; size is in pixels, "HxW" where it is not square."""
+    if images.facts:
+        return dict(images.facts)
     count, channels, height, width = images.pixels.shape
     return {
         "name": images.name,
@@ -308,7 +343,7 @@ def _open(name: str, split: str, base: Path | None, download: bool) -> _Source:
         looked = ", ".join(dict.fromkeys(str(place.parent) for place in places)) or "no folder"
         or_get = " or pass download=True" if name in TORCHVISION else ""
         remedy = f"set GANZIP_DATA or root= to the folder that holds it{or_get}"
-        raise DataError(f"{name}: not found, looked for {wanted} in {looked}; {remedy}")
+        raise DataAbsent(f"{name}: not found, looked for {wanted} in {looked}; {remedy}")
     if name in IDX_FOLDERS:
         return _open_idx(name, found)
     if name == "cifar10":

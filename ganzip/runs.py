@@ -1,10 +1,10 @@
 """Units of work: one training run of one table row and one seed, done once and never again.
 
 A unit's folder is keyed by the hash of its configuration and holds ``checkpoint-*.pt`` (atomic,
-resumable), ``weights.safetensors``, ``history.csv``, ``rows.csv``, ``samples/`` and, written last,
-``manifest.json``. A unit without a manifest goes on from its last good checkpoint; on a CPU it ends
-in the bits of a run that was never interrupted. Under ``torchrun`` several processes share a unit
-(``ganzip.parallel``), and the first alone writes.
+resumable), ``weights.safetensors``, ``history.csv``, ``rows.csv``, ``samples/``, what figures show
+(``shown/``) and, written last, ``manifest.json``. A unit without a manifest goes on from its last
+good checkpoint; on a CPU it ends in the bits of a run that was never interrupted. Under
+``torchrun`` several processes share a unit (``ganzip.parallel``), and the first alone writes.
 """
 
 from __future__ import annotations
@@ -491,6 +491,32 @@ def watched(units: Iterable[Unit], root: Path) -> Iterator[None]:
             bar.show([])
 
 
+def kept(unit: Unit, root: Path, name: str, compute: Callable[[], Any], given: Any = None) -> Any:
+    """What figures show of a finished unit: computed once, from then on read from its folder.
+
+    So figures can be drawn again where neither weights nor data are, from a bundle for instance.
+    It is tensors, numbers and texts in dicts, lists and tuples. ``given`` is what it was computed
+    for: where that has changed, it is computed anew.
+    """
+    path = unit.folder(root) / "shown" / f"{name}.pt"
+    if path.exists():
+        before, found = torch.load(path, weights_only=True)
+        if _alike(before, given):
+            return found
+    found = compute()
+    buffer = io.BytesIO()
+    torch.save((given, found), buffer)
+    write(path, buffer.getvalue())
+    return found
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two values are equal; tensors but for rounding, which differs between CPUs."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.shape == b.shape and torch.allclose(a, b, atol=1e-4)
+    return type(a) is type(b) and bool(a == b)
+
+
 def frame(units: Iterable[Unit], root: Path) -> Any:
     """Rows of all finished units as a DataFrame, their key and training CPU seconds beside them."""
     import pandas as pd
@@ -530,7 +556,7 @@ def output_folder(root: Path, paper: str, preset: str, data: str, scale: float) 
     """Where a notebook's tables and figures go, a folder a kind of run: cpu, cpu-mnist, cpu-x3."""
     name = preset
     if data not in ("digits", "photos"):
-        name += f"-{Path(data).stem}"
+        name += "-" + "+".join(Path(each.strip()).stem for each in data.split(","))
     if scale != 1:
         name += f"-x{scale:g}"
     return root / paper / name

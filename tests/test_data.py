@@ -719,3 +719,25 @@ def test_first_200_images_of_the_real_zips(tmp_path, name, side, classes):
         assert np.array_equal(images.pixels[0].permute(1, 2, 0).numpy(), expected)
     else:
         fails(path, "expected", "size=")
+
+
+def test_a_set_that_is_gone_stays_known_but_a_damaged_one_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for i in range(20):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(folder / f"{i:02}.png")
+    here = data.known("set", size=8, cache=tmp_path / "cache")
+    assert here.facts is None and len(here) == 18
+    folder.rename(tmp_path / "elsewhere")
+    gone = data.known("set", size=8, cache=tmp_path / "cache")
+    assert data.describe(gone) == data.describe(here)
+    assert (len(gone), gone.classes, gone.fingerprint) == (18, 0, here.fingerprint)
+    assert torch.equal(gone.pixels, here.pixels[:8])
+    with pytest.raises(data.DataAbsent, match="not found"):
+        data.known("set", size=16, cache=tmp_path / "cache")
+    (tmp_path / "elsewhere").rename(folder)
+    (folder / "00.png").write_bytes(b"torn")
+    (folder / "01.png").write_bytes(b"torn")
+    with pytest.raises(data.DataError, match="png"):
+        data.known("set", size=8, cache=tmp_path / "cache")

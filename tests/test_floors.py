@@ -12,7 +12,7 @@ FLOORS = {
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],
     4: ["papers", "figures"],
-    5: ["batch", "explore"],
+    5: ["batch", "explore", "keeping"],
 }
 SIDEWAYS = {  # edges within a floor, by name
     ("train", "parallel"),
@@ -22,6 +22,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("features", "assets"),
     ("export", "metrics"),
     ("figures", "papers"),
+    ("keeping", "batch"),
     ("papers", "papers.judging"),
     ("papers.nickel_dime", "papers.nickel_dime_rows"),
     ("papers.sdakd", "papers.sdakd_rows"),

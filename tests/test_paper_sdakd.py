@@ -46,7 +46,7 @@ def short():
 
 
 def plan():
-    return sdakd.plan(short(), sr.load_pieces("photos"))
+    return sdakd.plan(short(), {network: sr.load_pieces("photos") for network in sr.GENERATORS})
 
 
 def unit(name):
@@ -184,7 +184,8 @@ def test_parts_share_no_photo_pixels_and_a_changed_set_is_refused(tmp_path):
     pieces = sr.load_pieces("photos")
     assert {e["part"] for e in pieces.manifest} == {"train", "validation", "test"}
     changed = dataclasses.replace(pieces, manifest=[{**pieces.manifest[0], "sha256": "feed"}])
-    this = sdakd.plan(short(), dataclasses.replace(pieces, manifest=pieces.manifest[::-1]))[0]
+    turned = dataclasses.replace(pieces, manifest=pieces.manifest[::-1])
+    this = sdakd.plan(short(), {network: turned for network in sr.GENERATORS})[0]
     assert changed.fingerprint != pieces.fingerprint
     with pytest.raises(data.DataError, match="plan again, or bring the old photos back"):
         runs.perform(this, sdakd.work, tmp_path)

@@ -101,7 +101,8 @@ def big_photos():
     """Pieces large enough for every preset; planning looks at nothing but their manifest."""
     entry = {"photo": "big", "sha256": "0", "top": 0, "left": 0, "height": 2048, "width": 3000}
     parts = ("train", "validation", "test")
-    return sr.Pieces("big.zip", {}, [{**entry, "part": part} for part in parts])
+    pieces = sr.Pieces("big.zip", {}, [{**entry, "part": part} for part in parts])
+    return {network: pieces for network in sr.GENERATORS}
 
 
 @pytest.mark.parametrize("name", presets.NAMES)

@@ -277,3 +277,20 @@ def test_find_and_order():
 
 def test_configurations_are_plain_json():
     assert json.loads(json.dumps(dict(toy.unit().config))) == dict(toy.unit().config)
+
+
+def test_what_figures_show_is_computed_once_and_anew_for_something_else(tmp_path):
+    unit, calls = toy.unit(), []
+
+    def found():
+        calls.append(1)
+        return {"images": torch.arange(3.0), "said": ["a", 1.5]}
+
+    z = torch.randn(4, 2)
+    first = runs.kept(unit, tmp_path, "seen", found, z)
+    again = runs.kept(unit, tmp_path, "seen", found, z + 1e-6)
+    assert len(calls) == 1 and torch.equal(first["images"], again["images"])
+    assert again["said"] == ["a", 1.5]
+    runs.kept(unit, tmp_path, "seen", found, z[:3])
+    runs.kept(unit, tmp_path, "seen", found, z[:3] + 1)
+    assert len(calls) == 3

@@ -43,9 +43,9 @@ PENALTY = 10.0  # Gulrajani et al. 2017
 
 
 def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
-    """The plan of a preset, by name, on a data set; see ``data.load``."""
+    """The plan of a preset, by name, on a data set; see ``data.known``."""
     size = presets.dcgan_kd(preset).size
-    images = data.load(source, size=size, cache=runs.home() / "cache")
+    images = data.known(source, size=size, cache=runs.home() / "cache")
     grey, labels = images.pixels.shape[1] == 1, images.classes > 0
     chosen = presets.dcgan_kd(preset, grey=grey, labels=labels, scale=scale)
     return plan(chosen, images, source)
@@ -381,21 +381,25 @@ def logits(D: nn.Module, sets: Mapping[str, Tensor], batch: int = 500) -> dict[s
     }
 
 
-def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
-    """Logits for held-out real images and for the unit's own, by its D or else its teacher's.
+def said(unit: Unit, root: Path, n: int = 297, *, judge: Unit | None = None) -> dict[str, Tensor]:
+    """Logits for held-out real images and for the unit's own, by the discriminator of ``judge``.
 
-    Empty for a unit that has no generator.
+    Without one that is the unit's D, or else its teacher's. Empty where there is no generator.
     """
     c = unit.config
     if c["method"] == "judge":
         return {}
-    judge = unit if has_discriminator(unit) else unit.needs["teacher"]
-    held = data.load(
-        unit.source, size=c["size"], channels=c["channels"], split="test", cache=root / "cache"
-    )
-    real = data.to_float(held.pixels[:n])
-    sets = {"real": real, "generated": images_of(unit, root, noise(len(real), c["latent"]))}
-    return logits(discriminator(judge, root), sets)
+    judge = judge or (unit if has_discriminator(unit) else unit.needs["teacher"])
+
+    def found() -> dict[str, Tensor]:
+        held = data.load(
+            unit.source, size=c["size"], channels=c["channels"], split="test", cache=root / "cache"
+        )
+        real = data.to_float(held.pixels[:n])
+        sets = {"real": real, "generated": images_of(unit, root, noise(len(real), c["latent"]))}
+        return logits(discriminator(judge, root), sets)
+
+    return runs.kept(unit, root, f"logits-of-{judge.name}", found, n)
 
 
 def interpolate(z: Tensor, steps: int) -> Tensor:

@@ -81,6 +81,28 @@ def load_images(run: Run, split: str = "train") -> Images:
     return images
 
 
+def pictures(
+    draw: Callable[[Unit, Path, Tensor], Tensor],
+    units: Mapping[str, Unit],
+    root: Path,
+    z: Tensor,
+    name: str,
+) -> dict[str, Tensor]:
+    """What several finished units make of the same z, in 8 bits: for a figure, kept by its name.
+
+    draw: ``images_of`` of the paper. units: by the label that their images have.
+    """
+
+    def drawn(unit: Unit) -> Tensor:
+        return data.to_uint8(draw(unit, root, z))
+
+    asked = z[:, :2].clone()  # enough to tell other noise
+    return {
+        label: data.to_float(runs.kept(unit, root, name, lambda unit=unit: drawn(unit), asked))
+        for label, unit in units.items()
+    }
+
+
 def trained(run: Run, images: Images) -> Judge:
     """Train the judge on images, in its own unit."""
     c, net = run.config, None

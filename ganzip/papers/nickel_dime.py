@@ -63,7 +63,7 @@ COST = {"GS": 1.4, "CAGC": 1.5, "StyleKD": 1.8, "ITGC": 4.0, "GCC": 3.5, "DiME":
 
 
 def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
-    """The plan of a preset, by name, on a data set; see ``data.load``."""
+    """The plan of a preset, by name, on a data set; see ``data.known``."""
     chosen, images = settled(preset, source, scale)
     return plan(chosen, images, source)
 
@@ -72,10 +72,10 @@ def settled(preset: str, source: str, scale: float = 1.0) -> tuple[NickelDime, I
     """A preset's numbers for a data set, and its images: images without labels are larger."""
     cache = runs.home() / "cache"
     chosen = presets.nickel_dime(preset, scale=scale)
-    images = data.load(source, size=chosen.net["size"], channels=3, cache=cache)
+    images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
     if not images.classes:
         chosen = presets.nickel_dime(preset, scale=scale, labels=False)
-        images = data.load(source, size=chosen.net["size"], channels=3, cache=cache)
+        images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
     return chosen, images
 
 
@@ -579,12 +579,16 @@ def discriminator_of(unit: Unit, root: Path) -> nn.Module:
 
 def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
     """Logits of the unit's own D for held-out real images and for the unit's; else empty."""
-    if not any(name.startswith("D.") for name in unit.weights(root)):
-        return {}
-    run, D = Run(unit, root), discriminator_of(unit, root)
-    real = data.to_float(judging.load_images(run, "test").pixels[:n])
-    fake = images_of(unit, root, judging.noise(len(real), unit.config["latent"]))
-    return {"real": measure.logits(run, D, real), "generated": measure.logits(run, D, fake)}
+
+    def found() -> dict[str, Tensor]:
+        if not any(name.startswith("D.") for name in unit.weights(root)):
+            return {}
+        run, D = Run(unit, root), discriminator_of(unit, root)
+        real = data.to_float(judging.load_images(run, "test").pixels[:n])
+        fake = images_of(unit, root, judging.noise(len(real), unit.config["latent"]))
+        return {"real": measure.logits(run, D, real), "generated": measure.logits(run, D, fake)}
+
+    return runs.kept(unit, root, "logits", found, n)
 
 
 def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:

@@ -234,12 +234,18 @@ def figure3(
     """
     sets: dict[str, dict[str, Tensor]] = {title: {} for title in panels.values()}
     traces = []
+
+    def logits_of(unit: Unit) -> dict[str, Tensor]:
+        tensors, front = unit.weights(root), "logits."
+        return {k.removeprefix(front): x for k, x in tensors.items() if k.startswith(front)}
+
     for p in FIGURE_3:
         (unit,) = runs.find(units, method=method, p=p, seed=0)
-        kept, course = unit.weights(root), convergence([unit], root)
+        said = runs.kept(unit, root, "figure3", lambda unit=unit: logits_of(unit))
+        course = convergence([unit], root)
         for D, title in panels.items():
-            sets[title][f"generated p = {p:g}"] = kept[f"logits.{D} fake"]
-            sets[title][f"real p = {p:g}"] = kept[f"logits.{D} real"]
+            sets[title][f"generated p = {p:g}"] = said[f"{D} fake"]
+            sets[title][f"real p = {p:g}"] = said[f"{D} real"]
             trace = course.loc[course["metric"] == f"fake logit of {D}", ["step", "value"]]
             traces.append(trace.assign(panel=title, label=f"generated p = {p:g}"))
     return sets, pd.concat(traces, ignore_index=True)

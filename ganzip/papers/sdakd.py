@@ -47,18 +47,19 @@ LITE = (0, 2, 4, 10)  # blocks in their place: at 1/2, 1/4, 1/8 and 1/16 of the 
 
 
 def prepare(preset: str = "cpu", source: str = "photos", scale: float = 1.0) -> list[Unit]:
-    """The plan of a preset, by name, on a set of photos; see ``data.photos``."""
-    pieces = sr.load_pieces(source)
-    return plan(presets.sdakd(preset, aligned=pieces.aligned, scale=scale), pieces)
+    """The plan of a preset, by name, on sets of photos; see ``sr.sources`` and ``data.photos``."""
+    held = {network: sr.known_pieces(name) for network, name in sr.sources(source).items()}
+    return plan(presets.sdakd(preset, aligned=held["GCFSR"].aligned, scale=scale), held)
 
 
-def plan(preset: Sdakd, pieces: sr.Pieces) -> list[Unit]:
-    """Every unit of the preset on these photos, what is needed first.
+def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
+    """Every unit of the preset on these photos, by network, what is needed first.
 
     All students of a network have one teacher. Raises DataError for photos that are too small.
     """
     units: list[Unit] = []
     for family in preset.families:
+        pieces = held[family.network]
         sr.check_sizes(pieces, family.span)
         common = settings(preset, family, pieces)
         teacher = unit(family, common, "teacher", "1", 0, {}, pieces.source)

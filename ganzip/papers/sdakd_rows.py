@@ -349,10 +349,15 @@ def said(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataF
     Figures 2 and 3 draw the former; the latter tell a balanced D from one that has learnt nothing.
     """
     drawn, lines = {}, []
+
+    def both(unit: Unit) -> tuple[Tensor, Tensor]:
+        D = sr.discriminator(unit.config, unit.config["disc"])
+        frozen(runs.load(D, unit.weights(root), "D"))
+        return probabilities(Run(unit, root), trained(unit, root), D)
+
     for unit in units:
-        c, run = unit.config, Run(unit, root)
-        D = frozen(runs.load(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
-        fake, real = probabilities(run, trained(unit, root), D)
+        c = unit.config
+        fake, real = runs.kept(unit, root, "probabilities", lambda unit=unit: both(unit))
         drawn[f"{c['method']}, D of width {c['disc']}"] = fake
         lines.append(
             {"network": c["network"], "method": c["method"], "D": c["disc"], "images": len(fake)}
@@ -369,24 +374,41 @@ Shown = tuple[dict[str, Tensor], list[tuple[int, int, int]], dict[str, list[str]
 """Images by column, a zoom a row (top, left, size), captions: a ``figures.comparison``."""
 
 
+def inputs(units: Sequence[Unit], root: Path, network: str, n: int = 7) -> dict[str, Tensor]:
+    """Test images of a network, what it is given of them at each factor, and the teacher's."""
+    unit = pick(units, network, "SDAKD", "1/4")
+
+    def found() -> dict[str, Tensor]:
+        held = sr.examples(Run(unit, root), "test")
+        shown = {"photo": next(iter(held.values())).truth[:n]}
+        for label, e in held.items():
+            shown[f"input, {label}"] = e.cond[:n, :3]
+            shown[f"teacher, {label}"] = e.teacher[:n]
+        return _in_8_bits(shown)
+
+    return _floats(runs.kept(unit, root, "inputs", found, n))
+
+
 def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> Shown:
     """Test images at the middle factor: input, truth, teacher, SDAKD's students of three sizes."""
     students = {C: pick(units, network, "SDAKD", C) for C in ("1/2", "1/4", "1/8")}
-    held = sr.examples(Run(students["1/4"], root), "test")
-    label = list(held)[len(held) // 2]
-    cond, truth = held[label].cond, held[label].truth
-    by_detail = truth.diff(dim=-1).abs().mean((1, 2, 3)).argsort()
-    at = by_detail[torch.linspace(0.5, 0.95, rows).mul(len(truth) - 1).long()]
-    shown = {
-        f"input, {label}": cond[at, :3],
-        "truth": truth[at],
-        "teacher": held[label].teacher[at],
-    }
-    for C, unit in students.items():
-        shown[f"C = {C}"] = sr.answers(trained(unit, root), cond[at])
-    side = truth.shape[-1]
-    zooms = [(*_busiest(image, side // 3), side // 3) for image in truth[at]]
-    return shown, zooms, _captions(shown, truth[at])
+
+    def found() -> dict[str, Tensor]:
+        held = sr.examples(Run(students["1/4"], root), "test")
+        label = list(held)[len(held) // 2]
+        cond, truth = held[label].cond, held[label].truth
+        by_detail = truth.diff(dim=-1).abs().mean((1, 2, 3)).argsort()
+        at = by_detail[torch.linspace(0.5, 0.95, rows).mul(len(truth) - 1).long()]
+        shown = {f"input, {label}": cond[at, :3], "truth": truth[at]}
+        shown["teacher"] = held[label].teacher[at]
+        for C, unit in students.items():
+            shown[f"C = {C}"] = sr.answers(trained(unit, root), cond[at])
+        return _in_8_bits(shown)
+
+    shown = _floats(runs.kept(students["1/4"], root, "figure4", found, rows))
+    truth, side = shown["truth"], shown["truth"].shape[-1]
+    zooms = [(*_busiest(image, side // 3), side // 3) for image in truth]
+    return shown, zooms, _captions(shown, truth)
 
 
 def enlarged_photo(
@@ -396,25 +418,38 @@ def enlarged_photo(
 
     "china" of the embedded photos, else the first photo with a test part.
     """
-    parts = {e["photo"]: e for e in pieces.manifest if e["part"] == "test"}
-    (image,) = data.cut_photos(
-        pieces.photos, [parts.get("china", next(iter(parts.values())))], "test"
-    )
-    height, width = (min(a, b) // 16 * 16 for a, b in zip(image.shape[1:], most, strict=True))
-    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
-    truth = data.to_float(image[None, :, top : top + height, left : left + width])
-    draws = torch.Generator().manual_seed(0)
-    plain = degrade.bicubic(truth, height // 4, width // 4).clamp(-1, 1)
-    side = min(height, width) // 4 * 4
-    cond = torch.cat([plain, degrade.degrade(truth, draws, degrade.sized(side, side))])
     student, naive = (pick(units, "RealESRGAN", m, "1/4") for m in ("SDAKD", "naive (C,C)"))
-    nets = {"released teacher": sr.released(), "SDAKD, C = 1/4": trained(student, root)}
-    nets["naive (C,C), C = 1/4"] = trained(naive, root)
-    both = truth.expand(2, -1, -1, -1)
-    shown = {"input, 4x": cond, "truth": both}
-    shown |= {f"{name}\n{_millions(G)}": sr.answers(G, cond) for name, G in nets.items()}
-    zoom = (*_busiest(truth[0], min(height, width) // 4), min(height, width) // 4)
-    return shown, [zoom, zoom], _captions(shown, both)
+
+    def found() -> dict[str, Tensor]:
+        parts = {e["photo"]: e for e in pieces.manifest if e["part"] == "test"}
+        entry = parts.get("china", next(iter(parts.values())))
+        (image,) = data.cut_photos(pieces.photos, [entry], "test")
+        height, width = (min(a, b) // 16 * 16 for a, b in zip(image.shape[1:], most, strict=True))
+        top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+        truth = data.to_float(image[None, :, top : top + height, left : left + width])
+        draws = torch.Generator().manual_seed(0)
+        plain = degrade.bicubic(truth, height // 4, width // 4).clamp(-1, 1)
+        side = min(height, width) // 4 * 4
+        cond = torch.cat([plain, degrade.degrade(truth, draws, degrade.sized(side, side))])
+        nets = {"released teacher": sr.released(), "SDAKD, C = 1/4": trained(student, root)}
+        nets["naive (C,C), C = 1/4"] = trained(naive, root)
+        shown = {"input, 4x": cond, "truth": truth.expand(2, -1, -1, -1)}
+        shown |= {f"{name}\n{_millions(G)}": sr.answers(G, cond) for name, G in nets.items()}
+        return _in_8_bits(shown)
+
+    shown = _floats(runs.kept(student, root, "photo", found, most))
+    truth = shown["truth"]
+    size = min(truth.shape[-2:]) // 4
+    zoom = (*_busiest(truth[0], size), size)
+    return shown, [zoom, zoom], _captions(shown, truth)
+
+
+def _in_8_bits(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: data.to_uint8(images) for name, images in shown.items()}
+
+
+def _floats(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: data.to_float(images) for name, images in shown.items()}
 
 
 def trained(unit: Unit, root: Path) -> nn.Module:

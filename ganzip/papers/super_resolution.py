@@ -61,7 +61,7 @@ class Pieces:
         return len(sizes) == 1 and all(height == width for height, width in sizes)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def load_pieces(source: str) -> Pieces:
     """Photos and their parts: fewer than 20 photos are cut into parts, more are dealt whole.
 
@@ -71,6 +71,29 @@ def load_pieces(source: str) -> Pieces:
     photos = data.photos(source)
     manifest = data.split_photos(photos) if len(photos) < 20 else data.deal_photos(photos)
     return Pieces(source, photos, manifest)
+
+
+def known_pieces(source: str) -> Pieces:
+    """``load_pieces``; where the photos are not here, the parts that an earlier run kept of them.
+
+    Those are enough to plan a run whose units are done, and to show them.
+    """
+    note = runs.home() / "cache" / "known" / f"{Path(source).stem}.json"
+    try:
+        pieces = load_pieces(source)
+    except data.DataAbsent:
+        if not note.exists():
+            raise
+        print(f"{source} is not here; shown is what an earlier run kept of it")
+        return Pieces(source, {}, json.loads(note.read_text()))
+    runs.write(note, json.dumps(pieces.manifest).encode())
+    return pieces
+
+
+def sources(data: str) -> dict[str, str]:
+    """Which photos are whose: one set for both networks, or GCFSR's and Real-ESRGAN's, "a,b"."""
+    first, _, second = data.partition(",")
+    return {"GCFSR": first.strip(), "RealESRGAN": (second or first).strip()}
 
 
 def check_sizes(pieces: Pieces, span: int) -> None:

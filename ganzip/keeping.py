@@ -1,0 +1,131 @@
+"""Runs whose figures are kept in the repository, and figures drawn again without training.
+
+    python -m ganzip.keeping keep --preset cpu --data mnist --scale 2 --papers dcgan_kd
+    python -m ganzip.keeping figures
+
+``figures/<paper>/<run>/`` holds what a notebook wrote, the executed notebook, and ``run.zip``: the
+rows, manifests, histories and pictures of its units, without data and weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ganzip import batch, presets, runs
+from ganzip.batch import NOTEBOOKS, Given
+
+RUN = "run.zip"
+
+
+def folder() -> Path:
+    """Where kept runs are."""
+    return runs.repository() / "figures"
+
+
+def keep(given: Given, root: Path, into: Path) -> list[Path]:
+    """Copy what notebooks made of a finished run into ``into``, a folder a paper; returns those.
+
+    Raises FileNotFoundError, before anything is copied, for a notebook that was not executed.
+    """
+    executed = {paper: given.folder(paper, root) for paper in given.papers}
+    for paper, out in executed.items():
+        if not (out / f"{NOTEBOOKS[paper]}.ipynb").exists():
+            raise FileNotFoundError(f"{out} has no executed notebook; run make reproduce first")
+    places = []
+    for paper, out in executed.items():
+        place = into / paper / out.name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        _copied(out, place)
+        shutil.copy(out / f"{NOTEBOOKS[paper]}.ipynb", place)
+        alone = Given(given.preset, given.data, given.scale, (paper,))
+        batch.pack(alone, root, place / RUN)
+        places.append(place)
+    return places
+
+
+def redrawn(place: Path) -> list[str]:
+    """Draw the figures and tables of a kept run again; returns the tables that came out otherwise.
+
+    The notebook is executed where all its units are done. Raises RuntimeError where it fails.
+    """
+    with zipfile.ZipFile(place / RUN) as held:
+        given = batch.given_of(held, place / RUN)
+    (paper,) = given.papers
+    with tempfile.TemporaryDirectory() as root:
+        batch.merge(place / RUN, Path(root), anyhow=True)
+        out = given.folder(paper, Path(root))
+        out.mkdir(parents=True)
+        notebook = runs.repository() / "notebooks" / f"{NOTEBOOKS[paper]}.ipynb"
+        command = [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar"]
+        command += [str(notebook), str(out / notebook.name)]
+        for name, value in given.parameters().items():
+            command += ["-p", name, str(value)]
+        # Without the data, even where they are: what is kept has to suffice.
+        here = {k: v for k, v in os.environ.items() if k != "GANZIP_DATA"}
+        done = subprocess.run(
+            command, env=here | {"GANZIP_RUNS": root}, cwd=root, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{place}: {done.stderr.strip().splitlines()[-1]}")
+        before = {path.name: path.read_bytes() for path in place.glob("*.csv")}
+        new = _copied(out, place)
+        return [
+            path.name
+            for path in new
+            if path.suffix == ".csv" and path.read_bytes() != before.get(path.name)
+        ]
+
+
+def _copied(out: Path, place: Path) -> list[Path]:
+    """Copy a notebook's figures and tables."""
+    files = [file for kind in ("figures", "tables") for file in sorted((out / kind).iterdir())]
+    return [Path(shutil.copy(file, place)) for file in files]
+
+
+def all_redrawn(places: Iterable[Path]) -> int:
+    """Draw several kept runs, one a core; returns how many tables came out otherwise."""
+    places, changed = list(places), 0
+    with ThreadPoolExecutor(runs.cores()) as pool:
+        drawn = pool.map(redrawn, places)
+        for place, tables in zip(places, tqdm(drawn, total=len(places), unit="run"), strict=True):
+            tqdm.write(
+                f"{place}: {', '.join(tables) or 'all tables'} {'differ' if tables else 'equal'}"
+            )
+            changed += len(tables)
+    return changed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m ganzip.keeping", description="Keep and draw again.")
+    parser.add_argument("verb", choices=("keep", "figures"))
+    parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
+    parser.add_argument("--data", default="", help="as the notebooks take it; empty: each its own")
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--papers", default=",".join(NOTEBOOKS))
+    its = parser.parse_args(arguments)
+    if its.verb == "figures":
+        return min(1, all_redrawn(sorted(path.parent for path in folder().glob(f"*/*/{RUN}"))))
+    given = Given(its.preset, its.data, its.scale, tuple(its.papers.split(",")))
+    print("\n".join(map(str, keep(given, runs.home(), folder()))))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"ganzip.keeping: {error}", file=sys.stderr)
+        sys.exit(2)
