@@ -48,8 +48,9 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         _copied(out, place)
-        shutil.copy(out / f"{NOTEBOOKS[paper]}.ipynb", place)
         alone = Given(given.preset, given.data, given.scale, (paper,))
+        if alone.parameters():  # with the defaults it is the one in notebooks/
+            shutil.copy(out / f"{NOTEBOOKS[paper]}.ipynb", place)
         batch.pack(alone, root, place / RUN)
         places.append(place)
     return places

@@ -1,0 +1,63 @@
+"""What figures/ holds is what its rows give: drawn again without data, weights and training."""
+
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ganzip import batch, keeping, runs
+from ganzip.batch import Given
+
+PLACES = sorted(path.parent for path in keeping.folder().glob(f"*/*/{keeping.RUN}"))
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(place, again)
+    before = {path.name for path in place.iterdir()}
+    for path in again.iterdir():
+        if path.name != keeping.RUN:
+            path.unlink()
+    keeping.redrawn(again)
+    executed = {path.name for path in place.glob("*.ipynb")}
+    assert {path.name for path in again.iterdir()} == before - executed
+    for path in sorted(place.glob("*.csv")):
+        kept, drawn = pd.read_csv(path), pd.read_csv(again / path.name)
+        # To the letter on one machine; elsewhere sums may differ in the last bit.
+        pd.testing.assert_frame_equal(kept, drawn, rtol=1e-9, obj=path.name)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_a_kept_run_holds_no_data_no_weights_and_no_paths(place):
+    with zipfile.ZipFile(place / keeping.RUN) as held:
+        names = held.namelist()
+        given = batch.given_of(held, place / keeping.RUN)
+        manifests = [json.loads(held.read(n)) for n in names if n.endswith("/manifest.json")]
+    units = r"\w+/units/[^/]+/(history\.csv|manifest\.json|rows\.csv|shown/[\w-]+\.pt)"
+    allowed = rf"{batch.HEADER}|cache/known/[\w.+-]+|{units}"
+    assert not [name for name in names if not re.fullmatch(allowed, name)]
+    assert "/" not in given.data
+    assert place.name == given.folder(given.papers[0], Path()).name
+    assert len(manifests) == len(set(m["unit"] for m in manifests)) > 30
+    assert (place / keeping.RUN).stat().st_size < 4_000_000
+
+
+def test_a_table_that_does_not_follow_from_the_rows_is_named(tmp_path):
+    (place,) = [p for p in PLACES if (p.parent.name, p.name) == ("dcgan_kd", "cpu")]
+    again = tmp_path / "again"
+    shutil.copytree(place, again)
+    (again / "claims.csv").write_text("claim\nA student is better than all\n")
+    assert keeping.redrawn(again) == ["claims.csv"]
+    assert (again / "claims.csv").read_bytes() == (place / "claims.csv").read_bytes()
+
+
+def test_only_an_executed_run_is_kept(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no executed notebook; run make reproduce first"):
+        keeping.keep(Given("smoke"), tmp_path / "runs", tmp_path / "figures")
+    assert not (tmp_path / "figures").exists()
+    assert keeping.folder() == runs.repository() / "figures"
