@@ -1,7 +1,8 @@
-# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  PAPER=dcgan_kd|sdakd|nickel_dime|your_own_gan (empty: all)  JOBS=0
+# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  SEEDS=0  PAPER=dcgan_kd|sdakd|nickel_dime|your_own_gan (empty: all)  JOBS=0
 PRESET ?= cpu
 DATA   ?= digits
 SCALE  ?= 1
+SEEDS  ?= 0
 PAPER  ?=
 JOBS   ?= 0
 PYTHON ?= python3
@@ -12,18 +13,18 @@ RUNS   := $(or $(GANZIP_RUNS),runs)
 # One folder a kind of run: cpu, cpu-mnist, cpu-x3.
 comma  := ,
 SETS   := $(basename $(notdir $(subst $(comma), ,$(DATA))))
-LABEL  := $(PRESET)$(if $(filter-out digits photos,$(SETS)),-$(subst $() ,+,$(SETS)))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))
+LABEL  := $(PRESET)$(if $(filter-out digits photos,$(SETS)),-$(subst $() ,+,$(SETS)))$(if $(filter-out 1,$(SCALE)),-x$(SCALE))$(if $(filter-out 0,$(SEEDS)),-s$(SEEDS))
 # The papers; notebook 4, a GAN of one's own, where it is asked for.
 PAPERS := $(if $(PAPER),$(wildcard notebooks/[1-4]_*$(PAPER)*.ipynb),$(wildcard notebooks/[1-3]_*.ipynb))
 RUN    := $(BIN)/papermill -k python3 --no-progress-bar --stdout-file - --stderr-file -
 BATCH  := $(BIN)/python -m ganzip.batch
-WHAT   := --preset $(PRESET) --scale $(SCALE) $(if $(filter-out digits,$(DATA)),--data "$(DATA)") \
+WHAT   := --preset $(PRESET) --scale $(SCALE) --seeds $(SEEDS) $(if $(filter-out digits,$(DATA)),--data "$(DATA)") \
 	$(if $(PAPER),--papers $(subst $() ,$(comma),$(foreach n,$(PAPERS),$(shell basename $(n) .ipynb | cut -c 3-))))
 # With JOBS, and where Snakemake is installed, it does the work; else the notebooks do it themselves.
 ENGINE  = $(and $(filter-out 0,$(JOBS)),$(wildcard $(BIN)/snakemake),$(filter-out notebooks/4%,$(PAPERS)))
 # What differs from the notebook's own defaults.
 GIVEN  := $(if $(filter-out cpu,$(PRESET)),-p preset $(PRESET)) $(if $(filter-out digits,$(DATA)),-p data "$(DATA)") \
-	$(if $(filter-out 1,$(SCALE)),-p scale $(SCALE)) $(if $(filter-out 0,$(JOBS)),-p jobs $(JOBS))
+	$(if $(filter-out 1,$(SCALE)),-p scale $(SCALE)) $(if $(filter-out 0,$(SEEDS)),-p seeds $(SEEDS)) $(if $(filter-out 0,$(JOBS)),-p jobs $(JOBS))
 
 # Outputs stay, progress bars shrink to their last line, the times of one machine go.
 define TIDY

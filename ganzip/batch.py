@@ -19,7 +19,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -51,24 +51,31 @@ class Given:
     data: str = ""
     scale: float = 1.0
     papers: tuple[str, ...] = tuple(NOTEBOOKS)
+    seeds: int = 0  # of a row, at least
 
     def units(self) -> list[Unit]:
         """The plans of all papers, the same that their notebooks make."""
         source = {"source": self.data} if self.data else {}
+        least = {"seeds": self.seeds} if self.seeds else {}
         return [
             unit
             for paper in self.papers
-            for unit in _module(paper).prepare(self.preset, **source, scale=self.scale)
+            for unit in _module(paper).prepare(self.preset, **source, scale=self.scale, **least)
         ]
 
     def folder(self, paper: str, root: Path) -> Path:
         """Where the paper's notebook puts its tables and figures."""
-        return runs.output_folder(root, paper, self.preset, self.data or "digits", self.scale)
+        return runs.output_folder(
+            root, paper, self.preset, self.data or "digits", self.scale, self.seeds
+        )
 
     def parameters(self) -> dict[str, Any]:
         """A notebook's parameters, where they differ from its own."""
         mine, usual = asdict(self), asdict(Given())
         return {k: v for k, v in mine.items() if k != "papers" and v != usual[k]}
+
+
+GIVEN = [field.name for field in fields(Given)]
 
 
 def _module(paper: str) -> Any:
@@ -309,7 +316,8 @@ def given_of(held: zipfile.ZipFile, path: Path) -> Given:
     header = json.loads(held.read(HEADER))
     if header["format"] != 1:
         raise BundleError(f"{path} is of format {header['format']}, expected 1: update ganzip")
-    return Given(header["preset"], header["data"], header["scale"], tuple(header["papers"]))
+    given = Given(**{name: value for name, value in header.items() if name in GIVEN})
+    return replace(given, papers=tuple(given.papers))
 
 
 def _merged(
@@ -379,6 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
     parser.add_argument("--data", default="", help="as the notebooks take it; empty: each its own")
     parser.add_argument("--scale", type=float, default=1.0, help="times steps and seeds")
+    parser.add_argument("--seeds", type=int, default=0, help="of a row, at least")
     parser.add_argument("--papers", default="", help=f"of {', '.join(NOTEBOOKS)}; empty: all")
     parser.add_argument("--jobs", type=int, default=runs.cores())
     parser.add_argument("--weights", action="store_true", help="bundle weights and samples too")
@@ -387,7 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [paper for paper in asked if paper not in NOTEBOOKS]:
         parser.error(f"no paper {unknown[0]!r}; there are {', '.join(NOTEBOOKS)}")
     papers = tuple(paper for paper in NOTEBOOKS if paper in asked)
-    given, root = Given(its.preset, its.data, its.scale, papers), runs.home()
+    given, root = Given(its.preset, its.data, its.scale, papers, its.seeds), runs.home()
     if its.verb == "run":
         return engine(given, root, its.jobs, more)
     if more:

@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -48,7 +49,7 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         _copied(out, place)
-        alone = Given(given.preset, given.data, given.scale, (paper,))
+        alone = replace(given, papers=(paper,))
         if alone.parameters():  # with the defaults it is the one in notebooks/
             shutil.copy(out / f"{NOTEBOOKS[paper]}.ipynb", place)
         batch.pack(alone, root, place / RUN)
@@ -115,11 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
     parser.add_argument("--data", default="", help="as the notebooks take it; empty: each its own")
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--papers", default=",".join(NOTEBOOKS))
     its = parser.parse_args(arguments)
     if its.verb == "figures":
         return min(1, all_redrawn(sorted(path.parent for path in folder().glob(f"*/*/{RUN}"))))
-    given = Given(its.preset, its.data, its.scale, tuple(its.papers.split(",")))
+    given = Given(its.preset, its.data, its.scale, tuple(its.papers.split(",")), its.seeds)
     print("\n".join(map(str, keep(given, runs.home(), folder()))))
     return 0
 

@@ -71,13 +71,18 @@ JOINT = Recipe(steps=0, lr=2e-3, d_lr=5e-4, cosine=True)
 
 
 def dcgan_kd(
-    preset: str = "cpu", *, grey: bool = True, labels: bool = True, scale: float = 1.0
+    preset: str = "cpu",
+    *,
+    grey: bool = True,
+    labels: bool = True,
+    scale: float = 1.0,
+    seeds: int = 0,
 ) -> DcganKd:
     """Paper A's numbers at a preset.
 
     grey, labels: what the data are. At paper scale they decide the teacher, as in the paper:
     W-DCGAN d=256 on grey digits (MNIST), W-DCGAN d=64 on labelled colour images (CIFAR-10), DCGAN
-    d=128 on faces. ``scale`` multiplies steps and seeds.
+    d=128 on faces. ``scale`` multiplies steps and seeds; no row has fewer than ``seeds``.
     """
     check_name(preset)
     steps = dataclasses.replace
@@ -132,7 +137,7 @@ def dcgan_kd(
             joint_recipe=steps(LETTER, steps=50_000),
             judge_steps=10_000, cache_pairs=1_000_000, n_images=50_000,
         )  # fmt: skip
-    return scaled(chosen, scale)
+    return scaled(chosen, scale, seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,11 +230,13 @@ def rows_of_tables(full: int, others: int, online: int, ablations: bool) -> dict
     return found | {key: {"1/4": full} for key in names}
 
 
-def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> Sdakd:
+def sdakd(
+    preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0, seeds: int = 0
+) -> Sdakd:
     """Paper B's numbers at a preset.
 
     aligned: whether the images are aligned faces, which GCFSR sees whole. ``scale`` multiplies
-    steps and seeds.
+    steps and seeds; no row has fewer than ``seeds``.
     """
     check_name(preset)
     with_ = dataclasses.replace
@@ -305,7 +312,7 @@ def sdakd(preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0) -> 
     if aligned:
         first, *rest = chosen.families
         chosen = with_(chosen, families=(with_(first, span=0), *rest))
-    return with_(chosen, families=tuple(lengthened(f, scale) for f in chosen.families))
+    return with_(chosen, families=tuple(lengthened(f, scale, seeds) for f in chosen.families))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,7 +355,7 @@ class NickelDime:
     passes: int = 50  # timed forward passes of a generator
     seeds: Mapping[str, Mapping[float, int]]
     ablations: Mapping[float, int]  # of DiME: its kernels, and targets taken from the batch
-    scratch: tuple[float, ...]  # rates of generators that learn from the data alone
+    scratch: Mapping[float, int]  # of generators that learn from the data alone
 
 
 # The paper's methods and rates, and a control.
@@ -357,18 +364,21 @@ PRUNED = (0.5, 0.7, 0.8, 0.9, 0.95)
 WITHOUT = "NICKEL & DiME without D_T"
 
 
-def nickel_dime(preset: str = "cpu", *, labels: bool = True, scale: float = 1.0) -> NickelDime:
+def nickel_dime(
+    preset: str = "cpu", *, labels: bool = True, scale: float = 1.0, seeds: int = 0
+) -> NickelDime:
     """Paper C's numbers at a preset.
 
     labels: whether the images have any. Those without, faces as a rule, are not to be known at 16
-    pixels: presets smoke and cpu take 64, and fewer runs. ``scale`` multiplies steps and seeds.
+    pixels: presets smoke and cpu take 64, and fewer runs. ``scale`` multiplies steps and seeds; no
+    row has fewer than ``seeds``.
     """
     check_name(preset)
     if preset in ("smoke", "cpu"):
-        seeds: dict[str, dict[float, int]] = {name: {0.9: 1} for name in (*COMPARED, WITHOUT)}
-        seeds |= {"NICKEL": {0.9: 3}, "DiME": {0.9: 3}, "ITGC": {0.7: 1, 0.9: 1}}
-        seeds |= {name: {0.5: 2, 0.7: 1, 0.9: 3} for name in ("CAGC", "NICKEL & DiME")}
-        seeds |= {"fine-tune": {0.5: 1, 0.7: 1, 0.9: 3}}
+        rows: dict[str, dict[float, int]] = {name: {0.9: 1} for name in (*COMPARED, WITHOUT)}
+        rows |= {"NICKEL": {0.9: 3}, "DiME": {0.9: 3}, "ITGC": {0.7: 1, 0.9: 1}}
+        rows |= {name: {0.5: 2, 0.7: 1, 0.9: 3} for name in ("CAGC", "NICKEL & DiME")}
+        rows |= {"fine-tune": {0.5: 1, 0.7: 1, 0.9: 3}}
         chosen = NickelDime(
             name=preset, net={"size": 16, "base": 256, "cap": 32}, latent=32, layers=2, group=4,
             batch=16, teacher_steps=2800, steps=320, sparse_steps=80, epoch=40,
@@ -376,7 +386,7 @@ def nickel_dime(preset: str = "cpu", *, labels: bool = True, scale: float = 1.0)
             gamma=0.1, path=0.0, mixing=0.0, dime=10.0, moment_batch=16, moments=2000, lite=32,
             energy=8, langevin=5, prune_images=256, prune_rates=(0.1, 0.3, 0.5, 0.7, 0.8, 0.9),
             n_images=1500, judge_steps=600, encoder_steps=250, encoder_batch=96,
-            seeds=seeds, ablations={0.9: 1}, scratch=(0.9,),
+            seeds=rows, ablations={0.9: 1}, scratch={0.9: 1},
         )  # fmt: skip
         if preset == "smoke":
             chosen = dataclasses.replace(
@@ -395,8 +405,8 @@ def nickel_dime(preset: str = "cpu", *, labels: bool = True, scale: float = 1.0)
                 seeds={name: dict.fromkeys(rates, 1) for name, rates in chosen.seeds.items()},
             )  # fmt: skip
     elif preset == "gpu":
-        seeds = {name: {0.7: 1, 0.9: 1} for name in (*COMPARED, "fine-tune")}
-        seeds |= {name: dict.fromkeys(PRUNED, 1) for name in ("CAGC", "NICKEL & DiME")}
+        rows = {name: {0.7: 1, 0.9: 1} for name in (*COMPARED, "fine-tune")}
+        rows |= {name: dict.fromkeys(PRUNED, 1) for name in ("CAGC", "NICKEL & DiME")}
         chosen = NickelDime(
             name=preset, net={"size": 64, "base": 8192, "cap": 256}, latent=256, layers=8, group=8,
             batch=64, teacher_steps=12_000, steps=1000, sparse_steps=250, epoch=125,
@@ -404,10 +414,10 @@ def nickel_dime(preset: str = "cpu", *, labels: bool = True, scale: float = 1.0)
             gamma=0.05, path=2.0, mixing=0.9, dime=10.0, moment_batch=64, moments=20_000, lite=128,
             energy=32, langevin=10, prune_images=400, prune_rates=PRUNED,
             n_images=10_000, judge_steps=4000, encoder_steps=2000, encoder_batch=256,
-            seeds={**seeds, WITHOUT: {0.9: 1}}, ablations={0.9: 1}, scratch=(0.9,),
+            seeds={**rows, WITHOUT: {0.9: 1}}, ablations={0.9: 1}, scratch={0.9: 1},
         )  # fmt: skip
     else:
-        seeds = {name: dict.fromkeys(PRUNED, 3) for name in (*COMPARED, "fine-tune", WITHOUT)}
+        rows = {name: dict.fromkeys(PRUNED, 3) for name in (*COMPARED, "fine-tune", WITHOUT)}
         chosen = NickelDime(
             name=preset, net={"size": 256, "base": 16384, "cap": 512}, latent=512, layers=8,
             group=8, batch=64, teacher_steps=390_625, steps=625_000, sparse_steps=200_000,
@@ -415,18 +425,19 @@ def nickel_dime(preset: str = "cpu", *, labels: bool = True, scale: float = 1.0)
             gamma=1.0, path=2.0, mixing=0.9, dime=10.0, moment_batch=8, moments=50_000, lite=128,
             energy=32, langevin=10, prune_images=400, prune_rates=PRUNED,
             n_images=50_000, judge_steps=10_000, encoder_steps=10_000, encoder_batch=256,
-            seeds=seeds, ablations={0.9: 1}, scratch=(0.9,),
+            seeds=rows, ablations={0.9: 1}, scratch={0.9: 1},
         )  # fmt: skip
     names = ("teacher_steps", "steps", "sparse_steps", "epoch")
     return dataclasses.replace(
         chosen,
         **{name: times(getattr(chosen, name), scale) for name in names},
-        seeds=multiplied(chosen.seeds, scale),
-        ablations={p: times(n, scale) for p, n in chosen.ablations.items()},
+        seeds=multiplied(chosen.seeds, scale, seeds),
+        ablations=more(chosen.ablations, scale, seeds),
+        scratch=more(chosen.scratch, scale, seeds),
     )
 
 
-def scaled(preset: DcganKd, scale: float) -> DcganKd:
+def scaled(preset: DcganKd, scale: float, least: int) -> DcganKd:
     """The preset with all steps and seeds multiplied, at least one of each."""
     changed: dict[str, Any] = {}
     for field in dataclasses.fields(preset):
@@ -434,23 +445,29 @@ def scaled(preset: DcganKd, scale: float) -> DcganKd:
         if isinstance(value, Recipe):
             changed[field.name] = dataclasses.replace(value, steps=times(value.steps, scale))
         elif isinstance(value, Mapping):
-            changed[field.name] = {d: times(seeds, scale) for d, seeds in value.items()}
+            changed[field.name] = more(value, scale, least)
     return dataclasses.replace(preset, **changed)
 
 
-def lengthened(family: SuperResolution, scale: float) -> SuperResolution:
+def lengthened(family: SuperResolution, scale: float, least: int) -> SuperResolution:
     """The family with all steps and seeds multiplied, at least one of each."""
     names = ("teacher_steps", "naive_steps", "online_steps", "steps", "d_steps", "epoch")
     changed: dict[str, Any] = {name: times(getattr(family, name), scale) for name in names}
-    return dataclasses.replace(family, **changed, seeds=multiplied(family.seeds, scale))
+    return dataclasses.replace(family, **changed, seeds=multiplied(family.seeds, scale, least))
 
 
-def multiplied(seeds: Mapping[str, Mapping[Any, int]], scale: float) -> dict[str, dict[Any, int]]:
+def multiplied(
+    seeds: Mapping[str, Mapping[Any, int]], scale: float, least: int
+) -> dict[str, dict[Any, int]]:
     """Numbers of seeds by method and size, times the scale."""
-    return {
-        method: {size: times(n, scale) for size, n in sizes.items()}
-        for method, sizes in seeds.items()
-    }
+    return {method: more(sizes, scale, least) for method, sizes in seeds.items()}
+
+
+def more(seeds: Mapping[Any, int], scale: float, least: int) -> dict[Any, int]:
+    """Numbers of seeds by size, times the scale, none below ``least``."""
+    if least < 0:
+        raise ValueError(f"seeds is {least}; expected 0, the preset's, or the least of any row")
+    return {size: max(least, times(n, scale)) for size, n in seeds.items()}
 
 
 def times(n: int, scale: float) -> int:

@@ -552,13 +552,17 @@ def home() -> Path:
     return Path(os.environ.get("GANZIP_RUNS") or repository() / "runs").expanduser()
 
 
-def output_folder(root: Path, paper: str, preset: str, data: str, scale: float) -> Path:
-    """Where a notebook's tables and figures go, a folder a kind of run: cpu, cpu-mnist, cpu-x3."""
+def output_folder(
+    root: Path, paper: str, preset: str, data: str, scale: float, seeds: int = 0
+) -> Path:
+    """Where a notebook puts tables and figures, a folder a kind of run: cpu, cpu-mnist-x3-s3."""
     name = preset
     if data not in ("digits", "photos"):
         name += "-" + "+".join(Path(each.strip()).stem for each in data.split(","))
     if scale != 1:
         name += f"-x{scale:g}"
+    if seeds:
+        name += f"-s{seeds}"
     return root / paper / name
 
 

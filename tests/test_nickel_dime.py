@@ -24,7 +24,7 @@ SHORT = dataclasses.replace(
     presets.nickel_dime("smoke"),
     net={"size": 16, "base": 128, "cap": 16}, batch=8, moment_batch=8, mixing=0.5, path=2.0,
     teacher_steps=6, steps=12, sparse_steps=4, epoch=3, judge_steps=20, encoder_steps=3,
-    encoder_batch=16, moments=48, n_images=64, prune_rates=(0.0, 0.9), passes=2, scratch=(),
+    encoder_batch=16, moments=48, n_images=64, prune_rates=(0.0, 0.9), passes=2, scratch={},
     langevin=2,
     seeds={
         name: dict.fromkeys((0.7, 0.9) if name == "NICKEL & DiME" else (0.9,), 1)

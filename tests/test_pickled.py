@@ -134,7 +134,7 @@ def test_the_released_network_is_the_teacher_at_the_scale_of_the_paper(file, tmp
     preset = dataclasses.replace(
         presets.nickel_dime("paper"), net={"size": 16, "base": 64, "cap": 8}, latent=8, layers=2,
         group=4, batch=4, n_images=8, teacher_steps=8, steps=8, seeds={"fine-tune": {0.5: 1}},
-        ablations={}, scratch=(),
+        ablations={}, scratch={},
     )  # fmt: skip
     without = runs.by_name(nickel_dime.plan(preset, images, str(faces)), "teacher-seed0")
     monkeypatch.setenv("GANZIP_WEIGHTS", str(tmp_path))

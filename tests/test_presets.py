@@ -236,3 +236,16 @@ def test_another_weight_of_paper_c_plans_its_students_alone():
     changed = nickel_dime.plan(dataclasses.replace(cfg, nickel=5.0), images, "digits")
     new = {u.config["method"] for u in changed if u.key not in before}
     assert new == {"NICKEL", "NICKEL & DiME", presets.WITHOUT}
+
+
+def test_no_row_has_fewer_seeds_than_asked_for():
+    A = presets.dcgan_kd("cpu", seeds=3)
+    assert set(A.warm.values()) == set(A.other.values()) == {3} and A.mse[2] == 3
+    assert presets.dcgan_kd("cpu", scale=2, seeds=3).mse[2] == 6
+    B = presets.sdakd("cpu", seeds=3).families[1]
+    assert {n for sizes in B.seeds.values() for n in sizes.values()} == {3}
+    C = presets.nickel_dime("cpu", seeds=4)
+    assert {n for sizes in C.seeds.values() for n in sizes.values()} == {4}
+    assert C.ablations == C.scratch == {0.9: 4}
+    with pytest.raises(ValueError, match="seeds is -1; expected 0"):
+        presets.nickel_dime("cpu", seeds=-1)

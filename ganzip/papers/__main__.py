@@ -35,6 +35,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
     parser.add_argument("--data", help="a data set by name, or a folder or zip of images")
     parser.add_argument("--scale", type=float, default=1.0, help="times all steps and seeds")
+    parser.add_argument("--seeds", type=int, default=0, help="of a row, at least")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     return parser.parse_args(arguments)
 
@@ -42,7 +43,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(given: argparse.Namespace) -> None:
     """Do what was asked for. Raises ValueError, OSError or runs.Diverged."""
     paper, root = import_module(f"ganzip.papers.{given.paper}"), runs.home()
-    units = paper.prepare(given.preset, given.data or PAPERS[given.paper], given.scale)
+    source = given.data or PAPERS[given.paper]
+    units = paper.prepare(given.preset, source, given.scale, given.seeds)
     if given.unit is None:
         print("\n".join(unit.name for unit in units))
         return

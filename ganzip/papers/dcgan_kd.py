@@ -42,12 +42,14 @@ COST = {"mse": 0.55, "cached": 0.35, "joint": 1.5, "wgan": 0.65, "wgan-gp": 1.15
 PENALTY = 10.0  # Gulrajani et al. 2017
 
 
-def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
+def prepare(
+    preset: str = "cpu", source: str = "digits", scale: float = 1.0, seeds: int = 0
+) -> list[Unit]:
     """The plan of a preset, by name, on a data set; see ``data.known``."""
     size = presets.dcgan_kd(preset).size
     images = data.known(source, size=size, cache=runs.home() / "cache")
     grey, labels = images.pixels.shape[1] == 1, images.classes > 0
-    chosen = presets.dcgan_kd(preset, grey=grey, labels=labels, scale=scale)
+    chosen = presets.dcgan_kd(preset, grey=grey, labels=labels, scale=scale, seeds=seeds)
     return plan(chosen, images, source)
 
 

@@ -62,19 +62,23 @@ COST = {"GS": 1.4, "CAGC": 1.5, "StyleKD": 1.8, "ITGC": 4.0, "GCC": 3.5, "DiME":
 # The plan -----------------------------------------------------------------------------------------
 
 
-def prepare(preset: str = "cpu", source: str = "digits", scale: float = 1.0) -> list[Unit]:
+def prepare(
+    preset: str = "cpu", source: str = "digits", scale: float = 1.0, seeds: int = 0
+) -> list[Unit]:
     """The plan of a preset, by name, on a data set; see ``data.known``."""
-    chosen, images = settled(preset, source, scale)
+    chosen, images = settled(preset, source, scale, seeds)
     return plan(chosen, images, source)
 
 
-def settled(preset: str, source: str, scale: float = 1.0) -> tuple[NickelDime, Images]:
+def settled(
+    preset: str, source: str, scale: float = 1.0, seeds: int = 0
+) -> tuple[NickelDime, Images]:
     """A preset's numbers for a data set, and its images: images without labels are larger."""
     cache = runs.home() / "cache"
-    chosen = presets.nickel_dime(preset, scale=scale)
+    chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds)
     images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
     if not images.classes:
-        chosen = presets.nickel_dime(preset, scale=scale, labels=False)
+        chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds, labels=False)
         images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
     return chosen, images
 
@@ -99,10 +103,10 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         trained = "epoch" in own
         return Unit(PAPER, f"{slug}{at}-seed{seed}", config, needs, cost, source, shared=trained)
 
-    def plain(method: str, p: float, steps: int) -> Unit:
+    def plain(method: str, p: float, steps: int, seed: int = 0) -> Unit:
         how = {"lr": preset.teacher_lr, "half_life": preset.teacher_half_life}
         how |= {"steps": steps, "epoch": 3 * preset.epoch, "code": runs.code(*GAN)}
-        return unit(method, p, 0, {"judge": judge}, steps, **how)
+        return unit(method, p, seed, {"judge": judge}, steps, **how)
 
     if released(preset, images):
         adopted = {"weights": RELEASED, "steps": 0, "code": runs.code(*GAN, pickled)}
@@ -136,7 +140,12 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         cost = preset.steps * COST.get(method.split(" by ")[0].split(",")[0], 3.0)
         units.append(unit(method, p, seed, needs, cost, **own, **ranking))
     both = preset.teacher_steps + preset.steps
-    return runs.in_order([*units, *(plain(measure.SCRATCH, p, both) for p in preset.scratch)])
+    units += [
+        plain(measure.SCRATCH, p, both, seed)
+        for p, seeds in preset.scratch.items()
+        for seed in range(seeds)
+    ]
+    return runs.in_order(units)
 
 
 def coder_unit(preset: NickelDime, sight: Mapping[str, Any], source: str) -> Unit:

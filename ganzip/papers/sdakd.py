@@ -46,10 +46,13 @@ LITE = (0, 2, 4, 10)  # blocks in their place: at 1/2, 1/4, 1/8 and 1/16 of the 
 # The plan -----------------------------------------------------------------------------------------
 
 
-def prepare(preset: str = "cpu", source: str = "photos", scale: float = 1.0) -> list[Unit]:
+def prepare(
+    preset: str = "cpu", source: str = "photos", scale: float = 1.0, seeds: int = 0
+) -> list[Unit]:
     """The plan of a preset, by name, on sets of photos; see ``sr.sources`` and ``data.photos``."""
     held = {network: sr.known_pieces(name) for network, name in sr.sources(source).items()}
-    return plan(presets.sdakd(preset, aligned=held["GCFSR"].aligned, scale=scale), held)
+    aligned = held["GCFSR"].aligned
+    return plan(presets.sdakd(preset, aligned=aligned, scale=scale, seeds=seeds), held)
 
 
 def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
