@@ -69,8 +69,9 @@ merge: install ## take in what another machine did: FROM=its bundle
 smoke: ## the same in a minute, to see that all of it runs
 	$(MAKE) reproduce PRESET=smoke
 
-figures: install ## draw every kept figure and table again from kept rows, without training
+figures: install ## every kept figure and table again from kept rows, and README's; trains nothing
 	$(BIN)/python -m ganzip.keeping figures
+	$(BIN)/python -m ganzip.page
 
 keep: reproduce ## reproduce, and keep what came out in figures/; at the defaults also in notebooks/
 	@set -e; for notebook in $(PAPERS); do \
@@ -79,6 +80,9 @@ keep: reproduce ## reproduce, and keep what came out in figures/; at the default
 		$(if $(filter cpu,$(LABEL)),cp $$out $$notebook;) \
 	done
 	$(BIN)/python -m ganzip.keeping keep $(WHAT)
+	@set -e; for notebook in $(if $(filter cpu,$(LABEL)),notebooks/unit.ipynb) notebooks/0_start_here.ipynb; do \
+		$(RUN) $$notebook $$notebook; $(call TIDY,$$notebook); \
+	done
 
 references: install ## execute at smoke what nbval replays, into tests/notebooks/
 	@rm -rf $(RUNS)/nbval; set -e; for notebook in notebooks/*.ipynb; do \

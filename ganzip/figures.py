@@ -870,3 +870,51 @@ def quality_against_cost(
         axes.margins(x=0.3)
         axes.set(xlabel=cost, ylabel=f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
     return figure, table.loc[:, columns]
+
+
+@style()
+def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) -> Figure:
+    """Show what is left of quality when networks shrink: a column a title, curves over pictures.
+
+    A column is a frame with columns method, ratio (times fewer parameters than the teacher's),
+    mean and std: the method "teacher", a level, and two others, the distilled one last; what its
+    vertical axis is called; and pictures by label. Both axes are logarithmic.
+    """
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=(1.45 * WIDTH, 5.6))
+    plt.close(figure)
+    parts = figure.subfigures(1, len(panels), squeeze=False)[0]
+    for part, (title, (frame, ylabel, images)) in zip(parts, panels.items(), strict=True):
+        axes, *strips = part.subplots(1 + len(images), 1, height_ratios=[2.8] + [1] * len(images))
+        axes.set_title(title, fontweight="bold")
+        lines = frame.loc[frame["method"] != "teacher"]
+        looks = ((COLOURS["regular"], "s"), (COLOURS["student"], "o"))
+        for method, (shade, marker) in zip(lines["method"].unique(), looks, strict=True):
+            line = lines.loc[lines["method"] == method].sort_values("ratio")
+            look: dict[str, Any] = {"color": shade, "marker": marker, "mec": "white", "ms": 6}
+            axes.errorbar(line["ratio"], line["mean"], line["std"].fillna(0), label=method, **look)
+        level = frame.loc[frame["method"] == "teacher", "mean"]
+        axes.axhline(level.item(), **LEVELS["teacher"])
+        axes.annotate("teacher", (1, level.item()), xycoords=("axes fraction", "data"), ha="right",
+                      textcoords="offset points", xytext=(0, 3), fontsize=9)  # fmt: skip
+        axes.set(xscale="log", yscale="log", xlabel="times fewer parameters", ylabel=ylabel)
+        ratios = sorted(set(lines["ratio"].round(1)))
+        axes.set_xticks(ratios, [f"{ratio:.3g}" for ratio in ratios])
+        axes.margins(y=0.12)
+        low, high = axes.get_ylim()
+        steps = (n * 10**k for k in range(-2, 5) for n in (1, 2, 5))
+        ticks = [tick for tick in steps if low <= tick <= high]
+        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.1)}
+        axes.legend(**where, ncols=2, fontsize=10, handlelength=1.4)
+        for strip, (label, batch) in zip(strips, images.items(), strict=True):
+            row = np.concatenate([*_pixels(label, batch)], axis=1)
+            strip.imshow(row.squeeze(), vmin=0, vmax=255)
+            strip.set(xticks=[], title=None)
+            strip.set_yticks([row.shape[0] / 2], [label])
+            strip.tick_params(length=0)
+            strip.spines[:].set_visible(False)
+            strip.grid(False)
+    return figure

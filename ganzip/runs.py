@@ -748,9 +748,18 @@ def surroundings(device: torch.device | str = "cpu") -> dict[str, str]:
     cuda = torch.device(device).type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if cuda else f"cpu, {platform.machine()}",
+        "processor": _processor(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("ganzip", "torch", "numpy")},
     }
+
+
+def _processor() -> str:
+    """What the processor calls itself, as far as the system tells, and the cores we may use."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    told = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{told[0] if told else platform.processor() or platform.machine()}, {cores()} cores"
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -12,7 +12,7 @@ FLOORS = {
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],
     4: ["papers", "figures"],
-    5: ["batch", "explore", "keeping"],
+    5: ["batch", "explore", "keeping", "page"],
 }
 SIDEWAYS = {  # edges within a floor, by name
     ("train", "parallel"),
@@ -23,6 +23,8 @@ SIDEWAYS = {  # edges within a floor, by name
     ("export", "metrics"),
     ("figures", "papers"),
     ("keeping", "batch"),
+    ("page", "batch"),
+    ("page", "keeping"),
     ("papers", "papers.judging"),
     ("papers.nickel_dime", "papers.nickel_dime_rows"),
     ("papers.sdakd", "papers.sdakd_rows"),

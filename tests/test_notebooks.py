@@ -16,7 +16,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 COMMITTED = [
-    folder / name for folder in (ROOT / "notebooks", ROOT / "tests/notebooks") for name in NAMES
+    *(folder / name for folder in (ROOT / "notebooks", ROOT / "tests/notebooks") for name in NAMES),
+    *sorted((ROOT / "figures").glob("*/*/*.ipynb")),
 ]
 
 

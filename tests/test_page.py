@@ -1,0 +1,59 @@
+"""README's tables and its figure come from the kept runs."""
+
+import pandas as pd
+import pytest
+
+from ganzip import page, papers, runs
+
+
+def test_only_blocks_change_and_a_block_that_is_not_there_is_named():
+    text = (runs.repository() / "README.md").read_text()
+    changed = text.replace("<!-- runs -->\n", "<!-- runs -->\nan old line\n")
+    assert changed != text and page.written(changed) == text
+    with pytest.raises(ValueError, match="README.md has no block <!-- status -->"):
+        page.written(text.replace("<!-- status -->", ""))
+
+
+def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
+    table = page.status()
+    assert len(table) == sum(file.split("/")[0] in page.PAPERS for *_, file, _ in papers.ITEMS)
+    resting = [pattern for *_, pattern in papers.ITEMS if pattern]
+    assert len([said for said in table["verdicts"].tolist() if said]) == len(resting)
+    for paper in page.PAPERS:
+        claims = pd.read_csv(page.kept(paper)[0] / "claims.csv")
+        row = table.loc[table["item"].str.contains(f"{paper}/.*/claims.csv", regex=True)].iloc[0]
+        numbers = [int(part.split()[0]) for part in row["verdicts"].split(", ")]
+        assert sum(numbers) == len(claims) == int(row["ours"].split()[0])
+
+
+@pytest.mark.parametrize("paper", page.PAPERS)
+def test_claims_stand_beside_the_verdicts_of_other_runs(paper):
+    table = page.claims(paper)
+    others = page.kept(paper)[1:]
+    known = {*page.SIGNS.values(), ""}
+    assert set(table["verdict"]) <= known - {""}
+    for place in others:
+        column = table[page.label(place)]
+        assert known >= set(column) != {""}
+        said = pd.read_csv(place / "claims.csv").iloc[0]
+        plain = [page._plain(claim) for claim in table["claim"]]
+        assert column.iloc[plain.index(page._plain(said["claim"]))] == page.SIGNS[said["verdict"]]
+
+
+def test_claims_of_other_features_are_the_same_claim():
+    assert page._plain("better, by FD-cifar10-train") == page._plain("better, by FD-digits")
+    assert page._plain("better, by IS") != page._plain("better, by FD-digits")
+
+
+def test_the_front_figure_shows_three_papers():
+    figure = page.front_figure()
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.lines]
+    assert [title[:2] for title in titles] == ["A.", "B.", "C."]
+    assert len(figure.axes) == 3 * (1 + 3)
+
+
+def test_shares_are_of_the_trained_networks():
+    place = page.kept("dcgan_kd")[0]
+    drawn = page.shrunk(place, {"mse": "taught"}, "FD-", ("regular", 16.0))
+    assert drawn["method"].tolist() == ["teacher", "taught", "taught", "taught"]
+    assert drawn["ratio"].round(1).tolist() == [1.0, 2.2, 4.5, 9.1]
