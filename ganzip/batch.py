@@ -294,19 +294,20 @@ def _sets(given: Given) -> list[str]:
     return [Path(name.strip()).stem for name in given.data.split(",") if name]
 
 
-def merge(path: Path, root: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
-    """Take another machine's bundle in: names of the units taken, and a line for each refused.
+def merge(path: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
+    """Take another machine's bundle into :func:`ganzip.runs.home`: the units taken, by name, and a
+    line for each refused.
 
     A unit is taken if this checkout plans one of the same configuration, by its hash; what is done
     here stays as it is. Tables and figures are taken where there are none. With ``anyhow`` a unit
-    of another configuration stands for the one of its name: to show what older code made. Raises
-    BundleError.
+    of another configuration stands for the one of its name, to show what older code made, and one
+    that the plan has and the bundle has not is a line of the refused. Raises BundleError.
     """
     try:
         with zipfile.ZipFile(path) as held:
             if (bad := held.testzip()) is not None:
                 raise BundleError(f"{path}: {bad} is damaged; get the bundle again")
-            return _merged(held, given_of(held, path), root, anyhow)
+            return _merged(held, given_of(held, path), anyhow)
     except (zipfile.BadZipFile, KeyError) as error:
         raise BundleError(f"{path} is no bundle, or truncated ({error})") from error
 
@@ -320,11 +321,9 @@ def given_of(held: zipfile.ZipFile, path: Path) -> Given:
     return replace(given, papers=tuple(given.papers))
 
 
-def _merged(
-    held: zipfile.ZipFile, given: Given, root: Path, anyhow: bool
-) -> tuple[list[str], list[str]]:
-    taken, refused, inside = [], [], held.namelist()
-    for name in inside:  # first, for without its data a run cannot be planned
+def _merged(held: zipfile.ZipFile, given: Given, anyhow: bool) -> tuple[list[str], list[str]]:
+    root, taken, refused, inside = runs.home(), [], [], held.namelist()
+    for name in inside:  # first, for a run whose data are not here is planned by what is known
         if re.fullmatch(rf"{KNOWN}/[\w.-]+", name) and not (root / name).exists():
             runs.write(root / name, held.read(name))
     ours = {(unit.paper, unit.name): unit for unit in given.units()}
@@ -340,6 +339,9 @@ def _merged(
             for file in sorted(files, key="manifest.json".__eq__):  # the manifest last
                 runs.write(unit.folder(root) / file, held.read(files[file]))
             taken.append(unit.name)
+    if anyhow:
+        absent = [at for at, unit in ours.items() if not unit.done(root)]
+        refused += [f"{paper} {name}: not in the bundle" for paper, name in absent]
     for paper in given.papers:
         folder = given.folder(paper, root).relative_to(root).as_posix()
         for name in inside:
@@ -391,6 +393,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--papers", default="", help=f"of {', '.join(NOTEBOOKS)}; empty: all")
     parser.add_argument("--jobs", type=int, default=runs.cores())
     parser.add_argument("--weights", action="store_true", help="bundle weights and samples too")
+    parser.add_argument("--anyhow", action="store_true", help="merge what other code made too")
     its, more = parser.parse_known_args(arguments)
     asked = its.papers.split(",") if its.papers else list(NOTEBOOKS)
     if unknown := [paper for paper in asked if paper not in NOTEBOOKS]:
@@ -414,7 +417,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         count = bundle(given, root, its.file, weights=its.weights)
         print(f"{its.file}: {count} units, {its.file.stat().st_size / 1e6:.1f} MB")
     else:
-        taken, refused = merge(its.file, root)
+        taken, refused = merge(its.file, anyhow=its.anyhow)
         print(f"{len(taken)} units taken in, {len(refused)} refused")
         print("\n".join(refused), end="\n" if refused else "")
         return 1 if refused else 0

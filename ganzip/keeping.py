@@ -60,27 +60,21 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
 def redrawn(place: Path) -> list[str]:
     """Draw the figures and tables of a kept run again; returns the tables that came out otherwise.
 
-    The notebook is executed where all its units are done. Raises RuntimeError where it fails.
+    Nothing is trained: raises RuntimeError for a run that lacks a unit of today's plan, and where
+    the notebook fails.
     """
     with zipfile.ZipFile(place / RUN) as held:
         given = batch.given_of(held, place / RUN)
     (paper,) = given.papers
     with tempfile.TemporaryDirectory() as root:
-        batch.merge(place / RUN, Path(root), anyhow=True)
         out = given.folder(paper, Path(root))
         out.mkdir(parents=True)
         notebook = runs.repository() / "notebooks" / f"{NOTEBOOKS[paper]}.ipynb"
-        command = [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar"]
-        command += [str(notebook), str(out / notebook.name)]
+        written = [str(notebook), str(out / notebook.name), "-k", "python3", "--no-progress-bar"]
         for name, value in given.parameters().items():
-            command += ["-p", name, str(value)]
-        # Without the data, even where they are: what is kept has to suffice.
-        here = {k: v for k, v in os.environ.items() if k != "GANZIP_DATA"}
-        done = subprocess.run(
-            command, env=here | {"GANZIP_RUNS": root}, cwd=root, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise RuntimeError(f"{place}: {done.stderr.strip().splitlines()[-1]}")
+            written += ["-p", name, str(value)]
+        _run(["ganzip.batch", "merge", str(place.resolve() / RUN), "--anyhow"], root, place)
+        _run(["papermill", *written], root, place)
         before = {path.name: path.read_bytes() for path in place.glob("*.csv")}
         new = _copied(out, place)
         return [
@@ -88,6 +82,17 @@ def redrawn(place: Path) -> list[str]:
             for path in new
             if path.suffix == ".csv" and path.read_bytes() != before.get(path.name)
         ]
+
+
+def _run(module: Sequence[str], root: str, place: Path) -> None:
+    """Run a Python module with its runs in ``root``, and without the data even where they are."""
+    here = {k: v for k, v in os.environ.items() if k != "GANZIP_DATA"}
+    here |= {"GANZIP_RUNS": root, "PYTHONPATH": str(runs.repository())}
+    done = subprocess.run(
+        [sys.executable, "-m", *module], env=here, cwd=root, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{place}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
 
 
 def _copied(out: Path, place: Path) -> list[Path]:

@@ -129,8 +129,8 @@ def test_gpus_are_taken_by_a_lock(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def packed(plan, tmp_path):
-    """A bundle of the plan, made in one folder of runs, and the path of another."""
+def packed(plan, tmp_path, monkeypatch):
+    """A bundle of the plan, made in one folder of runs, and the path of another: now home."""
     here = tmp_path / "here"
     for unit in plan:
         runs.perform(unit, toy.work, here)
@@ -138,6 +138,7 @@ def packed(plan, tmp_path):
     tables.mkdir(parents=True)
     (tables / "main.csv").write_text("a\n1\n")
     assert batch.bundle(GIVEN, here, tmp_path / "some.zip") == 3
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path / "there"))
     return tmp_path / "some.zip", tmp_path / "there"
 
 
@@ -153,7 +154,7 @@ def altered(path, change):
 
 def test_a_bundle_brings_rows_tables_and_no_weights(packed, plan):
     path, there = packed
-    taken, refused = batch.merge(path, there)
+    taken, refused = batch.merge(path)
     assert (len(taken), refused) == (3, [])
     assert all(unit.done(there) for unit in plan)
     assert len(runs.frame(plan, there)) == 3
@@ -161,60 +162,65 @@ def test_a_bundle_brings_rows_tables_and_no_weights(packed, plan):
     assert not list(there.rglob("*.safetensors"))
     with pytest.raises(FileNotFoundError, match="WEIGHTS=1"):
         plan[0].weights(there)
-    assert batch.merge(path, there) == ([], [])  # what is here stays
+    assert batch.merge(path) == ([], [])  # what is here stays
 
 
 def test_a_bundle_with_weights_completes_one_without(packed, plan, tmp_path):
     path, there = packed
-    batch.merge(path, there)
+    batch.merge(path)
     whole = tmp_path / "whole.zip"
     batch.bundle(GIVEN, tmp_path / "here", whole, weights=True)
-    assert len(batch.merge(whole, there)[0]) == 3
+    assert len(batch.merge(whole)[0]) == 3
     assert plan[0].weights(there).keys() == plan[0].weights(tmp_path / "here").keys()
 
 
 def test_other_configurations_are_refused_by_what_differs(packed, plan):
     path, there = packed
     plan[1] = Unit("toy", plan[1].name, {**plan[1].config, "steps": 9}, plan[1].needs)
-    taken, (line,) = batch.merge(path, there)
+    taken, (line,) = batch.merge(path)
     assert len(taken) == 2 and "another configuration (steps)" in line
     assert not plan[1].done(there)
     del plan[2]
-    assert any("no unit of this checkout" in line for line in batch.merge(path, there)[1])
+    assert any("no unit of this checkout" in line for line in batch.merge(path)[1])
+    plan.append(Unit("toy", "new", {"steps": 8}, {}))
+    taken, refused = batch.merge(path, anyhow=True)
+    assert taken == [plan[1].name] and plan[1].done(there)
+    assert any("toy new: not in the bundle" in line for line in refused)
 
 
-def test_a_bundle_that_was_altered_is_refused(packed, tmp_path):
-    path, there = packed
+def test_a_bundle_that_was_altered_is_refused(packed, tmp_path, monkeypatch):
+    path, _ = packed
 
     def steps(name, content):
         if name.endswith("manifest.json"):
             content = content.replace(b'"steps": 8', b'"steps": 7')
         return [(name, content)]
 
-    taken, refused = batch.merge(altered(path, steps), there)
+    taken, refused = batch.merge(altered(path, steps))
     assert len(taken) == 1 and all("altered" in line for line in refused)
 
     def out(name, content):
         up = name.replace("rows.csv", "../../../../evil.csv")
         return [(name, content)] + [(up, content)] * (up != name)
 
-    taken, refused = batch.merge(altered(path, out), tmp_path / "third")
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path / "third"))
+    taken, refused = batch.merge(altered(path, out))
     assert taken == [] and all("no file of a unit" in line for line in refused)
     assert not list(tmp_path.rglob("evil.csv"))
 
 
 def test_what_is_no_bundle_is_named(packed, tmp_path):
-    path, there = packed
+    path, _ = packed
     (tmp_path / "half.zip").write_bytes(path.read_bytes()[:200])
     with pytest.raises(batch.BundleError, match="half.zip is no bundle, or truncated"):
-        batch.merge(tmp_path / "half.zip", there)
+        batch.merge(tmp_path / "half.zip")
 
     def newer(name, content):
         return [(name, content.replace(b'"format": 1', b'"format": 2'))]
 
     with pytest.raises(batch.BundleError, match="format 2, expected 1"):
-        batch.merge(altered(path, newer), there)
+        batch.merge(altered(path, newer))
     with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as foreign:
         foreign.writestr("a.txt", "a")
     with pytest.raises(batch.BundleError, match="foreign.zip is no bundle"):
-        batch.merge(tmp_path / "foreign.zip", there)
+        batch.merge(tmp_path / "foreign.zip")

@@ -3,8 +3,8 @@
 # Of the kept runs (figures/<paper>/<run>/) the one that README and the first notebook speak of.
 REFERENCE = {
     "dcgan_kd": "cpu-mnist-x2",
-    "sdakd": "cpu",
-    "nickel_dime": "cpu",
+    "sdakd": "cpu-faces-ffhq-style-256+photos-bsds-train-x1.5-s3",
+    "nickel_dime": "cpu-mnist-s3",
 }
 
 # Every table and figure: paper, item, notebook, its file of a run, and a regular expression of the
