@@ -398,7 +398,7 @@ def variants(
     rows: dict[str, dict[str, Any]] = {
         "PyTorch": {**blank, "runtime": "PyTorch", "precision": "fp32", "bytes": size}
     }
-    with _still(net) as still, _threads(threads):
+    with _still(net) as still, runs.threads(threads):
         images = _in_parts(still, measured)
         calls: dict[str, Callable[[], object]] = {"PyTorch": lambda: still(measured[:1])}
         for precision, make in makers.items():
@@ -424,16 +424,6 @@ def _still(net: nn.Module) -> Iterator[nn.Module]:
     net = frozen(copy.deepcopy(net).cpu())
     with stored_noise(net), torch.no_grad():
         yield net
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _converted(net: nn.Module, example: Tensor, free: bool) -> bytes:

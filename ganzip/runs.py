@@ -375,7 +375,7 @@ def perform(
             error = folder / f"error{parallel.rank() or ''}.txt"
             error.unlink(missing_ok=True)
             try:
-                with _threads(1), nullcontext() if unit.shared else parallel.alone():
+                with threads(1), nullcontext() if unit.shared else parallel.alone():
                     work(run)
             except BaseException:
                 write(error, traceback.format_exc().encode())
@@ -545,6 +545,17 @@ def repository() -> Path:
     """The checkout that holds this package; the working directory where it is installed alone."""
     checkout = Path(__file__).resolve().parents[1]
     return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """PyTorch with n threads; a unit has one, so that units run side by side to the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def home() -> Path:
@@ -860,16 +871,6 @@ def _alone(folder: Path, name: str = "lock") -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _checkpoints(folder: Path, phase: str) -> list[Path]:

@@ -84,6 +84,25 @@ def rows(sources: Iterable[str | Path | Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(ROW))
 
 
+def row(
+    config: Mapping[str, Any],
+    metric: str,
+    value: float,
+    unit: str = "",
+    n_images: int = 0,
+    features: str = "",
+    **of: Any,
+) -> dict[str, Any]:
+    """One measured number of a unit, in the columns `ROW`.
+
+    config: the unit's. of: paper, table, network, width, and what stands for the config's.
+    """
+    found = {"dataset": config["data"], "metric": metric, "value": value, "unit": unit}
+    found |= {name: config[name] for name in ("method", "preset", "steps", "seed")}
+    found |= {"n_images": n_images, "features": features, **of}
+    return {column: found[column] for column in ROW}
+
+
 def _check_columns(columns: Iterable[str], origin: str) -> None:
     missing = [column for column in ROW if column not in set(columns)]
     unknown = [str(column) for column in columns if column not in ROW]

@@ -30,6 +30,8 @@ SIDEWAYS = {  # edges within a floor, by name
     ("papers.sdakd", "papers.sdakd_rows"),
     ("papers.sdakd", "papers.super_resolution"),
     ("papers.sdakd_rows", "papers.super_resolution"),
+    ("papers.sdakd_claims", "papers.sdakd_rows"),
+    ("papers.sdakd_claims", "papers.super_resolution"),
     ("papers.adapters", "papers.super_resolution"),
     ("papers.distilling", "papers.adapters"),
     ("papers.distilling", "papers.nickel_dime"),

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ganzip import data, presets, runs, tables
-from ganzip.papers import sdakd
+from ganzip.papers import sdakd, sdakd_claims
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 
@@ -250,7 +250,7 @@ def test_tables_and_claims_are_made_of_the_rows(frame, root):
         assert row["seeds"] == 1 and row["perceptual_steps"] == row["steps"]
         (control,) = [r for r in rows if r["our_method"] == sr.CONTROL]
         assert pd.isna(control["method"]) and control["seeds"] == 1
-    claims = tables.claims_table(measure.claims(frame, "KID-efflite2"))
+    claims = tables.claims_table(sdakd_claims.claims(frame, "KID-efflite2"))
     known = {"holds", "does not hold", "cannot be told at this scale"}
     assert set(claims["verdict"]) <= known
     text = "GCFSR, C = 1/4: SDAKD is better than naive (C,C)"

@@ -352,27 +352,12 @@ def image_rows(run: Run, images: Tensor, judge: Judge) -> list[dict[str, Any]]:
     return out
 
 
-def row(
-    run: Run, metric: str, value: float, unit: str = "", n_images: int = 0, features: str = ""
-) -> dict[str, Any]:
-    """One measured number of the unit, in the columns of ``tables.ROW``."""
+def row(run: Run, *number: Any) -> dict[str, Any]:
+    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
     c = run.config
-    return {
-        "paper": PAPER,
-        "table": "table1",
-        "method": "real" if c["method"] == "judge" else _label(run.unit),
-        "network": "DCGAN",
-        "dataset": c["data"],
-        "width": c.get("d", ""),
-        "metric": metric,
-        "value": value,
-        "unit": unit,
-        "preset": c["preset"],
-        "steps": c["steps"],
-        "n_images": n_images,
-        "features": features,
-        "seed": c["seed"],
-    }
+    method = "real" if c["method"] == "judge" else _label(run.unit)
+    of = {"table": "table1", "network": "DCGAN", "width": c.get("d", "")}
+    return tables.row(c, *number, paper=PAPER, method=method, **of)
 
 
 @torch.no_grad()

@@ -190,27 +190,12 @@ def kept(p: float) -> float:
     return round(1 - p, 6)
 
 
-def row(
-    run: Run, metric: str, value: float, unit: str = "", n_images: int = 0, features: str = ""
-) -> dict[str, Any]:
-    """One measured number of the unit, in the columns of ``tables.ROW``."""
+def row(run: Run, *number: Any) -> dict[str, Any]:
+    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
     c = run.config
-    return {
-        "paper": PAPER,
-        "table": "figure4",
-        "method": "real" if c["method"] == "judge" else c["method"],
-        "network": "StyleGAN2",
-        "dataset": c["data"],
-        "width": kept(c["p"]) if "p" in c else "",
-        "metric": metric,
-        "value": value,
-        "unit": unit,
-        "preset": c["preset"],
-        "steps": c["steps"],
-        "n_images": n_images,
-        "features": features,
-        "seed": c["seed"],
-    }
+    method = "real" if c["method"] == "judge" else c["method"]
+    of = {"network": "StyleGAN2", "width": kept(c["p"]) if "p" in c else ""}
+    return tables.row(c, *number, paper=PAPER, table="figure4", method=method, **of)
 
 
 def convergence(units: Sequence[Unit], root: Path) -> pd.DataFrame:

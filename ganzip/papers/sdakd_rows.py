@@ -1,11 +1,9 @@
-"""Paper B: what is measured of a unit, and what the paper claims."""
+"""Paper B: what is measured of a unit, and what tables and figures take from the rows."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from ganzip import assets, data, degrade, features, metrics, parallel, runs, tab
 from ganzip.features import Features
 from ganzip.papers import super_resolution as sr
 from ganzip.runs import Run, Unit
-from ganzip.tables import Claim, Verdict
 from ganzip.train import Player, frozen, step_seed
 
 TABLE = {"GCFSR": "table1", "RealESRGAN": "table2"}
@@ -224,28 +221,12 @@ def speed_rows(run: Run) -> list[dict[str, Any]]:
     return out
 
 
-def row(
-    run: Run, metric: str, value: float, unit: str = "", n_images: int = 0, features: str = ""
-) -> dict[str, Any]:
-    """One measured number of the unit, in the columns of ``tables.ROW``."""
+def row(run: Run, *number: Any) -> dict[str, Any]:
+    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
     c = run.config
-    table = "table3" if c["method"] == "speed" else TABLE[c["network"]]
-    return {
-        "paper": sr.PAPER,
-        "table": table,
-        "method": c["method"],
-        "network": c["network"],
-        "dataset": c["data"],
-        "width": c.get("C", ""),
-        "metric": metric,
-        "value": value,
-        "unit": unit,
-        "preset": c["preset"],
-        "steps": c["steps"] - c["d2"],
-        "n_images": n_images,
-        "features": features,
-        "seed": c["seed"],
-    }
+    of = {"table": "table3" if c["method"] == "speed" else TABLE[c["network"]]}
+    of |= {"network": c["network"], "width": c.get("C", ""), "steps": c["steps"] - c["d2"]}
+    return tables.row(c, *number, paper=sr.PAPER, **of)
 
 
 # Tables and figures -------------------------------------------------------------------------------
@@ -488,158 +469,3 @@ def _captions(shown: Mapping[str, Tensor], truth: Tensor) -> dict[str, list[str]
 
 def _millions(G: nn.Module) -> str:
     return f"{metrics.params(G) / 1e6:.2f} M"
-
-
-# Claims -------------------------------------------------------------------------------------------
-
-
-def claims(frame: pd.DataFrame, distance: str) -> list[Claim]:
-    """The paper's claims with verdicts from the rows, by ``distance`` to the truth of test images.
-
-    The mean over factors decides, as in the paper's selection. After the paper's claims stand
-    those that its tables lack: the same schedule with the ground truth in the teacher's place.
-    """
-    found: list[Claim] = []
-    for network, table in TABLE.items():
-        mine = frame.loc[(frame["network"] == network) & (frame["method"] != "speed")]
-        if len(mine):
-            found += comparisons(mine, network, int(table[-1]), f"{distance} test mean")
-    ablated = frame.loc[frame["network"] == "GCFSR"]
-    if "Ablation1" in set(ablated["method"]):
-        found += ablation_claims(ablated, f"{distance} test mean")
-    for network in frame["network"].unique():
-        mine = frame.loc[frame["network"] == network]
-        if "Ablation3" in set(mine["method"]):
-            found += balance_claims(mine, network)
-    timed = frame.loc[(frame["method"] == "speed") & (frame["metric"] == "speed-up")]
-    return found + [speed_claim(timed, network) for network in timed["network"].unique()]
-
-
-def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> list[Claim]:
-    """Claims of table 1 or 2, each that one method is better than another."""
-    paper = tables.published(sr.PAPER, table)
-    tests = [column for column in paper.columns if column.startswith("test")]
-    printed = {
-        (_method(row), row["gen_C"]): float(np.mean([row[t] for t in tests]))
-        for row in paper.to_dict("records")
-    }
-
-    def of(method: str, C: str) -> list[float]:
-        return tables.values(frame, method=method, width=C, metric=metric)
-
-    def better(a: str, b: str, C: str) -> Claim:
-        said = [printed[method, C] for method in (a, b) if (method, C) in printed]
-        published = f"FID {said[0]:.2f} against {said[1]:.2f}" if len(said) == 2 else "no row"
-        text = f"{network}, C = {C}: {a} is better than {b}"
-        return tables.ordering(
-            text, published, better=of(a, C), worse=of(b, C), higher_is_better=False
-        )
-
-    online = ("OMGD", "DCD")
-    if table == 1:  # they fall behind the naive networks, DCD modified less so
-        pairs = [("naive (C,1)", name) for name in (*online, "DCD_modified")]
-        pairs += [("DCD_modified", "DCD")]
-    else:
-        pairs = [(name, "naive (C,1)") for name in online] + [("DCD", "DCD_modified")]
-    sizes = [C for C in ("1/2", "1/4", "1/8") if of("SDAKD", C)]
-    found = [
-        better(a, b, C)
-        for C in sizes
-        for a, b in (
-            ("SDAKD", "naive (C,C)"),
-            ("SDAKD", "naive (C,1)"),
-            ("naive (C,C)", "naive (C,1)"),
-        )
-    ]
-    found += [better(a, b, "1/2") for a, b in pairs]
-    return found + [better("SDAKD", sr.CONTROL, C) for C in sizes if of(sr.CONTROL, C)]
-
-
-def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
-    """Claims of table 4: each part adds, the student discriminator the most."""
-    paper = tables.published(sr.PAPER, 4)
-    means = dict(zip(paper["variant"], paper.filter(like="test").mean(axis=1), strict=True))
-    chain = ("Ablation1", "Ablation2", "Ablation3", "SDAKD")
-    parts = ("stage 2", "the feature map", "the student discriminator")
-    ours = {m: tables.values(frame, method=m, width="1/4", metric=metric) for m in chain}
-    printed = {method: means[method] for method in chain}
-    found = [
-        tables.ordering(
-            f"GCFSR, C = 1/4: {part} adds",
-            f"FID {printed[after]:.2f} against {printed[before]:.2f}",
-            better=ours[after],
-            worse=ours[before],
-            higher_is_better=False,
-        )
-        for part, (before, after) in zip(parts, pairwise(chain), strict=True)
-    ]
-    gains = [
-        [a - b for a, b in zip(ours[before], ours[after], strict=True)]
-        for before, after in pairwise(chain)
-    ]
-    said = [printed[before] - printed[after] for before, after in pairwise(chain)]
-    most = tables.ordering(
-        "GCFSR, C = 1/4: the student discriminator adds more than the feature map",
-        f"FID {said[2]:.2f} against {said[1]:.2f}",
-        better=gains[2],
-        worse=gains[1],
-        higher_is_better=True,
-    )
-    return [*found, most]
-
-
-def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
-    """Claims of figure 3: where the discriminators' probabilities for generated images lie."""
-
-    def of(method: str, metric: str) -> list[float]:
-        return tables.values(frame, method=method, width="1/4", metric=metric)
-
-    apart = [[abs(p - 0.5) for p in of(m, "P(fake)")] for m in ("SDAKD", "Ablation3")]
-    nearer = tables.ordering(
-        f"{network}, C = 1/4: P(fake) is nearer to 0.5 under the student discriminator than under "
-        "the teacher's",
-        "figure 3",
-        better=apart[0],
-        worse=apart[1],
-        higher_is_better=False,
-    )
-    probability, known = of("Ablation3", "P(fake)"), of("Ablation3", "AUC")
-    shown: Verdict = "does not hold" if min(probability) > 0.25 else "holds"
-    if min(probability) <= 0.25 < max(probability):
-        shown = "cannot be told at this scale"
-    near_zero = Claim(
-        f"{network}, C = 1/4: P(fake) under the teacher's discriminator is near 0 (below 0.25)",
-        "figure 3",
-        f"{tables.spread(probability)}, AUC {tables.spread(known)}",
-        shown,
-    )
-    knows = tables.spread(of("SDAKD", "AUC"))
-    return [
-        dataclasses.replace(nearer, ours=f"{nearer.ours}; AUC of the student's {knows}"),
-        near_zero,
-    ]
-
-
-def speed_claim(timed: pd.DataFrame, network: str) -> Claim:
-    """Table 3: each halving of C gains less than the one before. One measurement, no spread."""
-    rows = timed.loc[timed["network"] == network]
-    paper = tables.published(sr.PAPER, 3)
-    mine = dict(zip(rows["width"], rows["value"], strict=True))
-    printed = dict(zip(paper["C"], paper[network.lower()], strict=True))
-    sizes = ["1", "1/2", "1/4", "1/8"]
-    gains = [[x[b] / x[a] for a, b in pairwise(sizes)] for x in (mine, printed)]
-    falling = all(a > b for a, b in pairwise(gains[0]))
-    said = [" ".join(f"{x[size]:.2f}" for size in sizes) for x in (printed, mine)]
-    return Claim(
-        f"{network}: each halving of C speeds up less than the one before",
-        f"speed-ups {said[0]}",
-        f"{said[1]}",
-        "holds" if falling else "does not hold",
-    )
-
-
-def _method(row: Mapping[Any, Any]) -> str:
-    """What we call a published row."""
-    if row["method"].endswith("naive"):
-        return "naive (C,1)" if row["disc_C"] == "1" else "naive (C,C)"
-    return "teacher" if row["gen_C"] == "1" else row["method"]

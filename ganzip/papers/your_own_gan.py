@@ -15,8 +15,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -277,21 +276,10 @@ def rates(
     known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
     wanted = [m for m in (*methods, "teacher", "answer") if m not in known]
     if wanted:
-        with torch.random.fork_rng(), single_threaded():
+        with torch.random.fork_rng(), runs.threads(1):
             known |= stopwatch(adapter, common, wanted, torch.device(device))
         runs.write(path, json.dumps(known, indent=1).encode())
     return known
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """As units run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def stopwatch(
@@ -659,7 +647,7 @@ def timed(passes: Mapping[str, Callable[[], object]], count: int) -> pd.DataFram
 
     The median of ``count`` calls, in turns.
     """
-    with single_threaded():
+    with runs.threads(1):
         taken = pd.Series(metrics.latency(passes, count), name="seconds")
     found = taken.rename_axis("network").reset_index()
     return found.assign(**{"times faster": taken.iloc[0] / found["seconds"]})

@@ -85,27 +85,11 @@ def cost_rows(run: Run, a: Adapter, nets: Mapping[str, nn.Module]) -> list[dict[
     return out
 
 
-def row(
-    run: Run, metric: str, value: float, unit: str = "", n_images: int = 0, features: str = ""
-) -> dict[str, Any]:
-    """One measured number of the unit, in the columns of ``tables.ROW``."""
+def row(run: Run, *number: Any) -> dict[str, Any]:
+    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
     c = run.config
-    return {
-        "paper": run.unit.paper,
-        "table": "own",
-        "method": c["method"],
-        "network": c.get("adapter", ""),
-        "dataset": c["data"],
-        "width": c.get("width", ""),
-        "metric": metric,
-        "value": value,
-        "unit": unit,
-        "preset": c["preset"],
-        "steps": c["steps"],
-        "n_images": n_images,
-        "features": features,
-        "seed": c["seed"],
-    }
+    of = {"network": c.get("adapter", ""), "width": c.get("width", "")}
+    return tables.row(c, *number, paper=run.unit.paper, table="own", **of)
 
 
 @torch.no_grad()
