@@ -4,34 +4,48 @@
     python -m ganzip.keeping figures
 
 ``figures/<paper>/<run>/`` holds what a notebook wrote, the executed notebook, and ``run.zip``: the
-rows, manifests, histories and pictures of its units, without data and weights.
+rows, manifests, histories and pictures of its units, without data and weights. Of notebook 4, whose
+plan hangs on the speed of a machine, it holds in the place of ``run.zip`` the pictures it drew.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, presets, runs
+from ganzip import batch, data, figures, presets, runs
 from ganzip.batch import NOTEBOOKS, Given
 
 RUN = "run.zip"
+OWN = "your_own_gan"
+NAMES = {**NOTEBOOKS, OWN: "4_your_own_gan"}
+DRAWN = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
 
 
 def folder() -> Path:
     """Where kept runs are."""
     return runs.repository() / "figures"
+
+
+def kept_runs() -> list[Path]:
+    """The folders of all kept runs."""
+    return sorted(path.parent for path in folder().glob("*/*/rows.csv"))
 
 
 def keep(given: Given, root: Path, into: Path) -> list[Path]:
@@ -41,7 +55,7 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
     """
     executed = {paper: given.folder(paper, root) for paper in given.papers}
     for paper, out in executed.items():
-        if not (out / f"{NOTEBOOKS[paper]}.ipynb").exists():
+        if not (out / f"{NAMES[paper]}.ipynb").exists():
             raise FileNotFoundError(f"{out} has no executed notebook; run make reproduce first")
     places = []
     for paper, out in executed.items():
@@ -51,10 +65,32 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         _copied(out, place)
         alone = replace(given, papers=(paper,))
         if alone.parameters():  # with the defaults it is the one in notebooks/
-            shutil.copy(out / f"{NOTEBOOKS[paper]}.ipynb", place)
-        batch.pack(alone, root, place / RUN)
+            shutil.copy(out / f"{NAMES[paper]}.ipynb", place)
+        if paper in NOTEBOOKS:
+            batch.pack(alone, root, place / RUN)
         places.append(place)
     return places
+
+
+def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
+    """Write what a figure shows, images in [-1, 1] by label, as one file of 8 bits."""
+    buffer = io.BytesIO()
+    torch.save({label: data.to_uint8(images).cpu() for label, images in pictures.items()}, buffer)
+    runs.write(path, buffer.getvalue())
+
+
+def figure_of(path: Path) -> Figure:
+    """Draw what notebook 4 wrote: its table, or pictures of :func:`save_pictures`, by ``DRAWN``."""
+    if path.suffix == ".csv":
+        table = pd.read_csv(path)
+        metric = table.columns[2]  # after method and paper
+        return figures.quality_against_cost(table, metric, ["latency, ms", "cpu seconds"])[0]
+    held = torch.load(path, weights_only=True)
+    pictures = {label: data.to_float(images) for label, images in held.items()}
+    if path.stem == "samples":
+        return figures.sample_grid(pictures)
+    side, n = pictures["teacher"].shape[-1], len(pictures["teacher"])
+    return figures.comparison(pictures, [(side // 3, side // 3, side // 4)] * n)
 
 
 def redrawn(place: Path) -> list[str]:
@@ -63,6 +99,10 @@ def redrawn(place: Path) -> list[str]:
     Nothing is trained: raises RuntimeError for a run that lacks a unit of today's plan, and where
     the notebook fails.
     """
+    if place.parent.name == OWN:
+        for file, name in DRAWN.items():
+            figures.save(figure_of(place / file), place, name)
+        return []
     with zipfile.ZipFile(place / RUN) as held:
         given = batch.given_of(held, place / RUN)
     (paper,) = given.papers
@@ -125,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--papers", default=",".join(NOTEBOOKS))
     its = parser.parse_args(arguments)
     if its.verb == "figures":
-        return min(1, all_redrawn(sorted(path.parent for path in folder().glob(f"*/*/{RUN}"))))
+        return min(1, all_redrawn(kept_runs()))
     given = Given(its.preset, its.data, its.scale, tuple(its.papers.split(",")), its.seeds)
     print("\n".join(map(str, keep(given, runs.home(), folder()))))
     return 0

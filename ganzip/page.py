@@ -218,7 +218,7 @@ def blocks() -> dict[str, str]:
     tables_of |= {"status": status(), "runs": manifest()}
     tables_of["matrix"] = pd.read_csv(own / "matrix.csv").fillna("")
     found = {name: tables.markdown(table) for name, table in tables_of.items()}
-    return found | {"own": tables.markdown(pd.read_csv(own / "deployed.csv"), 3)}
+    return found | {"own": tables.markdown(pd.read_csv(own / "cpu" / "deployed.csv"), 3)}
 
 
 def written(text: str) -> str:

@@ -6,13 +6,16 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from ganzip import batch, keeping, runs
 from ganzip.batch import Given
+from ganzip.keeping import RUN
 
-PLACES = sorted(path.parent for path in keeping.folder().glob(f"*/*/{keeping.RUN}"))
+PLACES = [place for place in keeping.kept_runs() if (place / RUN).exists()]
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p.parent.name}-{p.name}")
@@ -21,7 +24,7 @@ def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path):
     shutil.copytree(place, again)
     before = {path.name for path in place.iterdir()}
     for path in again.iterdir():
-        if path.name != keeping.RUN:
+        if path.name != RUN:
             path.unlink()
     keeping.redrawn(again)
     executed = {path.name for path in place.glob("*.ipynb")}
@@ -34,9 +37,9 @@ def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path):
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p.parent.name}-{p.name}")
 def test_a_kept_run_holds_no_data_no_weights_and_no_paths(place):
-    with zipfile.ZipFile(place / keeping.RUN) as held:
+    with zipfile.ZipFile(place / RUN) as held:
         names = held.namelist()
-        given = batch.given_of(held, place / keeping.RUN)
+        given = batch.given_of(held, place / RUN)
         manifests = [json.loads(held.read(n)) for n in names if n.endswith("/manifest.json")]
     units = r"\w+/units/[^/]+/(history\.csv|manifest\.json|rows\.csv|shown/[\w-]+\.pt)"
     allowed = rf"{batch.HEADER}|cache/known/[\w.+-]+|{units}"
@@ -44,16 +47,39 @@ def test_a_kept_run_holds_no_data_no_weights_and_no_paths(place):
     assert "/" not in given.data
     assert place.name == given.folder(given.papers[0], Path()).name
     assert len(manifests) == len(set(m["unit"] for m in manifests)) > 30
-    assert (place / keeping.RUN).stat().st_size < 4_000_000
+    assert (place / RUN).stat().st_size < 4_000_000
 
 
-def test_a_table_that_does_not_follow_from_the_rows_is_named(tmp_path):
+def test_a_table_that_does_not_follow_from_the_rows_is_named(tmp_path, monkeypatch):
     (place,) = [p for p in PLACES if (p.parent.name, p.name) == ("dcgan_kd", "cpu")]
     again = tmp_path / "again"
     shutil.copytree(place, again)
     (again / "claims.csv").write_text("claim\nA student is better than all\n")
+
+    def notebook(module, root, _):
+        out = Given(papers=("dcgan_kd",)).folder("dcgan_kd", Path(root))
+        if module[0] == "papermill":
+            assert module[2] == str(out / "1_dcgan_kd.ipynb")
+            (out / "figures").mkdir()
+            shutil.copytree(place, out / "tables", ignore=lambda _, names: {RUN, *pdfs(names)})
+
+    def pdfs(names):
+        return [name for name in names if name.endswith((".pdf", ".png"))]
+
+    monkeypatch.setattr(keeping, "_run", notebook)
     assert keeping.redrawn(again) == ["claims.csv"]
     assert (again / "claims.csv").read_bytes() == (place / "claims.csv").read_bytes()
+
+
+def test_figures_of_notebook_4_come_out_of_its_table_and_pictures(tmp_path):
+    (place,) = [p for p in keeping.kept_runs() if p.parent.name == keeping.OWN]
+    again = tmp_path / keeping.OWN / "cpu"
+    shutil.copytree(place, again, ignore=shutil.ignore_patterns("*.png", "*.pdf"))
+    assert keeping.redrawn(again) == []
+    assert {p.name for p in again.iterdir()} == {p.name for p in place.iterdir()}
+    for name in keeping.DRAWN.values():
+        kept, drawn = (np.asarray(Image.open(folder / f"{name}.png")) for folder in (place, again))
+        assert kept.shape == drawn.shape and np.abs(kept - drawn.astype(float)).mean() < 1
 
 
 def test_only_an_executed_run_is_kept(tmp_path):

@@ -99,7 +99,7 @@ ITEMS = (
         "better than DiME, by|better than DiME|better than NICKEL",
     ),
     ("C", "Claims and verdicts", "3_nickel_dime", "nickel_dime/claims.csv", "."),
-    ("all", "One GAN, compressed in minutes", "4_your_own_gan", "your_own_gan/table.csv", ""),
+    ("all", "One GAN, compressed in minutes", "4_your_own_gan", "your_own_gan/cpu/table.csv", ""),
     ("all", "Every method on every family", "4_your_own_gan", "your_own_gan/matrix.csv", ""),
 )
 
