@@ -22,15 +22,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from ganzip import batch, data, figures, presets, runs
 from ganzip.batch import NOTEBOOKS, Given
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RUN = "run.zip"
 OWN = "your_own_gan"
