@@ -876,9 +876,9 @@ def quality_against_cost(
 def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) -> Figure:
     """Show what is left of quality when networks shrink: a column a title, curves over pictures.
 
-    A column is a frame with columns method, ratio (times fewer parameters than the teacher's),
-    mean and std: the method "teacher", a level, and two others, the distilled one last; what its
-    vertical axis is called; and pictures by label. Both axes are logarithmic.
+    A column is a frame with columns method, ratio (times fewer parameters than the teacher's; 1 for
+    a level), mean and std, its methods from the control to the distilled one; what its vertical
+    axis is called; and pictures by label. Both axes are logarithmic.
     """
     import matplotlib.pyplot as plt
 
@@ -888,16 +888,21 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
     for part, (title, (frame, ylabel, images)) in zip(parts, panels.items(), strict=True):
         axes, *strips = part.subplots(1 + len(images), 1, height_ratios=[2.8] + [1] * len(images))
         axes.set_title(title, fontweight="bold")
-        lines = frame.loc[frame["method"] != "teacher"]
-        looks = ((COLOURS["regular"], "s"), (COLOURS["student"], "o"))
-        for method, (shade, marker) in zip(lines["method"].unique(), looks, strict=True):
+        lines, levels = frame.loc[frame["ratio"] != 1], frame.loc[frame["ratio"] == 1]
+        looks = [(COLOURS["regular"], "s"), (COLOURS["student"], "o")]
+        methods = lines["method"].unique()
+        if len(methods) == 3:
+            looks = [(COLOURS["fine-tune"], "^"), *looks]
+        for method, (shade, marker) in zip(methods, looks, strict=True):
             line = lines.loc[lines["method"] == method].sort_values("ratio")
             look: dict[str, Any] = {"color": shade, "marker": marker, "mec": "white", "ms": 6}
             axes.errorbar(line["ratio"], line["mean"], line["std"].fillna(0), label=method, **look)
-        level = frame.loc[frame["method"] == "teacher", "mean"]
-        axes.axhline(level.item(), **LEVELS["teacher"])
-        axes.annotate("teacher", (1, level.item()), xycoords=("axes fraction", "data"), ha="right",
-                      textcoords="offset points", xytext=(0, 3), fontsize=9)  # fmt: skip
+        for name, mean in zip(levels["method"], levels["mean"], strict=True):
+            axes.axhline(mean, **LEVELS["teacher" if name == "teacher" else "real"])
+            side, below = (1.0, 3) if name == "teacher" else (0.02, -12)
+            axes.annotate(name, (side, mean), xycoords=("axes fraction", "data"),
+                          ha="right" if side == 1 else "left",
+                          textcoords="offset points", xytext=(0, below), fontsize=9)  # fmt: skip
         axes.set(xscale="log", yscale="log", xlabel="times fewer parameters", ylabel=ylabel)
         ratios = sorted(set(lines["ratio"].round(1)))
         axes.set_xticks(ratios, [f"{ratio:.3g}" for ratio in ratios])
@@ -908,7 +913,7 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
         axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.1)}
-        axes.legend(**where, ncols=2, fontsize=10, handlelength=1.4)
+        axes.legend(**where, ncols=3, fontsize=9, handlelength=1.2, columnspacing=1)
         for strip, (label, batch) in zip(strips, images.items(), strict=True):
             row = np.concatenate([*_pixels(label, batch)], axis=1)
             strip.imshow(row.squeeze(), vmin=0, vmax=255)

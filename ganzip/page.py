@@ -85,7 +85,8 @@ def status() -> pd.DataFrame:
             line |= {"published": "", "ours": "drawn" if its.empty else f"{len(its)} claims"}
         else:
             head = its.loc[telling].iloc[0]
-            line |= {"published": head["published"], "ours": f"{head['claim']}: {head['ours']}"}
+            ours = f"{SIGNS[head['verdict']]} {head['claim']}: {head['ours']}"
+            line |= {"published": head["published"], "ours": ours}
         counts = its["verdict"].value_counts().to_dict()
         signs = (f"{counts[said]} {sign}" for said, sign in SIGNS.items() if said in counts)
         line["verdicts"] = ", ".join(signs)
@@ -132,6 +133,7 @@ def front_figure() -> Any:
     digits |= {"alone\nd = 2": "regular-d2-seed0"}
     pruned = {"teacher": "teacher-seed0", "N & D\np = 0.9": "nickel-dime-p90-seed0"}
     pruned |= {"CAGC\np = 0.9": "cagc-p90-seed0"}
+    pruning = {"fine-tune": "fine-tuned", "CAGC": "CAGC", OURS: "N & D"}
     photos = _seen(B, "realesrgan-sdakd-c14-seed0", "figure4")
     return figures.front(
         {
@@ -143,9 +145,10 @@ def front_figure() -> Any:
             f"B. Real-ESRGAN, {_data(B, 'RealESRGAN')}": (
                 shrunk(
                     B,
-                    {"naive (C,C)": "naive", "SDAKD": "SDAKD"},
+                    {"control GT": "control", "naive (C,C)": "naive", "SDAKD": "SDAKD"},
                     "KID-.* test mean",
                     ("teacher", "1"),
+                    {"input": "enlarged input"},
                     network="RealESRGAN",
                 ),
                 "kernel distance, lower is better",
@@ -156,7 +159,7 @@ def front_figure() -> Any:
                 },
             ),
             f"C. StyleGAN2, {_data(C, 'StyleGAN2')}": (
-                shrunk(C, {"CAGC": "CAGC", OURS: OURS}, "FD-", ("teacher", 1.0)),
+                shrunk(C, pruning, "FD-", ("teacher", 1.0)),
                 "Fréchet distance, lower is better",
                 {label: _seen(C, unit, "samples")[:6] for label, unit in pruned.items()},
             ),
@@ -177,13 +180,17 @@ def shrunk(
     methods: Mapping[str, str],
     metric: str,
     teacher: tuple[str, object],
+    levels: Mapping[str, str] | None = None,
     **where: str,
 ) -> pd.DataFrame:
-    """Mean and spread of a metric, a regular expression, by method and ratio of parameters."""
+    """Mean and spread of a metric, a regular expression, by method and ratio of parameters.
+
+    teacher: its method and width. levels: methods without parameters, by what they are called.
+    """
     rows = pd.read_csv(place / "rows.csv")
     for column, value in where.items():
         rows = rows.loc[rows[column] == value]
-    rows = rows.loc[rows["method"].isin([*methods, teacher[0]])]
+    rows = rows.loc[rows["method"].isin([*methods, teacher[0], *(levels or {})])]
     sizes = rows.loc[rows["metric"] == "parameters"].set_index("unit_key")["value"]
     rows = rows.loc[rows["metric"].str.fullmatch(metric + "[^ ]*")]
     rows = rows.assign(parameters=rows["unit_key"].map(sizes))
@@ -192,7 +199,11 @@ def shrunk(
     mine = rows.loc[rows["method"].isin(list(methods)) & ~rows["unit_key"].isin(full["unit_key"])]
     ratio = (full["parameters"].iloc[0] / mine["parameters"]).round(2)
     drawn = mine.assign(ratio=ratio).groupby(["method", "ratio"])["value"].agg(["mean", "std"])
-    level = pd.DataFrame([{"method": "teacher", "ratio": 1.0, "mean": full["value"].mean()}])
+    flat = {"teacher": full}
+    flat |= {said: rows.loc[rows["method"] == name] for name, said in (levels or {}).items()}
+    level = pd.DataFrame(
+        [{"method": m, "ratio": 1.0, "mean": found["value"].mean()} for m, found in flat.items()]
+    )
     parts = [drawn.loc[[method]].reset_index().assign(method=methods[method]) for method in methods]
     return pd.concat([level, *parts], ignore_index=True)
 
