@@ -226,7 +226,8 @@ def rows_of_tables(full: int, others: int, online: int, ablations: bool) -> dict
     found = dict.fromkeys(("naive (C,1)", "naive (C,C)", "SDAKD"), main)
     found |= {key: {"1/2": online} for key in ("OMGD", "DCD", "DCD_modified")}
     found["control GT"] = {"1/4": full}
-    names = ("Ablation1", "Ablation2", "Ablation3") if ablations else ("Ablation3",)
+    chain = ("Ablation1", "Ablation1 as long", "Ablation2", "Ablation3")
+    names = chain if ablations else chain[-1:]
     return found | {key: {"1/4": full} for key in names}
 
 

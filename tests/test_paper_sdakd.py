@@ -258,6 +258,21 @@ def test_tables_and_claims_are_made_of_the_rows(frame, root):
     assert ours["published"] == "FID 47.39 against 52.26" and "1 seed" in ours["ours"]
 
 
+def test_stage_2_is_compared_at_equal_steps_too():
+    distances = {"Ablation1": 9, sr.LONGER: 4, "Ablation2": 5, "Ablation3": 5, "SDAKD": 4}
+    rows = [
+        {"method": method, "width": "1/4", "metric": "KID test mean", "seed": seed}
+        | {"value": value + seed / 10}
+        for method, value in distances.items()
+        for seed in range(3)
+    ]
+    found = sdakd_claims.ablation_claims(pd.DataFrame(rows), "KID test mean")
+    verdicts = {claim.text.removeprefix("GCFSR, C = 1/4: "): claim.verdict for claim in found}
+    assert verdicts["stage 2 adds"] == "holds"
+    assert verdicts["stage 2 adds more than as many steps of stage 3"] == "does not hold"
+    assert verdicts["the student discriminator adds"] == "holds"
+
+
 def test_speeds_stand_beside_the_published_ones(frame, root):
     table = measure.speed_table(frame, plan(), root)
     assert table["published"].tolist() == [1.0, 1.98, 3.43, 4.35, 1.0, 1.77, 1.96, 2.08]

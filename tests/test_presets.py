@@ -150,6 +150,7 @@ def test_schedules_of_paper_b():
     n, real = 87_500, 1_400_000
     assert steps("SDAKD") == ([0, n, n, n], "1/4", True)
     assert steps("Ablation1") == ([0, 0, 0, n], "1", False)
+    assert steps("Ablation1 as long") == ([0, 0, 0, 2 * n], "1", False)
     assert steps("Ablation2") == ([0, n, 0, n], "1", False)
     assert steps("Ablation3") == ([0, n, 0, n], "1", True)
     assert steps("control GT") == ([0, n, 0, n], "1/4", False)

@@ -36,7 +36,7 @@ from ganzip.train import Batch, Player, averaged, cosine, frozen, step_seed
 
 CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan,)}
 NAIVE = ("teacher", "naive (C,1)", "naive (C,C)")
-ABLATIONS = ("Ablation1", "Ablation2", "Ablation3")  # with the teacher's discriminator
+ABLATIONS = ("Ablation1", sr.LONGER, "Ablation2", "Ablation3")  # with the teacher's discriminator
 ONLINE = ("OMGD", "DCD", "DCD_modified")  # their teachers train beside them
 COST = {"GCFSR": 0.08, "RealESRGAN": 0.12}  # seconds a step; only the shown time left rests on it
 VGG16 = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # what OMGD and DCD compare
@@ -115,7 +115,8 @@ def unit(
     elif method in ONLINE:
         steps["n3"] = family.online_steps
     else:
-        steps |= {"n2": 0 if method == "Ablation1" else family.steps, "n3": family.steps}
+        n2 = 0 if method in ABLATIONS[:2] else family.steps
+        steps |= {"n2": n2, "n3": family.steps * (2 if method == sr.LONGER else 1)}
         steps["d2"] = family.d_steps if method == "SDAKD" else 0
     modules = {"OMGD": (omgd, connectors)} | dict.fromkeys(ONLINE[1:], (dcd, connectors))
     own_code = () if method in NAIVE else modules.get(method, (sdakd,))
@@ -218,8 +219,9 @@ def distil(run: Run) -> None:
     """SDAKD, its ablations, and the control.
 
     Ablation 1: stage 3 alone, no feature term, the teacher's discriminator; 2: both stages; 3: and
-    the feature term. SDAKD: a student discriminator in its place. The control is SDAKD with the
-    ground truth in the teacher's place: no feature term, and nothing for stage 2 to teach its D.
+    the feature term. SDAKD: a student discriminator in its place. There are two controls: SDAKD
+    with the ground truth in the teacher's place, without feature term and without anything for
+    stage 2 to teach its D; and ablation 1 for as many steps as ablation 2.
     """
     c, device = run.config, run.device
     control, ablation = c["method"] == sr.CONTROL, c["method"] in ABLATIONS

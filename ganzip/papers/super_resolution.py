@@ -27,6 +27,7 @@ from ganzip.train import Batch, frozen, parted, step_seed
 
 PAPER = "sdakd"
 CONTROL = "control GT"  # SDAKD's schedule, the ground truth in the teacher's place
+LONGER = "Ablation1 as long"  # stage 3 alone like ablation 1, for as many steps as both stages have
 GENERATORS = {"GCFSR": gcfsr.Generator, "RealESRGAN": realesrgan.RRDBNet}
 DISCRIMINATORS = {"GCFSR": gcfsr.Discriminator, "RealESRGAN": realesrgan.UNetDiscriminator}
 
