@@ -17,7 +17,7 @@ from ganzip.papers import dcgan_kd, nickel_dime
 
 pytest.importorskip("snakemake")
 WORKFLOW = Path(__file__).resolve().parents[1] / "workflow"
-KILLS = int(os.environ.get("GANZIP_KILLS", "4"))
+KILLS = int(os.environ.get("GANZIP_KILLS", "3"))
 
 
 def snakemake(root, *more, profile="local", paper="dcgan_kd", **how):
