@@ -1,5 +1,6 @@
 """What the README says, runs."""
 
+import json
 import os
 import re
 import subprocess
@@ -117,3 +118,6 @@ def test_the_benchmarks_are_those_kept():
     ).stdout
     assert len(shown.splitlines()) > 15
     assert shown.strip() in README
+    machine = json.loads((ROOT / "benchmarks/results/cpu.json").read_text())["machine"]
+    named = ("cpu", "instructions", "python", "torch", "numpy", "scipy")
+    assert all(str(machine[name]).partition("+")[0] in README for name in named)
