@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ganzip import page, papers, runs
+from ganzip import keeping, page, papers, runs
 
 
 def test_only_blocks_change_and_a_block_that_is_not_there_is_named():
@@ -16,7 +16,7 @@ def test_only_blocks_change_and_a_block_that_is_not_there_is_named():
 
 def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
     table = page.status()
-    assert len(table) == sum(file.split("/")[0] in page.PAPERS for *_, file, _ in papers.ITEMS)
+    assert len(table) == sum(paper in page.PAPERS for paper, *_ in papers.ITEMS)
     resting = [pattern for *_, pattern in papers.ITEMS if pattern]
     assert len([said for said in table["verdicts"].tolist() if said]) == len(resting)
     for paper in page.PAPERS:
@@ -57,3 +57,26 @@ def test_shares_are_of_the_trained_networks():
     drawn = page.shrunk(place, {"mse": "taught"}, "FD-", ("regular", 16.0))
     assert drawn["method"].tolist() == ["teacher", "taught", "taught", "taught"]
     assert drawn["ratio"].round(1).tolist() == [1.0, 2.2, 4.5, 9.1]
+
+
+@pytest.mark.parametrize(
+    ("paper", "metric", "groups", "form"),
+    [
+        ("nickel_dime", "FD-mnist", ["method", "p", "steps", "dime"], "{:.1f} ± {:.1f}"),
+        (
+            "sdakd",
+            "KID-efflite2 test mean",
+            ["network", "method", "steps", "style"],
+            "{:.0f} ± {:.0f}",
+        ),
+    ],
+)
+def test_what_is_told_of_variants_is_in_their_rows(paper, metric, groups, form):
+    told = (runs.repository() / "DIVERGENCES.md").read_text()
+    rows = pd.read_csv(keeping.folder() / paper / "variants.csv")
+    longer = rows.loc[rows["steps"].isin([135, 840, 1280])]
+    found = longer.groupby(groups, dropna=False)[metric].agg(["mean", "std", "count"])
+    found = found.loc[found["count"] > 1]
+    assert len(found) >= 7
+    for mean, std in zip(found["mean"], found["std"], strict=True):
+        assert form.format(mean, std) in told
