@@ -72,14 +72,13 @@ def _plain(claim: str) -> str:
 def status() -> pd.DataFrame:
     """Every table and figure of the papers: published, ours in the reference run, verdicts."""
     lines = []
-    for number, item, _, file, pattern in papers.ITEMS:
-        paper = file.partition("/")[0]
+    for paper, item, file, pattern in papers.ITEMS:
         if paper not in PAPERS:
             continue
         found = pd.read_csv(kept(paper)[0] / "claims.csv")
         on = [bool(pattern) and re.search(pattern, claim) is not None for claim in found["claim"]]
         its = found.loc[on]
-        line = {"paper": number, "item": f"[{item}](figures/{papers.kept(file)})"}
+        line = {"paper": PAPERS[paper], "item": f"[{item}](figures/{papers.kept(paper, file)})"}
         telling = [re.search(pattern.split("|")[0], claim) is not None for claim in its["claim"]]
         if its.empty or len(its) == len(found):
             line |= {"published": "", "ours": "drawn" if its.empty else f"{len(its)} claims"}

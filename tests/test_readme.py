@@ -98,11 +98,11 @@ def test_linked_files_exist():
 
 
 def test_the_status_page_names_files_that_are_kept():
-    from ganzip import papers
+    from ganzip import keeping, papers
 
-    for _, _, notebook, file, _ in papers.ITEMS:
-        kept = papers.kept(file)
-        assert (ROOT / "notebooks" / f"{notebook}.ipynb").exists()
+    for paper, _, file, _ in papers.ITEMS:
+        kept = papers.kept(paper, file)
+        assert (ROOT / "notebooks" / f"{keeping.NAMES[paper]}.ipynb").exists()
         assert (ROOT / "figures" / kept).exists(), kept
 
 
