@@ -30,6 +30,10 @@ SIGNS: dict[str, str] = {
 }
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
+SHORT = {
+    "faces-ffhq-style-256+photos-bsds-train": "faces, BSDS photos",
+    "faces-lfw-112": "LFW",
+}
 
 
 def kept(paper: str) -> list[Path]:
@@ -42,12 +46,9 @@ def label(place: Path) -> str:
     """A short name of a run: its data, and how far beyond the preset it goes."""
     sets = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
     name = place.name.removeprefix("cpu").lstrip("-")
-    for long, short in {"faces-ffhq-style-256+photos-bsds-train": "faces, BSDS photos"}.items():
+    for long, short in SHORT.items():
         name = name.replace(long, short)
-    return (
-        re.sub(r"-(x[\d.]+|s\d+)", r" \1", name.replace("faces-lfw-112", "LFW"))
-        or sets[place.parent.name]
-    )
+    return re.sub(r"-(x[\d.]+|s\d+)", r" \1", name) or sets[place.parent.name]
 
 
 def claims(paper: str) -> pd.DataFrame:

@@ -80,3 +80,42 @@ def test_what_is_told_of_variants_is_in_their_rows(paper, metric, groups, form):
     assert len(found) >= 7
     for mean, std in zip(found["mean"], found["std"], strict=True):
         assert form.format(mean, std) in told
+
+
+SAID = [
+    ("A", "IS", "{:.2f}", {"network": "DCGAN"}, [
+        ("mse", 2), ("regular", 2), ("regular", 16), ("letter", 2),
+    ]),
+    ("B", "KID-efflite2 test mean", "{:.0f}", {"network": "RealESRGAN"}, [
+        ("SDAKD", "1/4"), ("naive (C,C)", "1/4"), ("control GT", "1/4"), ("Ablation3", "1/4"),
+        ("input", "1"), ("teacher", "1"), ("naive (C,1)", "1/2"),
+    ]),
+    ("B", "KID-efflite2 test mean", "{:.0f}", {"network": "GCFSR"}, [
+        ("SDAKD", "1/4"), ("input", "1"), ("teacher", "1"), ("Ablation1", "1/4"),
+        ("Ablation1 as long", "1/4"), ("Ablation2", "1/4"),
+    ]),
+    ("C", "FD-mnist", "{:.0f}", {}, [
+        *((m, 0.1) for m in ("NICKEL & DiME", "CAGC", "ITGC", "StyleKD", "fine-tune", "GS", "GCC")),
+        *((m, 0.1) for m in ("DiME", "NICKEL", "NICKEL & DiME without D_T", "from scratch")),
+        *((m, 0.3) for m in ("CAGC", "ITGC", "NICKEL & DiME")), ("teacher", 1.0),
+    ]),
+    ("C", "recall-mnist", "{:.3f}", {}, [("NICKEL & DiME", 0.1), ("from scratch", 0.1)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("letter", "metric", "form", "where", "methods"), SAID)
+def test_what_the_texts_say_is_in_the_rows_of_the_reference_run(
+    letter, metric, form, where, methods
+):
+    text = (runs.repository() / "README.md").read_text()
+    said = text.partition(f"<!-- {letter} text -->")[2].partition(f"<!-- /{letter} text -->")[0]
+    (paper,) = [name for name, its in page.PAPERS.items() if its == letter]
+    rows = pd.read_csv(page.kept(paper)[0] / "rows.csv", low_memory=False)
+    rows = rows.loc[rows["metric"] == metric]
+    for column, value in where.items():
+        rows = rows.loc[rows[column] == value]
+    for method, width in methods:
+        widths = rows["width"].astype(str).str.removesuffix(".0")
+        of = (rows["method"] == method) & (widths == str(width).removesuffix(".0"))
+        assert of.any(), (method, width)
+        assert form.format(rows.loc[of, "value"].mean()) in said, (method, width)
