@@ -156,16 +156,22 @@ class Pool(nn.Module):
         self.register_buffer("high", torch.zeros(config.pool, 3, size, size, dtype=torch.uint8))
         self.register_buffer("low", torch.zeros(config.pool, 3, small, small, dtype=torch.uint8))
         self.register_buffer("count", torch.tensor(0))
+        self.pairs = 0  # as count, but known without asking the device
+        self.register_load_state_dict_post_hook(lambda pool, _: pool._loaded())
+
+    def _loaded(self) -> None:
+        self.pairs = int(self.count)
 
     def forward(self, high: Tensor, low: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Take pairs in, give pairs out: the same until the pool is full, then random old ones."""
-        n, size, count = len(high), len(self.high), int(self.count)
+        n, size, count = len(high), len(self.high), self.pairs
         if size % n:
             raise ValueError(f"pool={size}, batch {n}: expected a pool that is a multiple of it")
         high, low = _levels(high).byte(), _levels(low).byte()
         if count < size:
             self.high[count : count + n], self.low[count : count + n] = high, low
             self.count += n
+            self.pairs += n
         else:
             slots = torch.randperm(size, generator=generator, device=generator.device)[:n]
             slots = slots.to(self.high.device)

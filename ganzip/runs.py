@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -42,9 +42,11 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ganzip import device as devices
 from ganzip import parallel
 from ganzip.train import Batch, Player, Terms, step_seed, train
 
+Net = TypeVar("Net", bound=nn.Module)
 CHECKPOINT_SECONDS = 20.0
 SNAPSHOTS = 8  # how often the samples of a run are kept
 LOGGED = 200  # points of a loss curve
@@ -195,6 +197,20 @@ class Run:
         """The unit's configuration."""
         return self.unit.config
 
+    @property
+    def precision(self) -> str:
+        """How networks compute in training, of ``device.PRECISIONS``."""
+        return self.config.get("precision", "fp32")
+
+    def new(self, name: str, make: Callable[[], Net]) -> Net:
+        """A network of the unit on its device, its first weights drawn from a seed of its own.
+
+        The seed is a function of the unit's and of the name. So nothing that was drawn before, for
+        a cache that was empty, say, moves the weights.
+        """
+        torch.manual_seed(step_seed(self.config["seed"], name))
+        return make().to(self.device)
+
     def needed(self, role: str) -> dict[str, Tensor]:
         """The weights of the unit that plays ``role`` for this one."""
         return self.unit.needs[role].weights(self.root)
@@ -236,6 +252,10 @@ class Run:
         keep_at = max(1, steps // SNAPSHOTS)
 
         def after(step: int, terms: Terms) -> None:
+            with devices.computing(self.device):  # what measures does so in single precision
+                record(step, terms)
+
+        def record(step: int, terms: Terms) -> None:
             nonlocal clock
             parallel.average_buffers(networks.values())
             if step % log_at == 0 or step == steps:
@@ -260,7 +280,8 @@ class Run:
         # A phase after the first draws from a stream of its own.
         first, seed = not self.steps_done, self.config["seed"]
         stream = seed if first else step_seed(seed, -1 - self.steps_done)
-        train(players, batches, steps, seed=stream, start=start, after=after)
+        with devices.computing(self.device, self.precision):
+            train(players, batches, steps, seed=stream, start=start, after=after)
         self.steps_done += steps
 
     def finish(
@@ -290,6 +311,7 @@ class Run:
             "cpu_seconds": round(self.cpu_seconds, 2),
             "wall_seconds": round(self.wall_seconds, 2),
             "processes": parallel.size(),
+            "computing": devices.facts(self.device, self.precision),
             **surroundings(self.device),
         }
         write(self.folder / "manifest.json", json.dumps(manifest, indent=1).encode())
@@ -375,7 +397,11 @@ def perform(
             error = folder / f"error{parallel.rank() or ''}.txt"
             error.unlink(missing_ok=True)
             try:
-                with threads(1), nullcontext() if unit.shared else parallel.alone():
+                with (
+                    threads(1),
+                    devices.computing(run.device),
+                    nullcontext() if unit.shared else parallel.alone(),
+                ):
                     work(run)
             except BaseException:
                 write(error, traceback.format_exc().encode())

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
+from ganzip.device import single
+
 
 @contextmanager
 def taps(net: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of the named submodules during forwards inside the ``with`` block.
 
-    The yielded dict holds, per name, the output of the last forward, with its graph.
+    The yielded dict holds, per name, the output of the last forward, with its graph, in single
+    precision.
     Raises KeyError for a name that the network does not have, before anything runs.
     """
     modules = dict(net.named_modules())
@@ -25,7 +28,7 @@ def taps(net: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
 
     def keeper(name: str):
         def keep(module: nn.Module, args: object, output: Tensor) -> None:
-            seen[name] = output
+            seen[name] = single(output)
 
         return keep
 

@@ -124,8 +124,11 @@ def parted(batch: Batch) -> Batch:
     return Batch(*own, parted=True)  # pyright: ignore
 
 
-def step_seed(seed: int, step: int) -> int:
-    """A 32-bit seed for one step: torch's CPU generator reads no more than 32 bits of a seed."""
+def step_seed(seed: int, step: int | str) -> int:
+    """A 32-bit seed for one step, or for what else has a name, such as a network.
+
+    torch's CPU generator reads no more than 32 bits of a seed.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:4], "big")
 
 

@@ -7,7 +7,7 @@ import ganzip
 
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
-    0: ["_compat", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
+    0: ["_compat", "device", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
     1: ["nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export"],
@@ -17,6 +17,8 @@ FLOORS = {
 SIDEWAYS = {  # edges within a floor, by name
     ("train", "parallel"),
     ("losses", "parallel"),
+    ("losses", "device"),
+    ("taps", "device"),
     ("methods", "methods.gan"),
     ("nets.gcfsr", "nets.stylegan2"),
     ("features", "assets"),

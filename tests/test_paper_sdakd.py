@@ -142,7 +142,7 @@ def test_ablation_3_trains_the_teachers_discriminator_on(root):
 def test_all_methods_of_a_network_train_on_the_same_pairs(root):
     taught, control = (
         sr.batches(runs.Run(unit(f"realesrgan-{m}-c14-seed0"), root), teacher=T)
-        for m, T in (("sdakd", sr.released()), ("control-gt", None))
+        for m, T in (("sdakd", sr.released("cpu")), ("control-gt", None))
     )
     for step in (0, 3):
         torch.manual_seed(step)
@@ -157,7 +157,7 @@ def test_all_methods_of_a_network_train_on_the_same_pairs(root):
 def test_stored_answers_are_the_teachers(root):
     run = runs.Run(unit("realesrgan-sdakd-c14-seed0"), root)
     (held,) = sr.examples(run, "test").values()
-    expected = sr.answers(sr.released(), held.cond[:1])
+    expected = sr.answers(sr.released("cpu"), held.cond[:1])
     assert (held.teacher[:1] - expected).abs().max() < 2e-3  # kept in half precision
 
 

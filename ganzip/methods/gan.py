@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzip import losses
+from ganzip.device import full_precision
 from ganzip.losses import Supervision
 from ganzip.train import Batch, Player, Terms, every
 
@@ -284,8 +285,9 @@ def path_length(
 
     def terms(batch: Batch) -> Terms:
         z = batch.cond[: max(1, int(len(batch.cond) * share))]
-        ws = styles(G, latents(G, z, mixing))
-        lengths = losses.path_lengths(G.get_submodule("synthesis")(ws), ws)
+        with full_precision():
+            ws = styles(G, latents(G, z, mixing))
+            lengths = losses.path_lengths(G.get_submodule("synthesis")(ws), ws)
         average = mean.value.lerp(lengths.mean(), decay)
         mean.value = average.detach()
         return {"path_length": weight * period * (lengths - average).square().mean()}

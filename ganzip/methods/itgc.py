@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzip import losses
+from ganzip.device import full_precision
 from ganzip.losses import Distance, Mask
 from ganzip.methods import gan
 from ganzip.train import Batch, Player, Terms
@@ -94,6 +95,7 @@ def langevin(
     x = given
     for _ in range(steps):
         x = x.detach().requires_grad_(True)
-        (grad,) = torch.autograd.grad(energy(x, given).sum(), x)
+        with full_precision():
+            (grad,) = torch.autograd.grad(energy(x, given).sum(), x)
         x = x - size * grad + noise * torch.randn_like(x)
     return x.detach()

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganzip.device import lowered
 from ganzip.nets.width import scaled
 
 ROOT2 = math.sqrt(2)
@@ -107,7 +108,7 @@ class Mapping(nn.Module):
         """Map noise to styles."""
         w = self.styles(z)
         if self.training:
-            self.w_avg.lerp_(w.detach().mean(0), 0.005)
+            self.w_avg.lerp_(w.detach().float().mean(0), 0.005)
         return w
 
     def styles(self, z: Tensor) -> Tensor:
@@ -294,7 +295,7 @@ class ScaledConv(torch.autograd.Function):
         ctx.save_for_backward(x, scale, weight)
         stride, padding = (2, 0) if up else (1, weight.shape[-1] // 2)
         ctx.how = [stride] * 2, [padding] * 2, [1, 1], up, [0, 0], 1
-        return torch.convolution(x * scale, weight, None, *ctx.how)
+        return torch.convolution(*lowered(x * scale, weight), None, *ctx.how)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:

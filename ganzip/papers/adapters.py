@@ -503,7 +503,7 @@ def stylegan2_adapter(
             wide.get_parameter("synthesis.const")
         )
         z = torch.randn(256, latent, generator=torch.Generator().manual_seed(0))
-        scores = prune.saliency(wide, prune.everything, z)
+        scores = prune.saliency(wide, prune.everything, z.to(next(wide.parameters()).device))
         return prune.cut(wide, narrow, prune.keep(scores, round(p, 6)))
 
     return Adapter(
@@ -570,7 +570,7 @@ def realesrgan_adapter(blocks: int = 23, size: int = 64, d_width: float = 0.25) 
         discriminator=lambda width: realesrgan.UNetDiscriminator(width=width * d_width),
         deeper=lambda width: realesrgan.RRDBNet(width=width, blocks=2 * blocks),
         teacher=realesrgan.RRDBNet,
-        weights=lambda: sr.released().state_dict(),
+        weights=lambda: sr.released("cpu").state_dict(),
         arguments=lambda width: {"width": width, "blocks": blocks},
         size=size, factor=4, inputs=low, batch=4, lr=2e-4 if whole else 2e-3, d_lr=4e-4,
         betas=(0.9, 0.99),

@@ -28,7 +28,7 @@ from ganzip.papers import adapters
 from ganzip.papers import nickel_dime as paper_c
 from ganzip.papers.adapters import Adapter
 from ganzip.taps import taps
-from ganzip.train import Batch, Player, averaged, cosine
+from ganzip.train import Batch, Player, averaged, cosine, step_seed
 
 CONTROL = "control"
 NAIVE = ("naive (C,1)", "naive (C,C)")
@@ -62,7 +62,8 @@ def refusals(adapter: Adapter) -> dict[str, str]:
 class Setup:
     """What a method is handed.
 
-    student, fresh: make a new student, from its start or from noise. T: the frozen teacher. D: the
+    student, fresh: make a new student, from its start or from noise. new: makes a network by its
+    name, which decides its first weights, see ``runs.Run.new``. T: the frozen teacher. D: the
     teacher's discriminator. draw: the batch of a step, the teacher's image as its target.
     kernel: DiME's, its weight 1, with the moments of the teacher's images as target.
     recalled: where answers are stored, a stand-in for T that gives the batch's.
@@ -73,6 +74,7 @@ class Setup:
     width: float
     student: Callable[[], nn.Module]
     fresh: Callable[[], nn.Module]
+    new: Callable[[str, Callable[[], Any]], Any]
     T: nn.Module
     D: nn.Module
     draw: Callable[[int], Batch]
@@ -80,9 +82,9 @@ class Setup:
     device: torch.device
     recalled: nn.Module | None = None
 
-    def critic(self, width: float = 1.0) -> nn.Module:
+    def critic(self, width: float = 1.0, name: str = "D") -> nn.Module:
         """A new discriminator on the device."""
-        return self.adapter.critic(width).to(self.device)
+        return self.new(name, lambda: self.adapter.critic(width))
 
     def judge(self) -> nn.Module:
         """The teacher's discriminator, to go on training."""
@@ -171,7 +173,8 @@ def compose(
     if method == "CAGC":
         return cagc.cagc(S, T, D, g, d, *masked, **mixing)
     if method == "ITGC":
-        nets["energy"] = E = Coloured(energy.Energy(a.size, channels=ENERGY)).to(s.device)
+        E = s.new("energy", lambda: Coloured(energy.Energy(a.size, channels=ENERGY)))
+        nets["energy"] = E
         e = Adam(E.parameters(), 1e-4, betas=(0.0, 0.999), fused=True)
         return itgc.itgc(S, T, D, E, g, d, e, *masked, steps=c["langevin"], **mixing)
     if method == "StyleKD":
@@ -203,7 +206,8 @@ def online(
     """
     c, a, names = s.c, s.adapter, adapters.four_layers(s.adapter)
     same = a.teacher is None or len(list(s.T.parameters())) == len(list(G.parameters()))
-    T = copy.deepcopy(s.T).train().requires_grad_(True) if same else a.generator(1.0).to(s.device)
+    own = copy.deepcopy(s.T) if same else s.new("teacher", lambda: a.generator(1.0))
+    T = own.train().requires_grad_(True)
     nets["teacher"] = T
     D = nets["D"] = s.judge()
     eye = perceptual_maps(a.size, str(s.device))
@@ -211,9 +215,10 @@ def online(
     links = cast(nn.ModuleList, parts["links"])
     wide = own_training(s, T, D, t, d)
     if method == "OMGD":
-        assert a.deeper is not None
-        nets["deep"] = deep = a.deeper(s.width).to(s.device)
-        nets["deep D"] = D_deep = s.critic()
+        deeper = a.deeper
+        assert deeper is not None
+        nets["deep"] = deep = s.new("deep", lambda: deeper(s.width))
+        nets["deep D"] = D_deep = s.critic(name="deep D")
         two = own_training(s, deep, D_deep, adam(c, deep), adam(c, D_deep))
         teachers = [named("wide", p) for p in wide] + [named("deep", p) for p in two]
         return [*teachers, *omgd.omgd(G, T, deep, links, g, eye, names, names)]
@@ -261,6 +266,7 @@ def communicating(
     own, nickel = [], "NICKEL" in method
     if "DiME" in method:
         kernel = s.kernel()
+        torch.manual_seed(step_seed(c["seed"], "gap"))
         with torch.no_grad():
             gap = nickel_dime.dime(kernel, G(s.draw(0).cond)).item()
         own = [dataclasses.replace(kernel, weight=c["dime"] / gap)]
@@ -270,7 +276,9 @@ def communicating(
         D = s.critic()
         shown = torch.zeros(2, a.channels, a.size, a.size, device=s.device)
         if adapters.shapes(D, shown, [ours])[0][1:] != shape[1:]:
-            D, ours = adapters.Talking(D, ours, shown, shape).to(s.device), "map"
+            own_D, layer = D, ours
+            D = s.new("map of D", lambda: adapters.Talking(own_D, layer, shown, shape))
+            ours = "map"
         names = (adapters.inside(a, [theirs])[0], ours)
         nets["D_teacher"] = D_T = s.judge()
         d_t = adam(c, D_T)
@@ -303,7 +311,8 @@ def slimmed(s: Setup, fit: Fit) -> nn.Module:
     players = gs.sparsify(dense, s.T, D, adam(c, dense), adam(c, D), by, mixing=0.0)
     nets = {"dense": dense, "D": D}
     fit("sparse", regularised(s, players, nets), 0.25, nets, s.draw)
-    scores = prune.style_scale(dense, torch.randn(256, s.adapter.latent, device=s.device))
+    z = torch.randn(256, s.adapter.latent, generator=torch.Generator().manual_seed(0))
+    scores = prune.style_scale(dense, z.to(s.device))
     S = s.fresh()
     return prune.cut(dense, S, prune.keep(scores, round(1 - s.width, 6)))
 
@@ -323,18 +332,20 @@ def beside(s: Setup, method: str, G: nn.Module) -> dict[str, nn.Module]:
     example = a.example(2).to(s.device)
     mine, its = ([shape[1] for shape in adapters.shapes(net, example, names)] for net in (G, s.T))
     if method == "SDAKD":
-        parts = {"mlp": sdakd.mapper(mine[0], its[0])}
-    elif method == "GCC":
-        pairs = zip(mine, its, strict=True)
-        parts = {"adapters": nn.ModuleList(nn.Conv2d(i, o, 1, bias=False) for i, o in pairs)}
-    elif method == "OMGD":
-        parts = {"links": connectors.connectors(mine, its)}
-    else:
-        parts = {
-            name: connectors.connectors(n, [a.channels] * len(n))
-            for name, n in (("links", mine), ("its_links", its))
-        }
-    return {name: net.to(s.device) for name, net in parts.items()}
+        return {"mlp": s.new("mlp", lambda: sdakd.mapper(mine[0], its[0]))}
+    if method == "GCC":
+        pairs = list(zip(mine, its, strict=True))
+
+        def transfers() -> nn.Module:
+            return nn.ModuleList(nn.Conv2d(i, o, 1, bias=False) for i, o in pairs)
+
+        return {"adapters": s.new("adapters", transfers)}
+    if method == "OMGD":
+        return {"links": s.new("links", lambda: connectors.connectors(mine, its))}
+    return {
+        name: s.new(name, lambda n=n: connectors.connectors(n, [a.channels] * len(n)))
+        for name, n in (("links", mine), ("its_links", its))
+    }
 
 
 def feature_term(s: Setup, parts: Mapping[str, nn.Module]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, runs
+from ganzip import assets, data, features, presets, runs
 from ganzip.data import Images
 from ganzip.features import Features
 from ganzip.runs import Run, Unit
@@ -53,6 +53,7 @@ def settings(images: Images, preset: str, n_images: int) -> dict[str, Any]:
         "fingerprint": images.fingerprint,
         "channels": images.pixels.shape[1],
         "preset": preset,
+        "precision": presets.precision(preset),
         "n_images": n_images if images.classes else min(n_images, UNLABELLED),
         "inception": preset in ("gpu", "paper") and assets.available("inception"),
     }

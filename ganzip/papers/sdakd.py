@@ -32,7 +32,7 @@ from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 from ganzip.presets import SIZES, Sdakd, SuperResolution
 from ganzip.runs import Demand, Run, Unit
-from ganzip.train import Batch, Player, averaged, cosine, frozen, step_seed
+from ganzip.train import Batch, Player, averaged, cosine, frozen
 
 CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan,)}
 NAIVE = ("teacher", "naive (C,1)", "naive (C,C)")
@@ -88,6 +88,7 @@ def settings(preset: Sdakd, family: SuperResolution, pieces: sr.Pieces) -> dict[
         "data": pieces.name,
         "fingerprint": pieces.fingerprint,
         "preset": preset.name,
+        "precision": presets.precision(preset.name),
         "inception": large and assets.available("inception"),
         "released_d": large and assets.available("realesrgan-x4plus-netD"),
         "perceptual_net": vgg if use_vgg else "efflite0",
@@ -182,10 +183,9 @@ class Best(nn.Module):
 def work(run: Run) -> None:
     """Train one unit, measure it, and finish it."""
     method = run.config["method"]
-    torch.manual_seed(step_seed(run.config["seed"], -1))  # what networks start from
     if method == "speed":
         run.finish({}, measure.speed_rows(run))
-    elif method == "teacher" and run.config["network"] == "RealESRGAN":
+    elif measure.is_released(run.config):
         stage1_discriminator(run)
     elif method in NAIVE:
         naive(run)
@@ -201,7 +201,7 @@ def naive(run: Run) -> None:
     Real-ESRGAN has two phases, 5 to 2: L1 alone, then all terms.
     """
     c = run.config
-    G, D = fresh(run, sr.generator(c, c["C"]), sr.discriminator(c, c["disc"]))
+    G, D = student(run), discriminator(run)
     seen = sr.batches(run)
     if c["l1_steps"]:
         l1 = losses.supervision(None, l1=c["l1"])
@@ -223,22 +223,22 @@ def distil(run: Run) -> None:
     with the ground truth in the teacher's place, without feature term and without anything for
     stage 2 to teach its D; and ablation 1 for as many steps as ablation 2.
     """
-    c, device = run.config, run.device
+    c = run.config
     control, ablation = c["method"] == sr.CONTROL, c["method"] in ABLATIONS
-    teacher = None if control else sr.teacher_generator(run.unit, run.root).to(device)
+    teacher = None if control else sr.teacher_generator(run)
     seen, sup = sr.batches(run, teacher=teacher), supervision(run)
-    G, D = fresh(run, sr.generator(c, c["C"]), sr.discriminator(c, c["disc"]))
+    G, D = student(run), discriminator(run)
     parts = {"G": G}
     if c["features"]:
         widths = (sr.map_channels(sr.generator(c, C), [sr.tap(c)], c)[0] for C in (c["C"], "1"))
-        (parts["mlp"],) = fresh(run, sdakd.mapper(*widths))
+        parts["mlp"] = run.new("mlp", lambda: sdakd.mapper(*widths))
     mlp = {"mlp": parts.get("mlp"), "tap": sr.tap(c), "lambda1": c["lambda1"]}
     if c["n2"]:
         stage(run, "stage2", parts, lambda g: sdakd.stage2(G, g, sup, **mlp), seen, c["n2"])
     if ablation:
         runs.load(D, run.needed("teacher"), "D")
     elif c["d2"]:
-        D_T = sr.teacher_discriminator(run.unit, run.root).to(device)
+        D_T = sr.teacher_discriminator(run)
         apart = scheduled(run, sdakd.stage2_discriminator(D, D_T, adam(run, "D", D)), c["d2"])
         run.train(apart, seen.batch, c["d2"], {"D": D, **seen.state}, phase="stage2-D")
     d = adam(run, "D", D)
@@ -257,17 +257,19 @@ def distil(run: Run) -> None:
 def online(run: Run) -> None:
     """OMGD, DCD and DCD modified: their teachers learn from scratch beside the student."""
     c = run.config
-    G, T, D = fresh(run, sr.generator(c, c["C"]), sr.generator(c, "1"), sr.discriminator(c, "1"))
+    G, D = student(run), discriminator(run)
+    T = run.new("T", lambda: sr.generator(c, "1"))
     mine, its = sr.four_taps(G, c), sr.four_taps(T, c)
     n_mine, n_its = sr.map_channels(G, mine, c), sr.map_channels(T, its, c)
     others = {"teacher": T, "D": D}
     t, d = adam(run, "G", T), adam(run, "D", D)
     if c["method"] == "OMGD":
         deeper = {"extra": 1} if c["network"] == "GCFSR" else {"blocks": 2 * c["net"]["blocks"]}
-        deep, D_deep = fresh(run, sr.generator(c, c["C"], **deeper), sr.discriminator(c, "1"))
+        deep = run.new("deep", lambda: sr.generator(c, c["C"], **deeper))
+        D_deep = run.new("D_deep", lambda: sr.discriminator(c, "1"))
         others |= {"deep": deep, "D_deep": D_deep}
         t2, d2 = adam(run, "G", deep), adam(run, "D", D_deep)
-        (links,) = fresh(run, connectors.connectors(n_mine, n_its))
+        links = run.new("links", lambda: connectors.connectors(n_mine, n_its))
         parts = {"G": G, "links": links}
 
         def players(g: Adam) -> list[Player]:
@@ -275,7 +277,8 @@ def online(run: Run) -> None:
             deep_ones = [named("deep", p) for p in family(run, deep, D_deep, t2, d2)]
             return [*wide, *deep_ones, *omgd.omgd(G, T, deep, links, g, maps(run), mine, its)]
     else:
-        links, its_links = fresh(run, *(connectors.connectors(n, [3] * 4) for n in (n_mine, n_its)))
+        links = run.new("links", lambda: connectors.connectors(n_mine, [3] * 4))
+        its_links = run.new("its_links", lambda: connectors.connectors(n_its, [3] * 4))
         parts = {"G": G, "links": links, "its_links": its_links}
 
         def players(g: Adam) -> list[Player]:
@@ -296,8 +299,7 @@ def stage1_discriminator(run: Run) -> None:
     Where the released one is among the weights by path, it is taken instead.
     """
     c = run.config
-    G = sr.released(str(run.device))
-    (D,) = fresh(run, sr.discriminator(c, "1"))
+    G, D = sr.teacher_generator(run), discriminator(run)
     if c["released_d"]:
         realesrgan.load_pth(D, assets.require("realesrgan-x4plus-netD"))
     else:
@@ -390,9 +392,14 @@ def _counts(shape: str, C: str, disc: str) -> tuple[int, int, int, int]:
     return metrics.macs(G, low), metrics.macs(T, low), metrics.macs(D, high), kept
 
 
-def fresh(run: Run, *networks: nn.Module) -> list[Any]:
-    """Networks on the run's device."""
-    return [net.to(run.device) for net in networks]
+def student(run: Run) -> Any:
+    """The unit's generator before it learns; the full-size one in the teacher's unit."""
+    return run.new("G", lambda: sr.generator(run.config, run.config["C"]))
+
+
+def discriminator(run: Run) -> Any:
+    """The unit's discriminator before it learns."""
+    return run.new("D", lambda: sr.discriminator(run.config, run.config["disc"]))
 
 
 def adam(run: Run, kind: str, *networks: nn.Module) -> Adam:
@@ -461,7 +468,7 @@ def finish(run: Run, G: nn.Module, D: nn.Module, more: Iterable[Mapping[str, Any
     kept: dict[str, Any] = {"G": G, "D": D}
     if c["method"] == "teacher":
         kept["truth"] = measure.references(run)
-    if G is sr.released(str(run.device)):
+    if measure.is_released(c):
         del kept["G"]  # it is in its package
     run.finish(kept, rows)
 

@@ -79,7 +79,7 @@ def measured(run: Run, G: nn.Module) -> list[dict[str, Any]]:
     for part, short in (("validation", "val"), ("test", "test")):
         truth = reference(run, part)
         for label, e in sr.examples(run, part).items():
-            sets = {c["method"]: e.teacher if known(run, G) else sr.answers(G, e.cond)}
+            sets = {c["method"]: e.teacher if stored(c) else sr.answers(G, e.cond)}
             if c["method"] == "teacher":
                 sets["input"] = sr.enlarged_input(e.cond, c)
             for method, images in sets.items():
@@ -141,9 +141,14 @@ def judged_rows(run: Run, G: nn.Module, D: nn.Module) -> list[dict[str, Any]]:
     ]
 
 
-def known(run: Run, G: nn.Module) -> bool:
-    """Whether G's answers are in the store: the released generator takes 0.2 s for one."""
-    return run.config["stored"] and G is sr.released(str(run.device))
+def stored(c: Mapping[str, Any]) -> bool:
+    """Whether the unit's images are in the store: those of the released teacher, 0.2 s each."""
+    return c["stored"] and is_released(c)
+
+
+def is_released(c: Mapping[str, Any]) -> bool:
+    """Whether the unit's generator is the released one, which is not trained."""
+    return c["method"] == "teacher" and c["network"] == "RealESRGAN"
 
 
 def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]:
@@ -159,7 +164,7 @@ def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]
         parts = [D(x.to(run.device)).sigmoid().cpu() for x in images.split(16)]
         return torch.cat(parts).view(len(images), -1).mean(1)
 
-    if known(run, G):
+    if stored(c):
         fake = sr.floats(run, "teacher", "train", stop=SHOWN)[:, :3]
     elif c["network"] == "GCFSR":
         factors = degrade.draw_factors(len(real), draws, c["factors"])
@@ -412,7 +417,7 @@ def enlarged_photo(
         plain = degrade.bicubic(truth, height // 4, width // 4).clamp(-1, 1)
         side = min(height, width) // 4 * 4
         cond = torch.cat([plain, degrade.degrade(truth, draws, degrade.sized(side, side))])
-        nets = {"released teacher": sr.released(), "SDAKD, C = 1/4": trained(student, root)}
+        nets = {"released teacher": sr.released("cpu"), "SDAKD, C = 1/4": trained(student, root)}
         nets["naive (C,C), C = 1/4"] = trained(naive, root)
         shown = {"input, 4x": cond, "truth": truth.expand(2, -1, -1, -1)}
         shown |= {f"{name}\n{_millions(G)}": sr.answers(G, cond) for name, G in nets.items()}
@@ -435,8 +440,8 @@ def _floats(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def trained(unit: Unit, root: Path) -> nn.Module:
     """The frozen generator of a finished unit."""
-    if unit.config["network"] == "RealESRGAN" and unit.config["method"] == "teacher":
-        return sr.released()
+    if is_released(unit.config):
+        return sr.released("cpu")
     return frozen(runs.load(sr.generator(unit.config, unit.config["C"]), unit.weights(root), "G"))
 
 

@@ -183,7 +183,7 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
 
     @torch.no_grad()
     def teacher(start: int, stop: int) -> np.ndarray:
-        T = teacher_generator(run.unit, run.root).to(run.device)
+        T = teacher_generator(run)
         if c["network"] == "GCFSR":
             truth = floats(run, "high", part, start, stop)
             conds = [conditioned(truth, [f] * len(truth), c) for f in c["shown"]]
@@ -205,10 +205,14 @@ def floats(
     return data.to_float(found) if found.dtype == torch.uint8 else found.float()
 
 
-@lru_cache(maxsize=1)
-def released(device: str = "cpu") -> nn.Module:
-    """The released Real-ESRGAN x4plus generator, frozen, from the package that carries it."""
-    G = realesrgan.RRDBNet()
+@lru_cache(maxsize=2)
+def released(device: str) -> nn.Module:
+    """The released Real-ESRGAN x4plus generator, frozen, from the package that carries it.
+
+    It is kept for the next call, so the first one leaves the random numbers as they were.
+    """
+    with features.without_draws():
+        G = realesrgan.RRDBNet()
     realesrgan.load_ncnn(G, assets.require("realesrgan-x4plus"))
     return frozen(G).to(device)
 
@@ -348,8 +352,9 @@ def four_taps(G: nn.Module, c: Mapping[str, Any]) -> list[str]:
 
 def map_channels(G: nn.Module, names: Sequence[str], c: Mapping[str, Any]) -> list[int]:
     """Channels of the maps that modules of a generator give."""
+    device = next(G.parameters()).device
     with features.evaluating(G), taps(G, names) as seen:
-        G(example(c))
+        G(example(c).to(device))
     return [seen[name].shape[1] for name in names]
 
 
@@ -375,19 +380,19 @@ def teacher_key(unit: Unit) -> str:
     return unit.needs["teacher"].key
 
 
-def teacher_generator(unit: Unit, root: Path) -> nn.Module:
+def teacher_generator(run: Run) -> nn.Module:
     """The frozen teacher of a unit: the released generator, or GCFSR's of stage 1."""
-    c = unit.config
+    c = run.config
     if c["network"] == "RealESRGAN":
-        return released()
-    needed = unit.needs["teacher"]
-    return frozen(runs.load(generator(c, "1"), needed.weights(root), "G"))
+        return released(str(run.device))
+    T = runs.load(generator(c, "1"), run.needed("teacher"), "G")
+    return frozen(T).to(run.device)
 
 
-def teacher_discriminator(unit: Unit, root: Path) -> nn.Module:
+def teacher_discriminator(run: Run) -> nn.Module:
     """The frozen discriminator of stage 1."""
-    D = discriminator(unit.config, "1")
-    return frozen(runs.load(D, unit.needs["teacher"].weights(root), "D"))
+    D = runs.load(discriminator(run.config, "1"), run.needed("teacher"), "D")
+    return frozen(D).to(run.device)
 
 
 # Held-out examples --------------------------------------------------------------------------------

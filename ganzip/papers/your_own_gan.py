@@ -176,6 +176,7 @@ def sight(adapter: Adapter, effort: Effort, source: str, *, paper: str = PAPER) 
     sr.check_sizes(pieces, span)
     shape = {"size": adapter.size, "square": adapter.size, "span": span}
     found = {"data": pieces.name, "fingerprint": pieces.fingerprint, "preset": effort.name}
+    found |= {"precision": presets.precision(effort.name)}
     more = {"channels": adapter.channels, "mask": "everything", "n_images": effort.count["test"]}
     return Sight(pieces.source, {**found, **shape, **more, "count": dict(effort.count)})
 
@@ -307,12 +308,15 @@ def stopwatch(
         with torch.no_grad():
             return kernel_of(c, nickel_dime.moments(embedding(c, device)(real)))
 
-    def new() -> nn.Module:
+    def student() -> nn.Module:
         return adapters.build(a, c["width"]).to(device)
 
+    def new(name: str, make: Callable[[], nn.Module]) -> nn.Module:
+        return make().to(device)
+
     setup = Setup(
-        a, {**c, "ema": 0.5}, c["width"], new, new, T, D, lambda _: batch, kernel, device,
-        None if a.latent else known,
+        a, {**c, "ema": 0.5, "seed": 0}, c["width"], student, student, new, T, D,
+        lambda _: batch, kernel, device, None if a.latent else known,
     )  # fmt: skip
     spent: list[float] = []
 
@@ -386,7 +390,6 @@ def work(run: Run, adapter: Adapter | None = None) -> None:
     is then what ``runs.jobs`` is given.
     """
     method = run.config["method"]
-    torch.manual_seed(step_seed(run.config["seed"], -1))  # what networks start from
     if method == "judge":
         train_judge(run)
         return
@@ -413,7 +416,7 @@ def train_teacher(run: Run, a: Adapter) -> None:
         players, nets = teaching(setup, T), {"D": setup.D}
         source, average = answered(run, a, T), None
     else:
-        setup = bare(run, a, a.generator(1.0).to(run.device))
+        setup = bare(run, a, run.new("G", lambda: a.generator(1.0)))
         players, source = teaching(setup, None), setup.draw
         optimiser = next(p.optimiser for p in players if p.name == "G")
         average = averaged(setup.T, optimiser, c["ema"])
@@ -442,8 +445,8 @@ def bare(run: Run, a: Adapter, T: nn.Module) -> Setup:
     def none() -> Any:
         raise AssertionError("the teacher is trained without students")
 
-    D, source = a.critic().to(run.device), examples.batches(run, a, None)
-    return Setup(a, run.config, 1.0, none, none, T, D, source, none, run.device)
+    D, source = run.new("D", a.critic), examples.batches(run, a, None)
+    return Setup(a, run.config, 1.0, none, none, run.new, T, D, source, none, run.device)
 
 
 def answered(run: Run, a: Adapter, T: nn.Module) -> Callable[[int], Batch]:
@@ -466,7 +469,7 @@ def train_student(run: Run, a: Adapter) -> None:
     source = examples.batches(run, a, T, known)
 
     def fresh() -> nn.Module:
-        return adapters.build(a, c["width"]).to(device)
+        return run.new("G", lambda: adapters.build(a, c["width"]))
 
     def student() -> nn.Module:
         return runs.load(fresh(), kept, "G")
@@ -476,7 +479,7 @@ def train_student(run: Run, a: Adapter) -> None:
         return kernel_of(c, nickel_dime.Moments(first, second, 0))
 
     D = critic_of(run.unit.needs["teacher"], run.root, a).to(device)
-    setup = Setup(a, c, c["width"], student, fresh, T, D, source, kernel, device, known)
+    setup = Setup(a, c, c["width"], student, fresh, run.new, T, D, source, kernel, device, known)
     left = [c["steps"]]
 
     def fit(
@@ -512,8 +515,7 @@ def take_common(run: Run, a: Adapter) -> None:
     source = examples.batches(run, a, T)
     rows, best, first = [], math.inf, None
     for name in ("random", *a.starts):
-        torch.manual_seed(step_seed(c["seed"], -1))
-        S = adapters.build(a, c["width"]).to(device)
+        S = run.new("G", lambda: adapters.build(a, c["width"]))
         if name in a.starts:
             a.starts[name](T, S)
         before = {key: value.clone() for key, value in S.state_dict().items()}
@@ -529,6 +531,7 @@ def take_common(run: Run, a: Adapter) -> None:
     S = adapters.build(a, c["width"]).to(device)
     S.load_state_dict(first)
     embed = embedding(c, device)
+    torch.manual_seed(step_seed(c["seed"], "moments"))
     with torch.no_grad():
         parts = [embed(gan.target(source(step))).cpu() for step in range(c["moments"])]
     whole = nickel_dime.global_moments(parts)

@@ -1,0 +1,150 @@
+"""How a device computes: the one place that decides precision, kernels and memory layout.
+
+``precision`` is part of a unit's configuration. On a CPU everything is single precision, whatever
+it says. On CUDA "fp32" is IEEE single precision, "tf32" rounds the factors of convolutions and
+matrix products to 10 bits, and "bf16" runs networks under autocast. Losses, R1, path lengths and
+moments stay in single precision, and so does all that measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+_lower = False  # whether networks that are called now run in bfloat16
+
+
+@contextmanager
+def computing(device: torch.device | str, precision: str = "fp32") -> Iterator[None]:
+    """Inside the ``with`` block the device computes in this precision; blocks may be nested.
+
+    cuDNN chooses its kernels by trying them, which pays where shapes repeat. Raises ValueError for
+    a precision that is none of ``PRECISIONS``.
+    """
+    check(precision)
+    on_cuda = torch.device(device).type == "cuda"
+    lower = on_cuda and precision == "bf16"
+    with (
+        _kernels(precision) if on_cuda else nullcontext(),
+        autocast(device) if lower else full_precision(),
+    ):
+        yield
+
+
+def check(precision: str) -> None:
+    """Raise ValueError for a precision that does not exist."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
+
+
+def facts(device: torch.device | str, precision: str = "fp32") -> dict[str, str]:
+    """How units on this device compute, for their manifests."""
+    if torch.device(device).type != "cuda":
+        return {"precision": "fp32"}
+    return {"precision": precision, "cudnn": "benchmark"}
+
+
+@contextmanager
+def autocast(device: torch.device | str) -> Iterator[None]:
+    """Inside the ``with`` block every network computes in bfloat16 and answers in single precision.
+
+    A network is the outermost module of a call. What stands between networks, losses above all, is
+    not touched. Feature maps that ``taps`` collects are in single precision too.
+    """
+    kind, depth, cast = torch.device(device).type, 0, torch.autocast("cpu", enabled=False)
+
+    def enter(module: nn.Module, inputs: Any) -> None:
+        nonlocal depth, cast
+        if not depth and _lower:
+            cast = torch.autocast(kind, torch.bfloat16)
+            cast.__enter__()
+        depth += bool(depth or _lower)
+
+    def leave(module: nn.Module, inputs: Any, answer: Any) -> Any:
+        nonlocal depth
+        if not depth:
+            return None
+        depth -= 1
+        if depth:
+            return None
+        cast.__exit__(None, None, None)
+        return single(answer)
+
+    handles = [
+        register_module_forward_pre_hook(enter),
+        register_module_forward_hook(leave, always_call=True),
+    ]
+    try:
+        with _lowered(True):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def lowered(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in the precision of autocast where it is on, for operators that it overlooks."""
+    kind = tensors[0].device.type
+    if not _lower or not torch.is_autocast_enabled(kind):
+        return tensors
+    return tuple(x.to(torch.get_autocast_dtype(kind)) for x in tensors)
+
+
+def full_precision() -> AbstractContextManager[None]:
+    """Inside the ``with`` block networks compute in single precision, also within ``autocast``.
+
+    For losses that hold a gradient: its squares do not fit into the 8 bits of bfloat16.
+    """
+    return _lowered(False)
+
+
+def single(answer: Any) -> Any:
+    """A network's answer in single precision: a tensor, or a list or tuple of tensors."""
+    if isinstance(answer, Tensor):
+        return answer.float() if answer.dtype == torch.bfloat16 else answer
+    if type(answer) in (list, tuple):
+        return type(answer)(single(part) for part in answer)
+    return answer
+
+
+@contextmanager
+def _lowered(value: bool) -> Iterator[None]:
+    global _lower
+    before, _lower = _lower, value
+    try:
+        yield
+    finally:
+        _lower = before
+
+
+@contextmanager
+def _kernels(precision: str) -> Iterator[None]:
+    """CUDA's settings: by the names of torch 2.9 and later, or else by the old ones."""
+    cuda: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    if hasattr(cuda, "fp32_precision"):
+        name, value = "fp32_precision", "ieee" if precision == "fp32" else "tf32"
+        places = [cuda, cudnn.conv, cudnn.rnn]
+    else:
+        name, value = "allow_tf32", precision != "fp32"
+        places = [cuda, cudnn]
+    before = [getattr(place, name) for place in places]
+    tried = cudnn.benchmark
+    try:
+        for place in places:
+            setattr(place, name, value)
+        cudnn.benchmark = True
+        yield
+    finally:
+        for place, was in zip(places, before, strict=True):
+            setattr(place, name, was)
+        cudnn.benchmark = tried
