@@ -1,5 +1,7 @@
-"""Every kind of unit of all five plans on a device that is not the CPU, see ``tests.meta``."""
+"""Every kind of unit that the five plans have, at preset smoke: for the tests that try them all."""
 
+import sys
+from collections.abc import Callable
 from importlib import import_module
 
 import pytest
@@ -7,21 +9,9 @@ import pytest
 from ganzip import runs
 from ganzip.papers import matrix
 from ganzip.papers import your_own_gan as own
-from tests.meta import Meta
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
 FAMILIES = ("DCGAN", "StyleGAN2", "GCFSR", "RealESRGAN")
-
-
-@pytest.fixture
-def meta(monkeypatch):
-    return Meta(monkeypatch)
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-    return tmp_path
 
 
 def kind(unit: runs.Unit) -> tuple:
@@ -37,8 +27,8 @@ def is_needed(unit: runs.Unit) -> bool:
     return unit.config.get("adapter") in (None, *both) or unit.config["method"] in few
 
 
-def plans(patch: pytest.MonkeyPatch) -> list[tuple[runs.Unit, object]]:
-    """The units of all five plans at preset smoke, one of each kind with what it needs."""
+def kinds(patch: pytest.MonkeyPatch) -> list[tuple[runs.Unit, Callable[[runs.Run], None]]]:
+    """One unit of each kind and what it needs, needs first, and the function that does it."""
     patch.setattr(own, "rates", lambda a, c, chosen, device: dict.fromkeys(
         (*chosen, "teacher", "answer"), 0.05))  # fmt: skip
     works = {name: import_module(f"ganzip.papers.{name}").work for name in PAPERS}
@@ -55,20 +45,10 @@ def plans(patch: pytest.MonkeyPatch) -> list[tuple[runs.Unit, object]]:
     return [(u, works[u.paper]) for u in runs.in_order(reversed(list(first.values())))]
 
 
-def test_every_kind_of_unit_trains_and_is_measured_there(meta, root, monkeypatch, capsys):
-    units = plans(monkeypatch)
-    failed = []
-    for unit, work in units:
-        try:
-            meta.work(unit, work, root)
-        except KeyError as error:
-            failed.append(f"{unit.paper} {unit.name}: needs {error}")
-        except Exception as error:
-            at = error.__traceback__
-            while at and at.tb_next:
-                at = at.tb_next
-            failed.append(f"{unit.paper} {unit.name}: {type(error).__name__} {str(error)[:150]}")
-    with capsys.disabled():
-        print(f"\n{len(units)} kinds of units on the meta device, {meta.steps} steps")
-    assert not failed, "\n".join(failed)
-    assert len(units) >= 60
+def clear_caches() -> None:
+    """Forget what functions of the package remember, as a new process would."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ganzip"):
+            for thing in list(vars(module).values()):
+                if hasattr(thing, "cache_clear"):
+                    thing.cache_clear()
