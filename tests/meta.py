@@ -8,6 +8,7 @@ training step nothing may come back: on a GPU the step would wait for it.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
