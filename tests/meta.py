@@ -51,11 +51,9 @@ class Meta:
         self._stepping = False
         warnings.filterwarnings("ignore", "for .*copying from a non-meta parameter")
         patch.setattr(features, "_lite", lambda version, size, device: Lite().to(device))
-        relu = F.leaky_relu  # this device has it in Python alone, a millisecond each
-        patch.setattr(
-            F, "leaky_relu", lambda x, *a, **k: x * 0.2 if x.is_meta else relu(x, *a, **k)
-        )
-        patch.setattr(metrics, "macs", passed)  # its counter wants gradients of what has no numbers
+        patch.setattr(F, "leaky_relu", leaky)
+        patch.setattr(F, "leaky_relu_", partial(leaky, whole=F.leaky_relu_))
+        patch.setattr(metrics, "macs", passed)
         self._patch_tensors(patch)
         self._patch_runs(patch)
 
