@@ -15,7 +15,7 @@ backward can do without are not kept: 0.4 times the memory of a weight per sampl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -43,13 +43,15 @@ class Generator(nn.Module):
         *,
         base: int = 16384,
         cap: int = 512,
+        channels: Sequence[int] = (),
         latent: int = 512,
         layers: int = 8,
         width: float = 1.0,
     ):
         super().__init__()
         self.mapping = Mapping(latent, layers)
-        self.synthesis = Synthesis(map_widths(size, base, cap, width), latent)
+        widths = map_widths(size, base, cap, width, channels=channels)
+        self.synthesis = Synthesis(widths, latent)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map noise (N, latent) to images."""
@@ -59,7 +61,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, 3, size, size) -> logits (N,). Block ``b{r}`` sees r pixels and leaves r / 2.
 
-    ``base``, ``cap`` and ``width`` are the generator's, ``rounding`` is of the scaled widths.
+    ``base``, ``cap``, ``channels`` and ``width`` are the generator's, ``rounding`` is of the scaled
+    widths.
     ``group`` images share a minibatch standard deviation; 0 does without. 24,001,089 parameters.
     """
 
@@ -69,12 +72,13 @@ class Discriminator(nn.Module):
         *,
         base: int = 16384,
         cap: int = 512,
+        channels: Sequence[int] = (),
         group: int = 8,
         width: float = 1.0,
         rounding: Callable[[float], int] = math.ceil,
     ):
         super().__init__()
-        widths = map_widths(size, base, cap, width, rounding)
+        widths = map_widths(size, base, cap, width, rounding, channels)
         self.fromrgb = Conv(3, widths[size], 1)
         while size > 4:
             self.add_module(f"b{size}", ResidualBlock(widths[size], widths[size // 2]))
@@ -168,12 +172,19 @@ def map_widths(
     cap: int,
     width: float = 1.0,
     rounding: Callable[[float], int] = math.ceil,
+    channels: Sequence[int] = (),
 ) -> dict[int, int]:
-    """Channels of the maps by their pixels: {4: 512, ..., 128: 128, 256: 64} of paper256."""
+    """Channels of the maps by their pixels: {4: 512, ..., 128: 128, 256: 64} of paper256.
+
+    ``channels``, where there are any, take the place of ``base`` and ``cap``: one number a map.
+    """
     if size < 8 or size & (size - 1):
         raise ValueError(f"size is {size}; expected a power of two, 8 or more")
     sizes = [2**i for i in range(2, size.bit_length())]
-    return {r: scaled(min(base // r, cap), width, rounding) for r in sizes}
+    full = list(channels) or [min(base // r, cap) for r in sizes]
+    if len(full) != len(sizes):
+        raise ValueError(f"channels are {full}; expected {len(sizes)} numbers, of {sizes} pixels")
+    return {r: scaled(n, width, rounding) for r, n in zip(sizes, full, strict=True)}
 
 
 def macs_a(G: Generator) -> int:
