@@ -16,7 +16,8 @@ class Asset:
 
     purpose: what it is for. source: how to get it on a connected machine. meanwhile: what stands in
     for it. size in bytes and sha256 (or its first digits) where they are known for certain.
-    package: the pip package that carries the file, where one does.
+    package: the pip package that carries the file, where one does. others: names of files that
+    serve as well, in the order in which they are looked for.
     """
 
     file: str
@@ -26,6 +27,7 @@ class Asset:
     size: int | None = None
     sha256: str | None = None
     package: str | None = None
+    others: tuple[str, ...] = ()
 
 
 class MissingAsset(FileNotFoundError):
@@ -96,8 +98,12 @@ ASSETS = {
     "stylegan2-ffhq256": Asset(
         file="ffhq-res256-mirror-paper256-noaug.pkl",
         purpose="StyleGAN2 of FFHQ at 256 px: the teacher of NICKEL & DiME",
-        source=(f"{_NVIDIA}/transfer-learning-source-nets/ffhq-res256-mirror-paper256-noaug.pkl"),
+        source=(
+            f"{_NVIDIA}/transfer-learning-source-nets/ffhq-res256-mirror-paper256-noaug.pkl, or "
+            "call any StyleGAN2 of your own stylegan2-ffhq256.pkl or .pt (rosinality's)"
+        ),
         meanwhile="a small StyleGAN2 trained on your images",
+        others=("stylegan2-ffhq256.pkl", "stylegan2-ffhq256.pt"),
     ),
 }
 
@@ -146,7 +152,8 @@ def _folders() -> list[Path]:
 
 def _find(name: str) -> Path | None:
     asset = _asset(name)
-    paths = [folder / asset.file for folder in _folders()]
+    names = (asset.file, *asset.others)
+    paths = [folder / name for folder in _folders() for name in names]
     if asset.package is not None:
         paths += _carried(asset.package, asset.file)
     return next((path for path in paths if path.is_file()), None)

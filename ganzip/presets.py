@@ -324,7 +324,8 @@ class NickelDime:
     """
 
     name: str
-    net: Mapping[str, int]  # size, base and cap of generator and discriminator
+    net: Mapping[str, Any]  # size, base and cap of generator and discriminator, or channels
+    d_net: Mapping[str, Any] | None = None  # the discriminator's, without size, if it has its own
     latent: int  # z and w
     layers: int  # of the mapping
     group: int  # images that share a minibatch deviation

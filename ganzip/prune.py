@@ -126,8 +126,13 @@ def keep(scores: Sequence[Tensor], p: float) -> list[Tensor]:
     """
     if not 0 <= p < 1:
         raise ValueError(f"p is {p}; expected a share to prune, 0 to below 1")
+    return strongest(scores, [scaled(len(score), 1 - p, math.ceil) for score in scores])
+
+
+def strongest(scores: Sequence[Tensor], left: Sequence[int]) -> list[Tensor]:
+    """Indices, ascending, of the channels of each set with the highest scores: ``left`` of them."""
     ranked = [score.argsort(descending=True, stable=True) for score in scores]
-    return [order[: scaled(len(order), 1 - p, math.ceil)].sort().values for order in ranked]
+    return [order[:n].sort().values for order, n in zip(ranked, left, strict=True)]
 
 
 @torch.no_grad()

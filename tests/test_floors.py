@@ -21,6 +21,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("taps", "device"),
     ("methods", "methods.gan"),
     ("nets.gcfsr", "nets.stylegan2"),
+    ("nets.checkpoints", "nets"),
     ("features", "assets"),
     ("export", "metrics"),
     ("figures", "papers"),

@@ -12,7 +12,7 @@ import argparse
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,20 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a file holds: the arguments of its networks' constructors, ``width`` left out.
+    """What a file holds.
 
-    discriminator: None where the file has none. digest: twelve hex digits of all tensors.
+    size: pixels of an image. channels, d_channels: of the maps of 4, 8, ... pixels, of generator
+    and discriminator; the latter none where the file has none. latent: of z and w. layers: of the
+    mapping. group: images that share a minibatch deviation. digest: 12 hex digits of all tensors.
     """
 
-    generator: Mapping[str, Any]
-    discriminator: Mapping[str, Any] | None
-    digest: str
+    size: int
+    channels: tuple[int, ...]
+    latent: int
+    layers: int
+    d_channels: tuple[int, ...] = ()
+    group: int = GROUP
+    digest: str = ""
 
 
 def load(path: str | Path) -> tuple[Generator, Discriminator | None]:
@@ -89,8 +95,7 @@ def sizes(path: str | Path) -> Sizes:
     for part in (held.G, held.D):
         for name, tensor in sorted(part.items()):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    judge = _judge_arguments(held, path) if held.D else None
-    return Sizes(_generator_arguments(held.G, path), judge, digest.hexdigest()[:12])
+    return replace(_sizes(held, path), digest=digest.hexdigest()[:12])
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def _torch(file: Path, path: str | Path, *, zipped: bool) -> Any:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # on foreign bytes torch raises whatever it stumbles over
-        asked = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
+        asked = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error))
         if asked is None:
             raise CheckpointError(
                 f"{path} is truncated or no file of torch weights: get it again"
@@ -271,26 +276,26 @@ def _plain(name: str, value: Tensor) -> Tensor:
 # Networks -----------------------------------------------------------------------------------------
 
 
-def _generator_arguments(state: Mapping[str, Tensor], path: str | Path) -> dict[str, Any]:
-    found = _channels(state, r"synthesis\.b(\d+)\.conv1\.weight")
-    first = state.get("mapping.fc0.weight", torch.zeros(0))
-    if first.ndim != 2 or len(found) < 2 or "synthesis.b8.skip.weight" in state:
+def _sizes(held: _Held, path: str | Path) -> Sizes:
+    found = _channels(held.G, r"synthesis\.b(\d+)\.conv1\.weight")
+    first = held.G.get("mapping.fc0.weight", torch.zeros(0))
+    if first.ndim != 2 or len(found) < 2 or "synthesis.b8.skip.weight" in held.G:
         raise CheckpointError(
-            f"{path} holds {list(state)[:3]}, ..., expected a StyleGAN2 generator with layers to "
+            f"{path} holds {list(held.G)[:3]}, ..., expected a StyleGAN2 generator with layers to "
             "RGB in every block (architecture 'skip', the usual one)"
         )
-    layers = sum(bool(re.fullmatch(r"mapping\.fc\d+\.weight", name)) for name in state)
-    size, latent = 2 << len(found), first.shape[1]
-    return {"size": size, "channels": found, "latent": latent, "layers": layers}
+    layers = sum(bool(re.fullmatch(r"mapping\.fc\d+\.weight", name)) for name in held.G)
+    whole = Sizes(2 << len(found), found, first.shape[1], layers)
+    return replace(whole, **_judge_sizes(held, len(found), path)) if held.D else whole
 
 
-def _judge_arguments(held: _Held, path: str | Path) -> dict[str, Any]:
+def _judge_sizes(held: _Held, blocks: int, path: str | Path) -> dict[str, Any]:
     found = _channels(held.D, r"b(\d+)\.(?:conv0|conv)\.weight")
     last, group = held.D.get("b4.conv.weight", torch.zeros(0)), held.group
-    if last.ndim != 4 or len(found) < 2:
+    if len(found) != blocks or last.ndim != 4:
         raise CheckpointError(
-            f"{path}, discriminator, holds {list(held.D)[:3]}, ..., expected a StyleGAN2's of "
-            "residual blocks (architecture 'resnet', the usual one)"
+            f"{path}, discriminator, holds {list(held.D)[:3]}, ... of {len(found)} maps, expected "
+            f"{blocks} as the generator has (architecture 'resnet', the usual one)"
         )
     if last.shape[0] == last.shape[1]:
         group = 0  # no map of deviations is judged
@@ -299,24 +304,25 @@ def _judge_arguments(held: _Held, path: str | Path) -> dict[str, Any]:
             f"{path}: the minibatch deviation is over {group} images, expected a number: train its "
             "discriminator with one (mbstd_group_size), or leave it out of the file"
         )
-    return {"size": 2 << len(found), "channels": found, "group": group}
+    return {"d_channels": found, "group": group}
 
 
-def _channels(state: Mapping[str, Tensor], pattern: str) -> list[int]:
+def _channels(state: Mapping[str, Tensor], pattern: str) -> tuple[int, ...]:
     """Channels of the maps of 4, 8, ... pixels, by the first size of the weight that matches."""
     found = {int(m[1]): x.shape for n, x in state.items() if (m := re.fullmatch(pattern, n))}
     sides = [4 << i for i in range(len(found))]
     whole = sorted(found) == sides and all(len(shape) == 4 for shape in found.values())
-    return [found[r][0] for r in sides] if whole else []
+    return tuple(found[r][0] for r in sides) if whole else ()
 
 
 def _built(held: _Held, path: str | Path) -> tuple[Generator, Discriminator | None]:
     """The networks without their weights, which are known to fit."""
-    G = Generator(**_generator_arguments(held.G, path))
+    c = _sizes(held, path)
+    G = Generator(c.size, channels=c.channels, latent=c.latent, layers=c.layers)
     _check(G, held.G, path, "generator")
     if not held.D:
         return G, None
-    D = Discriminator(**_judge_arguments(held, path))
+    D = Discriminator(c.size, channels=c.d_channels, group=c.group)
     _check(D, held.D, path, "discriminator")
     return G, D
 

@@ -13,7 +13,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import degrade, features, prune, runs, slicing
-from ganzip.nets import dcgan, gcfsr, realesrgan, stylegan2
+from ganzip.nets import checkpoints, dcgan, gcfsr, realesrgan, stylegan2
 from ganzip.nets.width import scaled
 from ganzip.papers import super_resolution as sr
 from ganzip.taps import taps
 from ganzip.train import frozen
 
+State = Mapping[str, Tensor]
 Start = Callable[[nn.Module, nn.Module], object]
 """Gives a narrow generator its first weights out of the wide one."""
 KNOWN = 8  # adapters whose networks are looked into once
@@ -47,7 +48,8 @@ class Adapter:
     latent: length of z from N(0, I). factor: by how much images are enlarged; their inputs are
     reduced bicubically, unless ``inputs`` makes them of images and a random generator.
     weights: the teacher's state dict, its file (.pt, .pth, .safetensors), or a function that gives
-    it; None trains the teacher first. span: pixels cut of a photo, if they are reduced to ``size``.
+    it; None trains the teacher first. d_weights: what its discriminator starts from, if there is
+    any. span: pixels cut of a photo, if they are reduced to ``size``.
     teacher: makes the teacher where it is not ``generator(1.0)``, such as a deeper one.
     layers, d_layers: modules whose maps are compared, from the input on; else convolutions. The
     last of ``layers`` is SDAKD's feature map. deeper: OMGD's second teacher, from a width.
@@ -65,7 +67,8 @@ class Adapter:
     discriminator: Callable[[float], nn.Module] | None = None
     deeper: Callable[[float], nn.Module] | None = None
     teacher: Callable[[], nn.Module] | None = None
-    weights: str | Path | Mapping[str, Tensor] | Callable[[], Mapping[str, Tensor]] | None = None
+    weights: str | Path | State | Callable[[], State] | None = None
+    d_weights: Callable[[], State] | None = None
     span: int = 0
     layers: Sequence[str] = ()
     d_layers: Sequence[str] = ()
@@ -124,9 +127,12 @@ class Adapter:
 def load(named: str, weights: str = "", preset: str = "cpu") -> Adapter:
     """A family's adapter by its name, or "my_gan.py:adapter": a file and the name in it.
 
-    ``weights``, a path, takes the place of the adapter's. At preset smoke students of Real-ESRGAN
+    ``weights``, a path, takes the place of the adapter's. StyleGAN2's may be any file that
+    ``nets.checkpoints`` reads: all sizes are the file's. At preset smoke students of Real-ESRGAN
     have 4 of its 23 blocks. Raises AdapterError.
     """
+    if named == "StyleGAN2" and weights:
+        return _released_stylegan2(weights)
     if (named, preset) == ("RealESRGAN", "smoke"):
         found = realesrgan_adapter(4)
     elif named in FAMILIES:
@@ -134,6 +140,27 @@ def load(named: str, weights: str = "", preset: str = "cpu") -> Adapter:
     else:
         found = _from_file(named)
     return dataclasses.replace(found, weights=weights) if weights else found
+
+
+def _released_stylegan2(path: str) -> Adapter:
+    """The adapter of a file's own networks; tensors are read when they are asked for."""
+    try:
+        found = checkpoints.sizes(path)
+    except (FileNotFoundError, checkpoints.CheckpointError) as error:
+        raise AdapterError(f"StyleGAN2: weights {error}") from error
+    net = {"size": found.size, "channels": list(found.channels)}
+    judge = {"channels": list(found.d_channels or found.channels)}
+    return dataclasses.replace(
+        stylegan2_adapter(net, found.latent, found.layers, found.group, d_net=judge),
+        weights=partial(_tensors, path, 0),
+        d_weights=partial(_tensors, path, 1) if found.d_channels else None,
+    )
+
+
+def _tensors(path: str, which: int) -> State:
+    """Of a StyleGAN2's file: the generator's tensors, 0, or the discriminator's, 1."""
+    net = checkpoints.load(path)[which]
+    return {} if net is None else net.state_dict()
 
 
 def _from_file(named: str) -> Adapter:
@@ -204,7 +231,7 @@ def check(adapter: Adapter) -> None:
         raise AdapterError(f"{name}: generator has no layers {unknown}; it has {list(modules)[1:]}")
 
 
-def teacher_state(adapter: Adapter) -> Mapping[str, Tensor] | None:
+def teacher_state(adapter: Adapter) -> State | None:
     """The teacher's tensors; None where it is to be trained. Raises AdapterError."""
     given = adapter.weights
     if given is None:
@@ -226,7 +253,7 @@ def teacher_state(adapter: Adapter) -> Mapping[str, Tensor] | None:
         raise AdapterError(f"{adapter.name}: weights {path.name} is no state dict") from error
 
 
-def filled(adapter: Adapter, state: Mapping[str, Tensor]) -> nn.Module:
+def filled(adapter: Adapter, state: State) -> nn.Module:
     """The teacher with its weights, frozen. Raises AdapterError where they do not fit."""
     G = adapter.full()
     try:
@@ -241,7 +268,8 @@ def filled(adapter: Adapter, state: Mapping[str, Tensor]) -> nn.Module:
 
 def fingerprint(adapter: Adapter) -> str:
     """Twelve hex digits of what the networks are: modules, code, settings, teacher's weights."""
-    settings = [f.name for f in dataclasses.fields(adapter) if f.name not in ("weights", "starts")]
+    apart = ("weights", "d_weights", "starts")
+    settings = [f.name for f in dataclasses.fields(adapter) if f.name not in apart]
     values = {name: getattr(adapter, name) for name in settings}
     text = [str({k: v for k, v in values.items() if not callable(v)})]
     for net in (adapter.full(), adapter.generator(1.0), adapter.critic()):
@@ -251,8 +279,10 @@ def fingerprint(adapter: Adapter) -> str:
         except (OSError, TypeError):  # typed into a console: its modules have to do
             pass
     digest = hashlib.sha256("\n".join(text).encode())
-    for key, value in sorted((teacher_state(adapter) or {}).items()):
-        digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    judge = {} if adapter.d_weights is None else adapter.d_weights()
+    for state in (teacher_state(adapter) or {}, judge):
+        for key, value in sorted(state.items()):
+            digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -491,25 +521,31 @@ def dcgan_adapter(d: int = 16, size: int = 16, channels: int = 1) -> Adapter:
 
 
 def stylegan2_adapter(
-    net: Mapping[str, Any] | None = None, latent: int = 32, layers: int = 2, group: int = 4
+    net: Mapping[str, Any] | None = None,
+    latent: int = 32,
+    layers: int = 2,
+    group: int = 4,
+    d_net: Mapping[str, Any] | None = None,
 ) -> Adapter:
-    """StyleGAN2; ``net`` has size, base and cap, ``layers`` are those of the mapping."""
+    """StyleGAN2; ``net`` has size, base and cap, or channels, ``layers`` are those of the mapping.
+
+    ``d_net``: the discriminator's, where it is another.
+    """
     net = dict(net or {"size": 16, "base": 256, "cap": 32})
+    judge = {**(d_net or net), "size": net["size"], "group": group}
     size, shape = net["size"], {**net, "latent": latent, "layers": layers}
     sides = [2**i for i in range(2, size.bit_length())]
 
     def cut(wide: nn.Module, narrow: nn.Module) -> nn.Module:
-        p = 1 - len(narrow.get_parameter("synthesis.const")) / len(
-            wide.get_parameter("synthesis.const")
-        )
         z = torch.randn(256, latent, generator=torch.Generator().manual_seed(0))
         scores = prune.saliency(wide, prune.everything, z.to(next(wide.parameters()).device))
-        return prune.cut(wide, narrow, prune.keep(scores, round(p, 6)))
+        left = [narrow.get_parameter(f"{name}.weight").shape[1] for name in prune.readers(narrow)]
+        return prune.cut(wide, narrow, prune.strongest(scores, left))
 
     return Adapter(
         name="StyleGAN2",
         generator=lambda width: stylegan2.Generator(**shape, width=width),
-        discriminator=lambda width: stylegan2.Discriminator(**net, group=group, width=width),
+        discriminator=lambda width: stylegan2.Discriminator(**judge, width=width),
         size=size, latent=latent, batch=16, lr=2.5e-3, d_lr=2.5e-3, betas=(0.0, 0.99),
         gamma=0.1, starts={"content-aware": cut},
         arguments=lambda width: {**shape, "width": width},

@@ -114,7 +114,8 @@ def adapter_of(teacher: Unit, name: str) -> Adapter:
         return adapters.dcgan_adapter(c["d"], c["size"], c["channels"])
     if name == "StyleGAN2":
         net = {"size": c["size"], **c["net"]}
-        return adapters.stylegan2_adapter(net, c["latent"], c["layers"], c["group"])
+        sizes = c["latent"], c["layers"], c["group"]
+        return adapters.stylegan2_adapter(net, *sizes, d_net=c.get("d_net"))
     if name == "GCFSR":
         return adapters.gcfsr_adapter(c["net"], tuple(c["factors"]))
     return adapters.realesrgan_adapter(c["net"]["blocks"], c["size"], c["d_width"])

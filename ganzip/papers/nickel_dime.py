@@ -13,6 +13,7 @@ import copy
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ganzip import assets, data, features, losses, metrics, parallel, presets, p
 from ganzip.data import Images
 from ganzip.losses import Distance, Mask
 from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
-from ganzip.nets import encoder, energy, pickled, stylegan2
+from ganzip.nets import checkpoints, encoder, energy, pickled, stylegan2
 from ganzip.nets.stylegan2 import Discriminator, Generator
 from ganzip.papers import judging
 from ganzip.papers import nickel_dime_rows as measure
@@ -73,14 +74,20 @@ def prepare(
 def settled(
     preset: str, source: str, scale: float = 1.0, seeds: int = 0
 ) -> tuple[NickelDime, Images]:
-    """A preset's numbers for a data set, and its images: images without labels are larger."""
+    """A preset's numbers for a data set, and its images: images without labels are larger.
+
+    Where the released teacher serves all sizes are its file's.
+    """
     cache = runs.home() / "cache"
     chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds)
     images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
     if not images.classes:
         chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds, labels=False)
         images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
-    return chosen, images
+    found = following(chosen, images)
+    if found.net["size"] != chosen.net["size"]:
+        images = data.known(source, size=found.net["size"], channels=3, cache=cache)
+    return found, images
 
 
 def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
@@ -89,6 +96,7 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
     source: what ``data.load`` found the images by, for the processes that load them again. One
     teacher serves all students, which differ by their seeds in batches, noise and fresh weights.
     """
+    preset = following(preset, images)
     sight = judging.settings(images, preset.name, preset.n_images) | {"size": preset.net["size"]}
     judge = judging.unit(PAPER, sight, images, preset.judge_steps, source, batch=64)
     common = sight | settings(preset, images)
@@ -109,7 +117,8 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         return unit(method, p, seed, {"judge": judge}, steps, **how)
 
     if released(preset, images):
-        adopted = {"weights": RELEASED, "steps": 0, "code": runs.code(*GAN, pickled)}
+        adopted = {"weights": RELEASED, "digest": teacher_sizes().digest, "steps": 0}
+        adopted["code"] = runs.code(*GAN, pickled, checkpoints)
         teacher = unit("teacher", 0.0, 0, {"judge": judge}, 50, **adopted)
     else:
         teacher = plain("teacher", 0.0, preset.teacher_steps)
@@ -208,8 +217,9 @@ def student_settings(
 def settings(preset: NickelDime, images: Images) -> dict[str, Any]:
     """What all units that train or draw StyleGAN2 share. Aligned faces are mirrored."""
     net = {k: v for k, v in preset.net.items() if k != "size"}
+    own = {"d_net": dict(preset.d_net)} if preset.d_net else {}
     names = ("latent", "layers", "group", "batch", "mixing", "path", "gamma")
-    return {"net": net, **{name: getattr(preset, name) for name in names}} | {
+    return {"net": net, **own, **{name: getattr(preset, name) for name in names}} | {
         "mirror": content(images) == "ellipse"
     }
 
@@ -220,6 +230,40 @@ def released(preset: NickelDime, images: Images) -> bool:
     It serves without being trained; nothing else of the plan changes.
     """
     return preset.name == "paper" and content(images) == "ellipse" and assets.available(RELEASED)
+
+
+def following(preset: NickelDime, images: Images) -> NickelDime:
+    """The preset with the sizes of the released teacher's networks, where that one serves."""
+    if not released(preset, images):
+        return preset
+    found = teacher_sizes()
+    if not found.d_channels:
+        raise checkpoints.CheckpointError(
+            f"{assets.require(RELEASED)} has no discriminator, expected D or d: the methods of "
+            "paper C go on training it; take a whole file"
+        )
+    net = {"size": found.size, "channels": list(found.channels)}
+    same = found.d_channels == found.channels
+    return dataclasses.replace(
+        preset,
+        net=net,
+        d_net=None if same else {"channels": list(found.d_channels)},
+        latent=found.latent,
+        layers=found.layers,
+        group=found.group,
+    )
+
+
+def teacher_sizes() -> checkpoints.Sizes:
+    """The sizes of the released teacher's networks."""
+    path = assets.require(RELEASED)
+    return _sizes(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _sizes(path: Path, _: int) -> checkpoints.Sizes:
+    """Once a file: a plan asks several times."""
+    return checkpoints.sizes(path)
 
 
 def content(images: Images) -> str:
@@ -311,11 +355,9 @@ def train_plain(run: Run) -> None:
 
 def adopt(run: Run) -> None:
     """The teacher as its authors released it: measured, not trained."""
-    c, path = run.config, assets.require(run.config["weights"])
-    G, D = generator(c), discriminator(c)
-    pickled.load_pkl(G, path, "G_ema")
-    pickled.load_pkl(D, path, "D")
-    nets = {"G": frozen(G).to(run.device), "D": frozen(D).to(run.device)}
+    G, D = checkpoints.load(assets.require(run.config["weights"]))
+    assert D is not None  # else there is no plan
+    nets = {"G": G.to(run.device), "D": D.to(run.device)}
     seen = measure.watcher(run, G, G, {"D": D})()
     run.history += [(0, "validation", *entry) for entry in seen.items()]
     finish(run, nets, G, {"D": D})
@@ -572,7 +614,7 @@ def generator(c: Mapping[str, Any], p: float = 0.0) -> Generator:
 
 def discriminator(c: Mapping[str, Any]) -> Discriminator:
     """A fresh discriminator, of full size as all are here."""
-    return Discriminator(c["size"], **c["net"], group=c["group"])
+    return Discriminator(c["size"], **c.get("d_net", c["net"]), group=c["group"])
 
 
 def generator_of(unit: Unit, root: Path) -> nn.Module:

@@ -446,6 +446,8 @@ def bare(run: Run, a: Adapter, T: nn.Module) -> Setup:
         raise AssertionError("the teacher is trained without students")
 
     D, source = run.new("D", a.critic), examples.batches(run, a, None)
+    if a.d_weights is not None:
+        D.load_state_dict(a.d_weights())
     return Setup(a, run.config, 1.0, none, none, run.new, T, D, source, none, run.device)
 
 
