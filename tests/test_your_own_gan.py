@@ -9,12 +9,13 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+import rosinality
 import torch
 from torch import nn
 
 from ganzip import export, metrics, runs, slicing
 from ganzip.methods import gan
-from ganzip.nets import realesrgan
+from ganzip.nets import realesrgan, stylegan2
 from ganzip.papers import adapters, distilling, matrix
 from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_data as examples
@@ -308,6 +309,42 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     whole = tmp_path / "whole.pt"
     torch.save(enlarger(1.0).state_dict(), whole)
     assert adapters.teacher_state(dataclasses.replace(IMAGE, weights=whole))
+
+
+def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    path, content = tmp_path / "256px_full_size.pt", rosinality.held({4: 7, 8: 5})
+    torch.save(content, path)
+    adapter = adapters.load("StyleGAN2", str(path))
+    adapters.check(adapter)
+    assert (adapter.size, adapter.latent, adapter.styles) == (8, rosinality.LATENT, True)
+    units = planned(adapter, ["mse"], width=0.4)
+    for unit in units:
+        runs.perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
+    z = adapter.example(4)
+    with stylegan2.stored_noise(T := own.teacher(units[-1], tmp_path, adapter)):
+        assert (T(z) - rosinality.draw(content["g_ema"], z)).abs().max() < 3e-5
+    (teacher,), (student,) = runs.find(units, method="teacher"), runs.find(units, method="mse")
+    D = own.critic_of(teacher, tmp_path, adapter).get_parameter("b4.fc.weight")
+    moved = (D - content["d"]["final_linear.0.weight"]).abs()
+    assert 0 < moved.max() < 0.1  # it went on from the file's
+    G = own.student_of(student, tmp_path, adapter)
+    assert [len(G.get_parameter(f"synthesis.b{r}.conv1.weight")) for r in (4, 8)] == [3, 2]
+    kept = tmp_path / "student.safetensors"
+    export.save(kept, G, own.card(student, tmp_path, adapter))
+    again = export.load(kept)
+    with stylegan2.stored_noise(G), stylegan2.stored_noise(again):
+        assert torch.equal(again(z), G(z))
+    smaller = adapters.load("StyleGAN2", str(kept))  # a teacher in its turn, without D
+    assert metrics.params(smaller.full()) == metrics.params(G) and smaller.d_weights is None
+    before = adapters.fingerprint(adapter)
+    content["d"]["final_linear.1.bias"] += 1
+    torch.save(content, path)
+    assert adapters.fingerprint(adapter) != before
+    path.write_bytes(path.read_bytes()[:999])
+    adapters.load.cache_clear()
+    with pytest.raises(AdapterError, match=r"^StyleGAN2: weights .*truncated.*again$"):
+        adapters.load("StyleGAN2", str(path))
 
 
 def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):
