@@ -120,7 +120,7 @@ def draw(state, z):
     """Images of noise with the file's own noise maps."""
     w, count = style_of(state, z), sum(name.startswith("noises.") for name in state)
     layers = ["conv1", *(f"convs.{i}" for i in range(count - 1))]
-    x, image = state["input.input"].repeat(len(z), 1, 1, 1), None
+    x, image = state["input.input"].repeat(len(z), 1, 1, 1), torch.zeros(len(z), 3, 2, 2)
     for i, layer in enumerate(layers):
         x = modulated(state, layer, x, w, up=i % 2 == 1)
         x = x + state[f"{layer}.noise.weight"] * state[f"noises.noise_{i}"]
@@ -128,11 +128,9 @@ def draw(state, z):
         if i % 2 == 0:
             name = f"to_rgbs.{i // 2 - 1}" if i else "to_rgb1"
             shown = modulated(state, name, x, w, demodulate=False) + state[f"{name}.bias"]
-            if image is not None:
-                apart = torch.zeros(len(z), 3, x.shape[2], x.shape[3])
-                apart[:, :, ::2, ::2] = image
-                shown = shown + filtered(apart, 4 * KERNEL, 2, 1)
-            image = shown
+            apart = torch.zeros_like(shown)
+            apart[:, :, ::2, ::2] = image  # the image so far, black before the first
+            image = shown + filtered(apart, 4 * KERNEL, 2, 1)
     return image
 
 

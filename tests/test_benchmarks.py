@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from benchmarks.cases import How
 from ganzip import metrics
 from ganzip.nets import gcfsr, realesrgan, stylegan2
 
-SMALL = {"base": 512, "cap": 16}
+SMALL: dict[str, Any] = {"base": 512, "cap": 16}
 
 
 def test_backward_keeps_half_of_what_the_definition_keeps():

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from rosinality import held
+from torch._utils import _rebuild_tensor_v2
 
 from ganzip import assets, presets, runs
 from ganzip.nets import checkpoints, pickled, stylegan2
@@ -202,12 +203,12 @@ def test_a_file_that_asks_for_more_is_refused_and_not_run(tmp_path, released):
 
 
 def test_functions_that_may_be_called_cannot_be_changed(tmp_path):
-    before = torch._utils._rebuild_tensor_v2.__defaults__
+    before = _rebuild_tensor_v2.__defaults__
     for name in (b"torch._utils\n_rebuild_tensor_v2", b"numpy\ndtype"):
         # The function itself is given a state: attributes, as a pair of dicts.
         bent = b"\x80\x02c" + name + b"\nN}(X\x0c\x00\x00\x00__defaults__N\x85u\x86b."
         assert "sets attributes of a function: refused" in refusal(tmp_path / "bent.pkl", bent)
-    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
+    assert _rebuild_tensor_v2.__defaults__ == before
 
 
 def test_networks_of_other_kinds_are_refused_in_a_line_that_says_so(tmp_path, released):
@@ -227,7 +228,7 @@ def test_networks_of_other_kinds_are_refused_in_a_line_that_says_so(tmp_path, re
     assert "StyleGAN3's own network" in refusal(path, {"G_ema": Persistent({}, {}, three)})
     tf = b"\x80\x03cdnnlib.tflib.network\nNetwork\n)\x81}b."
     assert "TensorFlow's StyleGAN, expected PyTorch's: convert it" in refusal(path, tf)
-    D.b4.group = None
+    D.b4.group = None  # pyright: ignore[reportAttributeAccessIssue]
     whole = {"G_ema": imitated(G), "D": imitated(D)}
     assert "over None images, expected a number" in refusal(path, whole)
 

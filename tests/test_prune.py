@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from ganzip import prune
 from ganzip.nets.stylegan2 import Generator, map_widths, stored_noise
 
-SMALL = {"base": 64, "cap": 8, "latent": 8, "layers": 2}
+SMALL: dict[str, Any] = {"base": 64, "cap": 8, "latent": 8, "layers": 2}
 
 
 def generator(width=1.0, size=16, seed=0):
