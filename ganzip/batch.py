@@ -27,10 +27,11 @@ from typing import Any
 import pandas as pd
 
 from ganzip import presets, runs
+from ganzip.data import DataAbsent, DataError
 from ganzip.runs import State, Unit
 
 NOTEBOOKS = {"dcgan_kd": "1_dcgan_kd", "sdakd": "2_sdakd", "nickel_dime": "3_nickel_dime"}
-# Multiply-adds a second that a data-centre GPU may sustain: an assumption, printed as one.
+# Multiply-adds a second that an H100 may sustain: an assumption, printed as one.
 SUSTAINED = 2e13
 STATES = ("done", "running", "failed", "interrupted", "missing")
 HEADER = "ganzip-bundle.json"
@@ -62,6 +63,29 @@ class Given:
             for paper in self.papers
             for unit in _module(paper).prepare(self.preset, **source, scale=self.scale, **least)
         ]
+
+    def foreseen(self) -> tuple[list[Unit], list[str]]:
+        """The plans to be counted, data here or not, and a line for each set that is not.
+
+        Preset paper is counted for the sets that it is meant for, unless others are named.
+        """
+        units, notes = [], []
+        for paper in self.papers:
+            alone = replace(self, papers=(paper,))
+            why = "" if self.data or self.preset != "paper" else "no data are named"
+            if not why:
+                try:
+                    units += alone.units()
+                    continue
+                except (DataError, ImportError) as error:
+                    if self.data and not isinstance(error, DataAbsent):
+                        raise
+                    why = str(error)
+            units += _module(paper).foreseen(self.preset, self.data, self.scale, self.seeds)
+            sets = presets.facts(paper, self.preset, self.data)
+            meant = " and ".join(fact.name for fact in sets)
+            notes.append(f"{paper} is counted for {meant}, to train it name yours by DATA: {why}")
+        return units, notes
 
     def folder(self, paper: str, root: Path) -> Path:
         """Where the paper's notebook puts its tables and figures."""
@@ -218,8 +242,8 @@ def foretold(frame: pd.DataFrame, root: Path, jobs: int = 1) -> str:
         lines.append(f"about {took} of training left, {jobs} side by side, at the rate so far")
     if gpu > 0.1:
         lines.append(
-            f"the whole plan takes {gpu:,.0f} GPU hours if a GPU sustains {SUSTAINED:.0e} "
-            "multiply-adds a second, which is an assumption"
+            f"the whole plan takes {gpu:,.0f} GPU hours, by its multiply-adds to a factor of two, "
+            f"if an H100 sustains {SUSTAINED:.0e} of them a second, which is an assumption"
         )
     # A unit at work has two checkpoints and a third being written, of weights and Adam's moments.
     disk = kept + 9 * jobs * max(frame["gigabytes"])
@@ -407,10 +431,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if its.verb == "plan":
         print(json.dumps(plan(given, root)))
     elif its.verb == "status":
-        units = given.units()
+        units, notes = given.foreseen()
         found = progress(units, root)
         print(status(found).round(2).to_string(index=False))
-        print("\n".join([foretold(found, root, its.jobs), *failures(units, root)]))
+        print("\n".join([foretold(found, root, its.jobs), *notes, *failures(units, root)]))
     elif its.file is None:
         parser.error(f"{its.verb} needs the path of a bundle")
     elif its.verb == "bundle":

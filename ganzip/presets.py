@@ -13,6 +13,55 @@ from types import ModuleType
 from typing import Any
 
 NAMES = ("smoke", "cpu", "gpu", "paper")
+MOST_UNITS = 20_000  # of a plan
+MOST_STEPS = 10**9 - 1  # of a schedule: checkpoints bear their step in nine digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a plan has to know of a set of images, in the place of one that is not here.
+
+    classes: 0 without labels. dark: whether things stand on black. aligned: whether all images are
+    squares of one size, as aligned faces are. side: pixels of the shorter side of a photo.
+    """
+
+    name: str
+    channels: int = 3
+    classes: int = 0
+    dark: bool = False
+    aligned: bool = False
+    side: int = 1024
+
+
+SETS = {
+    "digits": Facts(name="digits", channels=1, classes=10, dark=True),
+    "mnist": Facts(name="mnist", channels=1, classes=10, dark=True),
+    "fashion": Facts(name="fashion", channels=1, classes=10, dark=True),
+    "cifar10": Facts(name="cifar10", classes=10),
+    "celeba": Facts(name="celeba"),
+    "ffhq": Facts(name="ffhq", aligned=True),
+    "photos": Facts(name="photos"),
+}
+# Which sets each preset is meant for, by paper: of paper B GCFSR's and Real-ESRGAN's.
+MEANT = {
+    "dcgan_kd": {"smoke": "digits", "cpu": "digits", "gpu": "mnist", "paper": "mnist"},
+    "sdakd": {"smoke": "photos", "cpu": "photos", "gpu": "ffhq,photos", "paper": "ffhq,photos"},
+    "nickel_dime": {"smoke": "digits", "cpu": "digits", "gpu": "mnist", "paper": "ffhq"},
+}
+
+
+def facts(paper: str, preset: str, source: str = "") -> tuple[Facts, ...]:
+    """What is known of sets that are not here: of well-known ones by name, else of the meant ones.
+
+    One or, "a,b" of paper B, two; ``source`` is a notebook's ``data``, "" for the meant sets.
+    """
+    meant = MEANT[paper][preset].split(",")
+    named = [name.strip() for name in source.split(",")] if source else meant
+    found = []
+    for i, name in enumerate(named):
+        usual = SETS[meant[min(i, len(meant) - 1)]]
+        found.append(SETS.get(name, dataclasses.replace(usual, name=name)))
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +186,11 @@ def dcgan_kd(
             joint_recipe=steps(LETTER, steps=50_000),
             judge_steps=10_000, cache_pairs=1_000_000, n_images=50_000,
         )  # fmt: skip
-    return scaled(chosen, scale, seeds)
+    chosen = scaled(chosen, scale, seeds)
+    rows = sum(sum(v.values()) for v in vars(chosen).values() if isinstance(v, Mapping))
+    others = (len(chosen.alphas) - 1) * sum(chosen.joint.values())
+    check_units(rows + others, scale, seeds)
+    return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,7 +366,10 @@ def sdakd(
     if aligned:
         first, *rest = chosen.families
         chosen = with_(chosen, families=(with_(first, span=0), *rest))
-    return with_(chosen, families=tuple(lengthened(f, scale, seeds) for f in chosen.families))
+    chosen = with_(chosen, families=tuple(lengthened(f, scale, seeds) for f in chosen.families))
+    rows = (sum(n.values()) for family in chosen.families for n in family.seeds.values())
+    check_units(sum(rows), scale, seeds)
+    return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -364,6 +420,7 @@ class NickelDime:
 COMPARED = ("GS", "CAGC", "StyleKD", "ITGC", "GCC", "NICKEL", "DiME", "NICKEL & DiME")
 PRUNED = (0.5, 0.7, 0.8, 0.9, 0.95)
 WITHOUT = "NICKEL & DiME without D_T"
+ABLATED = 4  # rows of DiME's ablation, at most
 
 
 def nickel_dime(
@@ -430,13 +487,16 @@ def nickel_dime(
             seeds=rows, ablations={0.9: 1}, scratch={0.9: 1},
         )  # fmt: skip
     names = ("teacher_steps", "steps", "sparse_steps", "epoch")
-    return dataclasses.replace(
+    chosen = dataclasses.replace(
         chosen,
         **{name: times(getattr(chosen, name), scale) for name in names},
         seeds=multiplied(chosen.seeds, scale, seeds),
         ablations=more(chosen.ablations, scale, seeds),
         scratch=more(chosen.scratch, scale, seeds),
     )
+    rows = (*chosen.seeds.values(), *([chosen.ablations] * ABLATED), chosen.scratch)
+    check_units(sum(sum(n.values()) for n in rows), scale, seeds)
+    return chosen
 
 
 def scaled(preset: DcganKd, scale: float, least: int) -> DcganKd:
@@ -478,10 +538,24 @@ def precision(preset: str) -> str:
 
 
 def times(n: int, scale: float) -> int:
-    """n multiplied, at least 1; raises ValueError for a scale that is not above 0."""
+    """n multiplied, at least 1; raises ValueError for a scale that is not above 0, or too large."""
     if scale <= 0:
         raise ValueError(f"scale is {scale}; expected above 0: 1 is the preset as it stands")
+    if not n * scale <= MOST_STEPS:
+        raise ValueError(
+            f"scale is {scale:g}: a schedule of {n} steps would have more than {MOST_STEPS:,}; "
+            "take a smaller one"
+        )
     return max(1, round(n * scale))
+
+
+def check_units(count: int, scale: float, seeds: int) -> None:
+    """Raise ValueError for a plan of more units than anybody trains, before any is made."""
+    if count > MOST_UNITS:
+        raise ValueError(
+            f"scale {scale:g} and seeds {seeds} make a plan of {count:,} units, expected "
+            f"{MOST_UNITS:,} or fewer; take a smaller scale or fewer seeds"
+        )
 
 
 def check_name(preset: str) -> None:

@@ -48,6 +48,7 @@ from ganzip.train import Batch, Player, Terms, step_seed, train
 
 Net = TypeVar("Net", bound=nn.Module)
 CHECKPOINT_SECONDS = 20.0
+ABSENT = "absent"  # the fingerprint of data that are not here: of units that are only counted
 SNAPSHOTS = 8  # how often the samples of a run are kept
 LOGGED = 200  # points of a loss curve
 

@@ -158,7 +158,8 @@ def test_wgan_schedule_is_the_reference_loop():
     acts = reference(1600)
     due = gan.wgan_due()
     assert [step for step in range(acts[-1] + 1) if due(step)] == acts
-    assert gan.wgan_steps(1600) == acts[-1] + 1
+    for n in (1, 24, 25, 26, 500, 501, 502, 1001, 1600):
+        assert gan.wgan_steps(n) == acts[n - 1] + 1
 
 
 def test_supervised_generator_learns_target_and_fools_the_discriminator():

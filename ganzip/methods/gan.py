@@ -145,13 +145,12 @@ def wgan_due(
     return due
 
 
-def wgan_steps(g_steps: int, **schedule: int) -> int:
-    """Critic steps that hold ``g_steps`` generator steps of the schedule."""
-    due, step = wgan_due(**schedule), 0
-    while g_steps:
-        g_steps -= due(step)
-        step += 1
-    return step
+def wgan_steps(
+    g_steps: int, critic: int = 5, first: int = 100, warm: int = 25, again: int = 500
+) -> int:
+    """Critic steps that hold ``g_steps`` generator steps of :func:`wgan_due`'s schedule."""
+    later = max(0, (g_steps - 1) // again - (warm - 1) // again)  # long ones after the warm-up
+    return critic * g_steps + (first - critic) * (min(g_steps, warm) + later)
 
 
 @torch.no_grad()

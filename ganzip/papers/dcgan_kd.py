@@ -10,6 +10,7 @@ Aguinaldo et al., "Compressing GANs using Knowledge Distillation", arXiv:1902.00
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -43,14 +44,25 @@ PENALTY = 10.0  # Gulrajani et al. 2017
 
 
 def prepare(
-    preset: str = "cpu", source: str = "digits", scale: float = 1.0, seeds: int = 0
+    preset: str = "cpu",
+    source: str = "digits",
+    scale: float = 1.0,
+    seeds: int = 0,
+    *,
+    find: Callable[..., Images] = data.known,
 ) -> list[Unit]:
-    """The plan of a preset, by name, on a data set; see ``data.known``."""
-    size = presets.dcgan_kd(preset).size
-    images = data.known(source, size=size, cache=runs.home() / "cache")
+    """The plan of a preset, by name, on a data set; ``find`` finds it, see ``data.known``."""
+    size = presets.dcgan_kd(preset, scale=scale, seeds=seeds).size
+    images = find(source, size=size, cache=runs.home() / "cache")
     grey, labels = images.pixels.shape[1] == 1, images.classes > 0
     chosen = presets.dcgan_kd(preset, grey=grey, labels=labels, scale=scale, seeds=seeds)
     return plan(chosen, images, source)
+
+
+def foreseen(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
+    """The plan where the data are not here, to be counted alone; see ``presets.facts``."""
+    (facts, *_) = presets.facts(PAPER, preset, source)
+    return prepare(preset, facts.name, scale, seeds, find=judging.stand_in(facts))
 
 
 def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
@@ -163,8 +175,7 @@ def build(run: Run) -> dict[str, nn.Module]:
     torch.manual_seed(step_seed(c["seed"], -1))
     networks: dict[str, nn.Module] = {"G": dcgan.Generator(c["d"], **shape, latent=c["latent"])}
     if has_discriminator(run.unit):
-        depth = run.unit.needs["teacher"].config["d"] if c["method"] == "joint" else c["d"]
-        networks["D"] = dcgan.Discriminator(depth, **shape)
+        networks["D"] = dcgan.Discriminator(judge_width(run.unit), **shape)
     if "start" in run.unit.needs:
         runs.load(networks["G"], run.needed("start"), "G")
     return {name: net.to(run.device) for name, net in networks.items()}
@@ -260,19 +271,33 @@ def demand(unit: Unit) -> Demand:
     c = unit.config
     if c["method"] == "judge":
         return Demand()
-    shape = {"channels": c["channels"], "size": c["size"]}
+    shape = (c["channels"], c["size"], c["latent"])
+    passes, weights = _counts(c["d"], *shape)[0]
+    step, kept = 4 * passes, 4 * weights
     teacher = unit.needs.get("teacher")
-    with torch.device("meta"):
-        G, z = dcgan.Generator(c["d"], **shape, latent=c["latent"]), torch.zeros(1, c["latent"])
-        step, kept = 4 * metrics.macs(G, z), 4 * metrics.params(G)
-        if teacher is not None:
-            T = dcgan.Generator(teacher.config["d"], **shape, latent=c["latent"])
-            step += metrics.macs(T, z)
-        if has_discriminator(unit):
-            D = dcgan.Discriminator(c["d"], **shape)
-            step += 9 * metrics.macs(D, torch.zeros(1, c["channels"], c["size"], c["size"]))
-            kept += 4 * metrics.params(D)
+    if teacher is not None:
+        step += _counts(teacher.config["d"], *shape)[0][0]
+    if has_discriminator(unit):
+        passes, weights = _counts(judge_width(unit), *shape)[1]
+        step += 9 * passes
+        kept += 4 * weights
     return Demand(c["steps"] * c["batch"] * step, kept)
+
+
+@functools.cache
+def _counts(d: int, channels: int, size: int, latent: int) -> list[tuple[int, int]]:
+    """Multiply-adds of a pass and parameters, of G and D."""
+    with torch.device("meta"):
+        G = dcgan.Generator(d, channels=channels, size=size, latent=latent)
+        D = dcgan.Discriminator(d, channels=channels, size=size)
+        z, image = torch.zeros(1, latent), torch.zeros(1, channels, size, size)
+    return [(metrics.macs(net, x), metrics.params(net)) for net, x in ((G, z), (D, image))]
+
+
+def judge_width(unit: Unit) -> int:
+    """A unit's d of its D: a regular GAN's has its own, a joint student's the teacher's."""
+    joint = unit.config["method"] == "joint"
+    return (unit.needs["teacher"] if joint else unit).config["d"]
 
 
 def has_discriminator(unit: Unit) -> bool:
@@ -283,8 +308,7 @@ def has_discriminator(unit: Unit) -> bool:
 def discriminator(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen discriminator of a finished unit that has one."""
     c = unit.config
-    depth = unit.needs["teacher"].config["d"] if c["method"] == "joint" else c["d"]
-    D = dcgan.Discriminator(depth, channels=c["channels"], size=c["size"])
+    D = dcgan.Discriminator(judge_width(unit), channels=c["channels"], size=c["size"])
     return frozen(runs.load(D, unit.weights(root), "D"))
 
 

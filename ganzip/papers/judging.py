@@ -27,6 +27,23 @@ UNLABELLED = 500  # images measured where an ImageNet network judges, which is s
 HELD_OUT = 190200159  # seed of the noise on which every generator is measured
 
 
+def stand_in(facts: presets.Facts) -> Callable[..., Images]:
+    """In the place of ``data.known`` where the images are not here: a plan that is only counted.
+
+    Its units bear the fingerprint ``runs.ABSENT`` and are never trained.
+    """
+
+    def find(name: str, *, size: int, channels: int | None = None, cache: Path) -> Images:
+        del name, cache
+        shape = (1, channels or facts.channels, size, size)
+        said = {"name": facts.name, "count": 0, "size": size, "channels": shape[1]}
+        said |= {"classes": facts.classes, "fingerprint": runs.ABSENT}
+        level = 0 if facts.dark else 128
+        return Images(facts.name, torch.full(shape, level).byte(), None, runs.ABSENT, said)
+
+    return find
+
+
 @dataclass(frozen=True)
 class Judge:
     """What measures, and what it sees in real images.

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -71,22 +73,35 @@ def prepare(
     return plan(chosen, images, source)
 
 
+def foreseen(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
+    """The plan where the data are not here, to be counted alone; see ``presets.facts``."""
+    (facts, *_) = presets.facts(PAPER, preset, source)
+    chosen, images = settled(preset, facts.name, scale, seeds, find=judging.stand_in(facts))
+    return plan(chosen, images, facts.name)
+
+
 def settled(
-    preset: str, source: str, scale: float = 1.0, seeds: int = 0
+    preset: str,
+    source: str,
+    scale: float = 1.0,
+    seeds: int = 0,
+    *,
+    find: Callable[..., Images] = data.known,
 ) -> tuple[NickelDime, Images]:
     """A preset's numbers for a data set, and its images: images without labels are larger.
 
-    Where the released teacher serves all sizes are its file's.
+    Where the released teacher serves all sizes are its file's. find: what finds the images, see
+    ``data.known``.
     """
     cache = runs.home() / "cache"
     chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds)
-    images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
+    images = find(source, size=chosen.net["size"], channels=3, cache=cache)
     if not images.classes:
         chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds, labels=False)
-        images = data.known(source, size=chosen.net["size"], channels=3, cache=cache)
+        images = find(source, size=chosen.net["size"], channels=3, cache=cache)
     found = following(chosen, images)
     if found.net["size"] != chosen.net["size"]:
-        images = data.known(source, size=found.net["size"], channels=3, cache=cache)
+        images = find(source, size=found.net["size"], channels=3, cache=cache)
     return found, images
 
 
@@ -592,16 +607,25 @@ def demand(unit: Unit) -> Demand:
     c = unit.config
     if unit.name in ("judge", "encoder", "speed-seed0") or "weights" in c:
         return Demand()
-    with torch.device("meta"):
-        G, T, D = generator(c, c["p"]), generator(c), discriminator(c)
-    kept = 4 * (metrics.params(G) + metrics.params(D))
-    small, full = stylegan2.macs_a(G), stylegan2.macs_a(T)  # D is about as large as T
+    names = ("net", "d_net", "size", "latent", "layers", "group")
+    shape = json.dumps({name: c[name] for name in names if name in c})
+    small, kept = _counts(shape, c["p"])
+    full, _ = _counts(shape, 0.0)  # D is about as large as T
     drawn = c.get("moments", 0) + len(c.get("rates", ())) * 3 * c["n_images"]
     if not c["steps"]:
         return Demand(drawn * full, 0)
     evaluated = c["steps"] / c["epoch"] * c["n_images"] * small
     own = COST.get(c["method"].split(" by ")[0].split(",")[0], 3.0) if "D_T" in c else 1.0
     return Demand(evaluated + own * c["steps"] * c["batch"] * (4 * small + 9 * full), kept)
+
+
+@functools.cache
+def _counts(shape: str, p: float) -> tuple[int, int]:
+    """Multiply-adds of a pass of G pruned by p, and bytes of it and of D."""
+    c = json.loads(shape)
+    with torch.device("meta"):
+        G, D = generator(c, p), discriminator(c)
+    return stylegan2.macs_a(G), 4 * (metrics.params(G) + metrics.params(D))
 
 
 # Networks -----------------------------------------------------------------------------------------

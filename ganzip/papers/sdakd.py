@@ -50,9 +50,17 @@ def prepare(
     preset: str = "cpu", source: str = "photos", scale: float = 1.0, seeds: int = 0
 ) -> list[Unit]:
     """The plan of a preset, by name, on sets of photos; see ``sr.sources`` and ``data.photos``."""
+    presets.sdakd(preset, scale=scale, seeds=seeds)  # refuses what is too large, before photos load
     held = {network: sr.known_pieces(name) for network, name in sr.sources(source).items()}
     aligned = held["GCFSR"].aligned
     return plan(presets.sdakd(preset, aligned=aligned, scale=scale, seeds=seeds), held)
+
+
+def foreseen(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
+    """The plan where the photos are not here, to be counted alone; see ``presets.facts``."""
+    first, *others = map(sr.stand_in, presets.facts(sr.PAPER, preset, source))
+    held = {"GCFSR": first, "RealESRGAN": others[0] if others else first}
+    return plan(presets.sdakd(preset, aligned=first.aligned, scale=scale, seeds=seeds), held)
 
 
 def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
@@ -130,7 +138,7 @@ def unit(
         **steps,
         "perceptual_steps": steps["n2"] + steps["n3"],
         "steps": sum(steps.values()),
-        "code": runs.code(gan, *CODE[family.network], *own_code),
+        "code": _code(gan, *CODE[family.network], *own_code),
     }
     slug = method.lower().translate(str.maketrans(" ,", "--", "()"))
     name = f"{family.network.lower()}-{slug}-c{C.replace('/', '')}-seed{seed}"
@@ -375,21 +383,33 @@ def demand(unit: Unit) -> Demand:
         return Demand()
     names = ("network", "net", "d_net", "d_width", "size", "start")
     shape = json.dumps({name: c[name] for name in names})
-    small, full, judge, kept = _counts(shape, c["C"], c["disc"])
+    (small, weights), (full, _) = _counts(shape, c["C"], "G"), _counts(shape, "1", "G")
+    judge, its = _counts(shape, c["disc"], "D")
     beside = {"OMGD": 8, "DCD": 4, "DCD_modified": 4}.get(c["method"], 1)
     step = 4 * small + 9 * judge + beside * full
-    return Demand(c["steps"] * c["batch"] * step, kept)
+    return Demand(c["steps"] * c["batch"] * step, 4 * (weights + its))
 
 
 @functools.cache
-def _counts(shape: str, C: str, disc: str) -> tuple[int, int, int, int]:
-    """Multiply-adds of a pass of G, T and D, and bytes of G and D."""
+def _counts(shape: str, C: str, kind: str) -> tuple[int, int]:
+    """Multiply-adds of a pass and parameters, of G ("G") or D ("D")."""
     c = json.loads(shape)
+    more = c["net"].get("blocks", 0) - 2 if kind == "G" else 0
+    if more > 0:  # every block asks what the second does
+        one, two = (
+            _counts(json.dumps(c | {"net": c["net"] | {"blocks": n}}), C, kind) for n in (1, 2)
+        )
+        return two[0] + more * (two[0] - one[0]), two[1] + more * (two[1] - one[1])
     with torch.device("meta"):
-        G, T, D = sr.generator(c, C), sr.generator(c, "1"), sr.discriminator(c, disc)
-        low, high = sr.example(c), torch.zeros(1, 3, c["size"], c["size"])
-    kept = 4 * (metrics.params(G) + metrics.params(D))
-    return metrics.macs(G, low), metrics.macs(T, low), metrics.macs(D, high), kept
+        net = sr.generator(c, C) if kind == "G" else sr.discriminator(c, C)
+        seen = sr.example(c) if kind == "G" else torch.zeros(1, 3, c["size"], c["size"])
+    return metrics.macs(net, seen), metrics.params(net)
+
+
+@functools.cache
+def _code(*modules: Any) -> str:
+    """``runs.code``, once for all units."""
+    return runs.code(*modules)
 
 
 def student(run: Run) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, parallel, runs
+from ganzip import assets, data, degrade, features, parallel, presets, runs
 from ganzip.nets import gcfsr, realesrgan, stylegan2
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
@@ -53,6 +53,8 @@ class Pieces:
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits of the sha256 of the manifest, which holds that of every photo."""
+        if any(entry["sha256"] == runs.ABSENT for entry in self.manifest):
+            return runs.ABSENT
         return hashlib.sha256(json.dumps(self.manifest).encode()).hexdigest()[:12]
 
     @property
@@ -89,6 +91,13 @@ def known_pieces(source: str) -> Pieces:
         return Pieces(source, {}, json.loads(note.read_text()))
     runs.write(note, json.dumps(pieces.manifest).encode())
     return pieces
+
+
+def stand_in(facts: presets.Facts) -> Pieces:
+    """In the place of photos that are not here: a plan that is only counted."""
+    entry = {"photo": facts.name, "sha256": runs.ABSENT, "part": "train", "top": 0, "left": 0}
+    width = facts.side if facts.aligned else facts.side * 3 // 2
+    return Pieces(facts.name, {}, [entry | {"height": facts.side, "width": width}])
 
 
 def sources(data: str) -> dict[str, str]:

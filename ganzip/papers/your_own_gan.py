@@ -215,6 +215,7 @@ def plan(
 
     steps: of every method, and of "teacher". teacher: a unit that has the teacher's G and D.
     """
+    presets.check_units(len(steps) * seeds, 1.0, seeds)
     judge = {} if seen.judge is None else {"judge": seen.judge}
 
     def unit(method: str, needs: Mapping[str, Unit], n: int, seed: int = 0, **own: Any) -> Unit:
