@@ -1,11 +1,13 @@
 """All papers' units as one plan: for a batch engine, for whoever waits, for another machine.
 
     python -m ganzip.batch run --jobs 4
+    python -m ganzip.batch run --preset gpu --minutes 8 --jobs 8 --device cuda --to results.zip
     python -m ganzip.batch status --preset paper
     python -m ganzip.batch bundle results.zip
     python -m ganzip.batch merge results.zip
 
-The engine is Snakemake with ``workflow/Snakefile``: one papermill job a unit of :func:`plan`.
+The engine is Snakemake with ``workflow/Snakefile``: one papermill job a unit of :func:`plan`. With
+``--minutes`` none is needed: plain Python does what is worth most (``budget``).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -26,9 +28,9 @@ from typing import Any
 
 import pandas as pd
 
-from ganzip import presets, runs
+from ganzip import budget, presets, runs
 from ganzip.data import DataAbsent, DataError
-from ganzip.runs import State, Unit
+from ganzip.runs import Demand, Run, State, Unit
 
 NOTEBOOKS = {"dcgan_kd": "1_dcgan_kd", "sdakd": "2_sdakd", "nickel_dime": "3_nickel_dime"}
 # Multiply-adds a second that an H100 may sustain: an assumption, printed as one.
@@ -84,7 +86,7 @@ class Given:
             units += _module(paper).foreseen(self.preset, self.data, self.scale, self.seeds)
             sets = presets.facts(paper, self.preset, self.data)
             meant = " and ".join(fact.name for fact in sets)
-            notes.append(f"{paper} is counted for {meant}, to train it name yours by DATA: {why}")
+            notes.append(f"{paper} is counted for {meant}; name your images by DATA ({why})")
         return units, notes
 
     def folder(self, paper: str, root: Path) -> Path:
@@ -161,6 +163,43 @@ def engine(given: Given, root: Path, jobs: int, more: Sequence[str] = ()) -> int
     return code
 
 
+def budgeted(
+    given: Given, root: Path, minutes: float, jobs: int, device: str, path: Path | None = None
+) -> int:
+    """Do within minutes what is worth most, and leave a bundle of it; returns the exit status.
+
+    ``jobs`` units at a time, also on one GPU. No notebook runs: rows, histories, manifests and what
+    figures show make the bundle, which ``merge`` takes in. The same call again goes on.
+    """
+    time = budget.Minutes.of(minutes)
+    device = runs.pick_device(device)
+    units = budget.by_worth(given.units())
+    failed = budget.spend(time, units, work, root, demand, n_jobs=jobs, device=device)
+    by_paper = {paper: [unit for unit in units if unit.paper == paper] for paper in given.papers}
+    pictures = (call for paper, its in by_paper.items() for call in _module(paper).shown(its, root))
+    for line in budget.show(pictures, time.kill + (time.end - time.kill) / 3):
+        print(line)
+    print(budget.told(units, root, failed))
+    path = path or Path(f"ganzip-{given.folder(given.papers[0], root).name}.zip")
+    without = budget.left_out(units, root)
+    count = pack(given, root, path, without=without)
+    size = path.stat().st_size / 1e6
+    print(f"{path}: {count} units, {size:.1f} MB")
+    if without:
+        print(f"{len(without)} files of what figures show have no room in it and stay under {root}")
+    return 1 if failed else 0
+
+
+def work(run: Run) -> None:
+    """Do one unit of any paper."""
+    _module(run.unit.paper).work(run)
+
+
+def demand(unit: Unit) -> Demand:
+    """What one unit of any paper asks of a machine."""
+    return _module(unit.paper).demand(unit)
+
+
 def settings(given: Given) -> list[str]:
     """What Snakemake's --config is given."""
     papers = ",".join(given.papers)
@@ -187,7 +226,7 @@ def progress(units: Iterable[Unit], root: Path) -> pd.DataFrame:
     """How far each unit is: paper, unit, state, left (a share), what it asks, seconds it took."""
     lines = []
     for unit in units:
-        state, demand = runs.state(unit, root), _module(unit.paper).demand(unit)
+        state, asked = runs.state(unit, root), demand(unit)
         done = state.name == "done"
         lines.append(
             {
@@ -195,9 +234,9 @@ def progress(units: Iterable[Unit], root: Path) -> pd.DataFrame:
                 "unit": unit.name,
                 "state": state.name,
                 "left": 0.0 if done else 1 - state.step / max(1, unit.config["steps"]),
-                "multiply_adds": demand.multiply_adds,
+                "multiply_adds": asked.multiply_adds,
                 "seconds": unit.manifest(root)["wall_seconds"] if done else 0.0,
-                "gigabytes": demand.kept / 1e9,
+                "gigabytes": asked.kept / 1e9,
             }
         )
     return pd.DataFrame(lines)
@@ -265,7 +304,7 @@ def failures(units: Iterable[Unit], root: Path) -> list[str]:
 def remedy(state: State) -> str:
     """What happened to a unit that is not done, and what helps."""
     if state.name == "interrupted":
-        return "killed from outside; if for its memory, take fewer JOBS. It goes on from there"
+        return "stopped, or killed: if for its memory, take fewer JOBS. It goes on from there"
     if re.match(r"MemoryError|\S*OutOfMemoryError", state.error):
         return f"{state.error}; take fewer JOBS, or a machine with more memory"
     if "No space left" in state.error:
@@ -287,13 +326,23 @@ def bundle(given: Given, root: Path, path: Path, *, weights: bool = False) -> in
 
 
 def pack(
-    given: Given, root: Path, path: Path, more: Iterable[Path] = (), *, weights: bool = False
+    given: Given,
+    root: Path,
+    path: Path,
+    more: Iterable[Path] = (),
+    *,
+    weights: bool = False,
+    without: Collection[Path] = (),
 ) -> int:
-    """Pack what is done of a plan, what is known of its data, and more files of ``root``."""
+    """Pack what is done of a plan, what is known of its data, and more files of ``root``.
+
+    without: files of ``shown/`` that stay here.
+    """
     names = ["history.csv", "manifest.json", "rows.csv", "shown/*"]
     names += [WEIGHTS, "samples/*"] if weights else []
     done = [unit for unit in given.units() if unit.done(root)]
     files = [file for unit in done for name in names for file in _files(unit.folder(root), name)]
+    files = [file for file in files if file not in without]
     files += [file for name in _sets(given) for file in _files(root / KNOWN, f"{name}*")]
     temporary = path.with_name(f".{path.name}")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as out:
@@ -387,6 +436,8 @@ def _fault(
         f for f in files if not re.fullmatch(r"[\w-]+\.\w+|samples/[\w-]+\.npy|shown/[\w-]+\.pt", f)
     ]:
         return f"{odd[0]} is no file of a unit"
+    if told["config"].get("fingerprint") == runs.ABSENT:
+        return "it was planned without its data"
     if runs.key(paper, told["config"], told["needs"]) != told["key"]:
         return f"its configuration does not give its key {told['key']}: the manifest was altered"
     if WEIGHTS in files and hashlib.sha256(files[WEIGHTS]).hexdigest() != told["weights_sha256"]:
@@ -416,6 +467,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=0, help="of a row, at least")
     parser.add_argument("--papers", default="", help=f"of {', '.join(NOTEBOOKS)}; empty: all")
     parser.add_argument("--jobs", type=int, default=runs.cores())
+    parser.add_argument("--minutes", type=float, help="of run, in which no notebook is run")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--to", type=Path, help="the bundle that run leaves, with --minutes")
     parser.add_argument("--weights", action="store_true", help="bundle weights and samples too")
     parser.add_argument("--anyhow", action="store_true", help="merge what other code made too")
     its, more = parser.parse_known_args(arguments)
@@ -424,10 +478,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no paper {unknown[0]!r}; there are {', '.join(NOTEBOOKS)}")
     papers = tuple(paper for paper in NOTEBOOKS if paper in asked)
     given, root = Given(its.preset, its.data, its.scale, papers, its.seeds), runs.home()
-    if its.verb == "run":
+    if its.verb == "run" and its.minutes is None:
         return engine(given, root, its.jobs, more)
     if more:
         parser.error(f"unknown arguments: {' '.join(more)}")
+    if its.verb == "run":
+        return budgeted(given, root, its.minutes, its.jobs, its.device, its.to)
     if its.verb == "plan":
         print(json.dumps(plan(given, root)))
     elif its.verb == "status":
@@ -451,6 +507,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"ganzip.batch: {error}", file=sys.stderr)
         sys.exit(2)

@@ -494,8 +494,8 @@ def nickel_dime(
         ablations=more(chosen.ablations, scale, seeds),
         scratch=more(chosen.scratch, scale, seeds),
     )
-    rows = (*chosen.seeds.values(), *([chosen.ablations] * ABLATED), chosen.scratch)
-    check_units(sum(sum(n.values()) for n in rows), scale, seeds)
+    count = sum(sum(n.values()) for n in (*chosen.seeds.values(), chosen.scratch))
+    check_units(count + ABLATED * sum(chosen.ablations.values()), scale, seeds)
     return chosen
 
 

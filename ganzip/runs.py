@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import inspect
 import io
+import itertools
 import json
 import math
 import os
@@ -59,6 +60,10 @@ class CheckpointError(RuntimeError):
 
 class Diverged(RuntimeError):
     """A loss term became NaN or infinite."""
+
+
+class TimeUp(Exception):
+    """A unit stopped with a checkpoint, for its time was up; it goes on from there."""
 
 
 class UnitsFailed(RuntimeError):
@@ -146,7 +151,7 @@ def state(unit: Unit, root: Path) -> State:
     folder, steps = unit.folder(root), int(unit.config["steps"])
     if unit.done(root):
         return State("done", steps)
-    step = round(_share(unit, root) * steps)
+    step = round(share(unit, root) * steps)
     if _held(folder / "lock"):
         return State("running", step)
     if (folder / "error.txt").exists():
@@ -187,6 +192,9 @@ class Run:
     wall_seconds: float = 0.0
     steps_done: int = 0  # of the phases before this one
     told: float = -math.inf  # when the progress was last written
+    deadline: float = math.inf  # when to stop with a checkpoint, as time.time() tells it
+    begun: float = field(default_factory=time.monotonic)
+    training: float = 0.0  # seconds of this process in ``train``
 
     @property
     def folder(self) -> Path:
@@ -234,8 +242,10 @@ class Run:
         once a phase, each under a name of its own. ``samples`` returns images in [-1, 1] and draws
         no noise. ``validate`` is called after every ``epoch`` steps and after the last; what it
         returns stands in the history. It may keep the best network in one of ``networks``. Of
-        several processes the first alone validates, and all go on with its networks.
+        several processes the first alone validates, and all go on with its networks. Raises TimeUp
+        after the first step past the deadline, with a checkpoint.
         """
+        entered = time.monotonic()
         parts: dict[str, Any] = dict(networks) | {
             f"{p.name} optimiser": p.optimiser for p in players
         }
@@ -271,12 +281,15 @@ class Run:
                 save_array(
                     self.folder / "samples" / f"{phase}-{step:07d}.npy", _to_uint8(samples())
                 )
-            if step == steps or clock.wall() >= self.checkpoint_seconds:
+            late = step < steps and time.time() >= self.deadline
+            if step == steps or late or clock.wall() >= self.checkpoint_seconds:
                 self.cpu_seconds += clock.cpu()
                 self.wall_seconds += clock.wall()
                 clock = _Clock()
                 self._checkpoint(phase, step, parts)
-            self._progress(step, step == steps)
+            self._progress(step, step == steps or late)
+            if late:
+                raise TimeUp(f"{self.unit.name}: step {step} of {steps} of {phase}")
 
         # A phase after the first draws from a stream of its own.
         first, seed = not self.steps_done, self.config["seed"]
@@ -284,6 +297,7 @@ class Run:
         with devices.computing(self.device, self.precision):
             train(players, batches, steps, seed=stream, start=start, after=after)
         self.steps_done += steps
+        self.training += time.monotonic() - entered
 
     def finish(
         self,
@@ -311,6 +325,7 @@ class Run:
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "cpu_seconds": round(self.cpu_seconds, 2),
             "wall_seconds": round(self.wall_seconds, 2),
+            "other_seconds": round(time.monotonic() - self.begun - self.training, 2),
             "processes": parallel.size(),
             "computing": devices.facts(self.device, self.precision),
             **surroundings(self.device),
@@ -373,8 +388,12 @@ def perform(
     *,
     device: str | torch.device = "cpu",
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    deadline: float = math.inf,
 ) -> Path:
     """Do a unit and what it needs, unless done; returns its folder.
+
+    deadline: when to stop with a checkpoint, as ``time.time()`` tells it; then raises TimeUp.
+    Raises ValueError for a unit that is only counted, since its data are not here.
 
     A second process on the same unit waits for the first and then finds it done. One thread on a
     CPU, so that the result does not depend on the number of cores. Of processes that ``torchrun``
@@ -387,14 +406,22 @@ def perform(
 
     if done():
         return folder
+    check_data(unit)
     if unit.shared:
         parallel.check(unit.config["batch"], unit.config.get("group", 0))
     check_space(folder)
     for need in unit.needs.values():
-        perform(need, work, root, device=device, checkpoint_seconds=checkpoint_seconds)
+        perform(
+            need,
+            work,
+            root,
+            device=device,
+            checkpoint_seconds=checkpoint_seconds,
+            deadline=deadline,
+        )
     with _alone(folder) if parallel.first() else nullcontext():
         if not done() and (unit.shared or parallel.first()):
-            run = Run(unit, Path(root), torch.device(device), checkpoint_seconds)
+            run = Run(unit, Path(root), torch.device(device), checkpoint_seconds, deadline=deadline)
             error = folder / f"error{parallel.rank() or ''}.txt"
             error.unlink(missing_ok=True)
             try:
@@ -404,12 +431,37 @@ def perform(
                     nullcontext() if unit.shared else parallel.alone(),
                 ):
                     work(run)
+            except TimeUp:
+                raise
             except BaseException:
                 write(error, traceback.format_exc().encode())
                 raise
             error.unlink(missing_ok=True)
     done()  # the others wait for the first
     return folder
+
+
+def check_data(unit: Unit) -> None:
+    """Raise ValueError for a unit that was planned without its data."""
+    if unit.config.get("fingerprint") == ABSENT:
+        raise ValueError(
+            f"{unit.paper} {unit.name} was planned without its data, to be counted and not to be "
+            "trained; name data that are here, and plan again"
+        )
+
+
+@dataclass(frozen=True)
+class Limit:
+    """When ``jobs`` has to be over, as ``time.time()`` tells it.
+
+    stop: when units stop with a checkpoint. end: when those that did not are killed; they go on
+    from their last one. admits: whether a unit may be begun now. It is asked about each ready unit
+    with True, for those that can end in time, then with False, for what may have the places left.
+    """
+
+    stop: float
+    end: float
+    admits: Callable[[Unit, bool], bool]
 
 
 def jobs(
@@ -419,12 +471,15 @@ def jobs(
     *,
     n_jobs: int | None = None,
     device: str = "cpu",
+    limit: Limit | None = None,
 ) -> None:
     """Do all units, what they need first, side by side in single-threaded processes.
 
-    One bar over units with the time left. A unit that fails does not stop the others: at the end
-    UnitsFailed names it, its last step and the remedy. A worker that is killed is replaced and its
-    unit goes on from its checkpoint, once.
+    Units are begun in the order given. With device "cuda" they are spread over all GPUs, several on
+    each where ``n_jobs`` are more. One bar over units with the time left. A unit that fails does
+    not stop the others: at the end UnitsFailed names it, its last step and the remedy. A worker
+    that is killed is replaced and its unit goes on from its checkpoint, once. Within a ``limit``
+    what cannot be done stays undone.
     """
     plan = in_order(units)
     waiting = [unit for unit in plan if not unit.done(root)]
@@ -433,7 +488,7 @@ def jobs(
     n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
     with _Bar(plan, root) as bar:
         while waiting:
-            for unit in _share_out(waiting, failed, work, root, n_jobs, device, bar):
+            for unit in _share_out(waiting, failed, work, root, n_jobs, device, bar, limit):
                 if unit.key in killed:
                     failed[unit.key] = f"{unit.name}: killed twice; out of memory? Try fewer jobs"
                 else:
@@ -442,6 +497,8 @@ def jobs(
             for unit in [u for u in waiting if _needs_any(u, failed)]:
                 failed[unit.key] = f"{unit.name}: not begun, it needs one of the above"
                 waiting.remove(unit)
+            if limit and not any(_admitted(waiting, root, limit)):
+                break
         bar.show([])
     if failed:
         lines = "\n  ".join(failed.values())
@@ -458,11 +515,13 @@ def _share_out(
     n_jobs: int,
     device: str,
     bar: _Bar,
+    limit: Limit | None,
 ) -> list[Unit]:
     """Take ready units off ``waiting`` and do them in a pool, errors into ``failed``.
 
     Returns when none is ready any more or a worker was killed, which ends its whole pool: with the
-    units that were under way then.
+    units that were under way then. What did not fit into a GPU's memory beside others is begun
+    again beside fewer.
     """
     from concurrent.futures import FIRST_COMPLETED, wait
     from concurrent.futures.process import BrokenProcessPool
@@ -470,6 +529,8 @@ def _share_out(
     from joblib.externals.loky import ProcessPoolExecutor
 
     running: dict[Any, Unit] = {}
+    places: dict[Any, str] = {}
+    deadline = limit.stop if limit else math.inf
     # OpenMP threads waiting for each other at every small operator cost more than they do.
     with (
         warnings.catch_warnings(),
@@ -479,23 +540,54 @@ def _share_out(
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
             while True:
-                for unit in [u for u in waiting if _ready(u, root)][: n_jobs - len(running)]:
+                free = n_jobs - len(running)
+                for unit in itertools.islice(_admitted(waiting, root, limit), free):
                     waiting.remove(unit)
-                    running[pool.submit(_attempt, unit, work, root, device)] = unit
+                    place = min(_devices(device), key=[*places.values()].count)
+                    future = pool.submit(attempt, unit, work, root, place, deadline)
+                    running[future], places[future] = unit, place
                 if not running:
                     return []
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in finished:
                     error = future.result()
                     unit = running.pop(future)
-                    if error:
+                    del places[future]
+                    if error and error.startswith("OutOfMemoryError") and running:
+                        n_jobs = len(running)
+                        waiting.insert(0, unit)
+                    elif error:
                         failed[unit.key] = f"{unit.name}: {error}"
                 bar.show([*running.values()])
+                if limit and time.time() >= limit.end:
+                    pool.shutdown(kill_workers=True)  # what measures after its last step, say
+                    return []
         except BrokenProcessPool:
             return [*running.values()]
         except KeyboardInterrupt:
             pool.shutdown(kill_workers=True)  # their units go on from their checkpoints
             raise
+
+
+def _admitted(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Iterator[Unit]:
+    """Units that are ready and may be begun, in their order; of a copy of ``waiting``."""
+    ready = [unit for unit in waiting if _ready(unit, root)]
+    if limit is None:
+        yield from ready
+        return
+    left = []
+    for unit in ready:
+        if limit.admits(unit, True):
+            yield unit
+        else:
+            left.append(unit)
+    yield from (unit for unit in left if limit.admits(unit, False))
+
+
+def _devices(device: str) -> list[str]:
+    """All GPUs for "cuda", by number; else the device itself."""
+    count = torch.cuda.device_count() if device == "cuda" else 0
+    return [f"cuda:{i}" for i in range(count)] or [device]
 
 
 @contextmanager
@@ -652,20 +744,26 @@ def pick_device(device: str = "auto") -> str:
 
 @contextmanager
 def claimed(device: str, *, again: float = 1.0) -> Iterator[str]:
-    """A GPU for the ``with`` block alone, as "cuda:1"; a CPU, and a GPU by number, as they are.
+    """A place on a GPU for the ``with`` block, as "cuda:1"; a CPU, or a GPU by number, as it is.
 
-    Of several GPUs it is the first that no other such block on this machine holds; where all are
-    held it waits, looking every ``again`` seconds. A lock goes with its process, however that ends.
+    A GPU has one place, or as many as GANZIP_GPU_JOBS says. It is the first that no other such
+    block on this machine holds, on another GPU where there is one; where all are held it waits,
+    looking every ``again`` seconds. A lock goes with its process, however that ends.
     """
     if device != "cuda":
         yield device
         return
     folder = Path(tempfile.gettempdir()) / "ganzip-gpus"
     folder.mkdir(exist_ok=True)
-    locks = [FileLock(folder / f"{gpu}.lock") for gpu in _gpus()]
+    gpus, places = _gpus(), range(gpu_jobs())
+    locks = [
+        (number, FileLock(folder / (f"{gpu}-{place}.lock" if place else f"{gpu}.lock")))
+        for place in places
+        for number, gpu in enumerate(gpus)
+    ]
     waited = False
     while True:
-        for number, lock in enumerate(locks):
+        for number, lock in locks:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -676,9 +774,17 @@ def claimed(device: str, *, again: float = 1.0) -> Iterator[str]:
                 lock.release()
             return
         if not waited:
-            print(f"all {len(locks)} GPUs are taken by other jobs; waiting for one")
+            print(f"all {len(locks)} places on GPUs are taken by other jobs; waiting for one")
         waited = True
         time.sleep(again)
+
+
+def gpu_jobs() -> int:
+    """How many jobs share a GPU: GANZIP_GPU_JOBS, or 1; small networks leave most of it idle."""
+    told = os.environ.get("GANZIP_GPU_JOBS") or "1"
+    if not told.isdecimal() or not int(told):
+        raise ValueError(f"GANZIP_GPU_JOBS is {told!r}, expected 1 or more; set it so")
+    return int(told)
 
 
 def _gpus() -> list[str]:
@@ -839,7 +945,7 @@ class _Bar:
         self.bar.close()
 
     def show(self, running: Sequence[Unit]) -> None:
-        shares = {unit.key: _share(unit, self.root) for unit in running}
+        shares = {unit.key: share(unit, self.root) for unit in running}
         done = [unit for unit in self.plan if unit.done(self.root)]
         at = sum(u.cost for u in done) + sum(
             u.cost * shares[u.key] for u in running if u not in done
@@ -851,10 +957,18 @@ class _Bar:
             self.bar.refresh()
 
 
-def _attempt(unit: Unit, work: Callable[[Run], None], root: Path, device: str) -> str | None:
-    """One unit in a worker process: its error in one line, or None."""
+def attempt(
+    unit: Unit,
+    work: Callable[[Run], None],
+    root: Path,
+    device: str,
+    deadline: float = math.inf,
+) -> str | None:
+    """One unit, in a worker process for one: its error in one line; None, also if time was up."""
     try:
-        perform(unit, work, root, device=device)
+        perform(unit, work, root, device=device, deadline=deadline)
+    except TimeUp:
+        return None
     except Exception as error:
         return (
             f"{type(error).__name__}: {error} (whole traceback: {unit.folder(root) / 'error.txt'})"
@@ -878,7 +992,8 @@ def _lively(unit: Unit, root: Path) -> bool:
         return False
 
 
-def _share(unit: Unit, root: Path) -> float:
+def share(unit: Unit, root: Path) -> float:
+    """How much of a unit's steps is done, 0 to 1, as it last told."""
     try:
         return float((unit.folder(root) / "progress").read_text())
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ FLOORS = {
     0: ["_compat", "device", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
     1: ["nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
-    3: ["metrics", "presets", "tables", "export"],
+    3: ["metrics", "presets", "tables", "export", "budget"],
     4: ["papers", "figures"],
     5: ["batch", "explore", "keeping", "page"],
 }

@@ -12,7 +12,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -437,6 +438,30 @@ def pick(units: Iterable[Unit], method: str, d: int, *, seed: int = 0, **config:
 def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
     """A finished unit's images of z (n, latent)."""
     return sample(generator(unit, root), z)
+
+
+def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
+    """Calls that compute and keep what notebook 1 shows of finished units: see ``runs.kept``."""
+    first = [unit for unit in runs.find(units, seed=0) if unit.done(root)]
+    first = [unit for unit in first if "start" not in unit.needs]
+    students, joint = runs.find(first, method="mse"), runs.find(first, method="joint")
+    teachers = {unit.key: unit for each in students for unit in each.needs.values()}
+    teachers = [unit for unit in teachers.values() if "d" in unit.config]
+    regular = {unit.key: unit for unit in (*teachers, *runs.find(first, method="regular"))}
+
+    def drawn(units: Iterable[Unit], z: Tensor, name: str) -> Iterator[Callable[[], object]]:
+        for unit in units:
+            yield partial(judging.pictures, images_of, {unit.name: unit}, root, z, name)
+
+    yield from drawn([*regular.values(), *students], noise(12), "samples")
+    path = interpolate(noise(2), 10)
+    small = sorted(students, key=lambda unit: unit.config["d"])[:1]
+    yield from drawn([*teachers, *small], path, "interpolation")
+    fig11 = [unit for unit in students if unit.config["d"] in {u.config["d"] for u in joint}]
+    yield from drawn([*teachers, *fig11, *joint], noise(100), "fig11")
+    for teacher in teachers:
+        for unit in (teacher, *fig11, *joint):
+            yield partial(said, unit, root, judge=teacher)
 
 
 def stands_for(images: Images) -> str:

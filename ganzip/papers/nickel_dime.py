@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -619,7 +618,7 @@ def demand(unit: Unit) -> Demand:
     return Demand(evaluated + own * c["steps"] * c["batch"] * (4 * small + 9 * full), kept)
 
 
-@functools.cache
+@cache
 def _counts(shape: str, p: float) -> tuple[int, int]:
     """Multiply-adds of a pass of G pruned by p, and bytes of it and of D."""
     c = json.loads(shape)
@@ -669,6 +668,20 @@ def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
 def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
     """A finished unit's images of z (n, latent), with the noise maps that it stores."""
     return drawn_still(generator_of(unit, root), z)
+
+
+def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
+    """Calls that compute and keep what notebook 3 shows of finished units: see ``runs.kept``."""
+    first = [unit for unit in runs.find(units, seed=0) if unit.done(root)]
+    rates = [unit.config["p"] for unit in first if 0 < unit.config.get("p", 0) <= 0.9]
+    methods = ("fine-tune", *presets.COMPARED)
+    for unit in first:
+        c = unit.config
+        if c["method"] == "teacher" or (c["method"] in methods and c["p"] == max(rates)):
+            z = judging.noise(10, c["latent"])
+            yield partial(judging.pictures, images_of, {unit.name: unit}, root, z, "samples")
+        if c["method"] in ("ITGC", measure.OURS) and c["p"] in measure.FIGURE_3:
+            yield partial(measure.logits_at_end, unit, root)
 
 
 @torch.no_grad()

@@ -219,14 +219,9 @@ def figure3(
     """
     sets: dict[str, dict[str, Tensor]] = {title: {} for title in panels.values()}
     traces = []
-
-    def logits_of(unit: Unit) -> dict[str, Tensor]:
-        tensors, front = unit.weights(root), "logits."
-        return {k.removeprefix(front): x for k, x in tensors.items() if k.startswith(front)}
-
     for p in FIGURE_3:
         (unit,) = runs.find(units, method=method, p=p, seed=0)
-        said = runs.kept(unit, root, "figure3", lambda unit=unit: logits_of(unit))
+        said = logits_at_end(unit, root)
         course = convergence([unit], root)
         for D, title in panels.items():
             sets[title][f"generated p = {p:g}"] = said[f"{D} fake"]
@@ -234,6 +229,16 @@ def figure3(
             trace = course.loc[course["metric"] == f"fake logit of {D}", ["step", "value"]]
             traces.append(trace.assign(panel=title, label=f"generated p = {p:g}"))
     return sets, pd.concat(traces, ignore_index=True)
+
+
+def logits_at_end(unit: Unit, root: Path) -> dict[str, Tensor]:
+    """The logits that a finished unit kept, by discriminator and "real" or "fake"."""
+
+    def found() -> dict[str, Tensor]:
+        tensors, front = unit.weights(root), "logits."
+        return {k.removeprefix(front): x for k, x in tensors.items() if k.startswith(front)}
+
+    return runs.kept(unit, root, "figure3", found)
 
 
 # Claims -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,6 @@ def unit(
         n2 = 0 if method in ABLATIONS[:2] else family.steps
         steps |= {"n2": n2, "n3": family.steps * (2 if method == sr.LONGER else 1)}
         steps["d2"] = family.d_steps if method == "SDAKD" else 0
-    modules = {"OMGD": (omgd, connectors)} | dict.fromkeys(ONLINE[1:], (dcd, connectors))
-    own_code = () if method in NAIVE else modules.get(method, (sdakd,))
     own = {
         "method": method,
         "C": C,
@@ -138,7 +136,7 @@ def unit(
         **steps,
         "perceptual_steps": steps["n2"] + steps["n3"],
         "steps": sum(steps.values()),
-        "code": _code(gan, *CODE[family.network], *own_code),
+        "code": _code(family.network, method),
     }
     slug = method.lower().translate(str.maketrans(" ,", "--", "()"))
     name = f"{family.network.lower()}-{slug}-c{C.replace('/', '')}-seed{seed}"
@@ -376,6 +374,26 @@ def said(unit: Unit, root: Path) -> dict[str, Tensor]:
     return {"real": real.logit(), "generated": fake.logit()}
 
 
+def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
+    """Calls that compute and keep what notebook 2 shows of finished units: see ``runs.kept``."""
+
+    def there(network: str, *rows: tuple[str, str]) -> list[Unit]:
+        found = [measure.pick(units, network, method, C) for method, C in rows]
+        return found if all(unit.done(root) for unit in found) else []
+
+    for network in CODE:
+        judged = [("DCD", "1/2"), ("DCD_modified", "1/2"), ("Ablation3", "1/4"), ("SDAKD", "1/4")]
+        for row in judged:
+            if its := there(network, row):
+                yield functools.partial(measure.said, its, root)
+        if there(network, ("SDAKD", "1/4")):
+            yield functools.partial(measure.inputs, units, root, network)
+        if there(network, *(("SDAKD", C) for C in SIZES)):
+            yield functools.partial(measure.figure4, units, root, network)
+    if its := there("RealESRGAN", ("SDAKD", "1/4"), ("naive (C,C)", "1/4")):
+        yield lambda: measure.enlarged_photo(units, root, sr.known_pieces(its[0].source))
+
+
 def demand(unit: Unit) -> Demand:
     """What a unit asks of a machine, to a factor of two: passes and gradients of G, D and T."""
     c = unit.config
@@ -407,9 +425,11 @@ def _counts(shape: str, C: str, kind: str) -> tuple[int, int]:
 
 
 @functools.cache
-def _code(*modules: Any) -> str:
-    """``runs.code``, once for all units."""
-    return runs.code(*modules)
+def _code(network: str, method: str) -> str:
+    """Hash of what decides a unit's result beside its settings."""
+    modules = {"OMGD": (omgd, connectors)} | dict.fromkeys(ONLINE[1:], (dcd, connectors))
+    own = () if method in NAIVE else modules.get(method, (sdakd,))
+    return runs.code(gan, *CODE[network], *own)
 
 
 def student(run: Run) -> Any:

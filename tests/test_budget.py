@@ -1,0 +1,283 @@
+"""A run within minutes: order, what is begun, checkpoints at the end; plans without their data."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy
+
+from ganzip import batch, budget, presets, runs
+from ganzip.budget import Minutes, Pace, Rates
+from ganzip.papers import dcgan_kd, nickel_dime, sdakd
+from ganzip.runs import Demand, Limit, Unit
+
+PAPERS = (dcgan_kd, sdakd, nickel_dime)
+
+
+def named(name, seed=0, needs=None, paper="toy", steps=100, **config):
+    return Unit(paper, name, {"steps": steps, "seed": seed, **config}, needs or {})
+
+
+def test_needs_come_first_then_one_seed_of_every_row_and_papers_take_turns():
+    judge = named("judge")
+    teachers = [named(f"teacher{s}", s, {"judge": judge}, method="teacher") for s in range(2)]
+    rows = [
+        named(f"{row}{s}", s, {"teacher": teachers[s]}, method=row)
+        for row in "ab"
+        for s in range(2)
+    ]
+    other = [named(f"other{i}", paper="other", method=f"m{i}") for i in range(3)]
+    order = [unit.name for unit in budget.by_worth([*rows, *other])]
+    assert order == (
+        ["judge", "teacher0", "a0", "other0", "b0", "other1", "other2", "teacher1", "a1", "b1"]
+    )
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_in_every_plan_a_units_needs_precede_it_and_first_seeds_the_others(paper):
+    units = budget.by_worth(paper.foreseen("paper"))
+    at = {unit.key: i for i, unit in enumerate(units)}
+    assert len(at) == len(units) == len(paper.foreseen("paper"))
+    assert all(at[need.key] < at[unit.key] for unit in units for need in unit.needs.values())
+    seeds = [unit.config["seed"] for unit in units]
+    assert seeds == sorted(seeds)
+
+
+def finished(unit, root, seconds, other=0.0):
+    folder = unit.folder(root)
+    folder.mkdir(parents=True)
+    manifest = {"wall_seconds": seconds, "other_seconds": other}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_nothing_is_begun_that_cannot_end_by_the_rate_of_its_kind(tmp_path):
+    known = named("known", method="a", steps=100)
+    same = named("same", method="a", seed=1, steps=100)
+    larger = named("larger", method="a", seed=2, steps=100, width=3)
+    smaller = named("smaller", method="a", seed=3, steps=100, width=0.5)
+    unknown = named("unknown", paper="other", method="a", steps=100)
+    units = [known, same, larger, smaller, unknown]
+    finished(known, tmp_path, 20.0, other=1.0)
+    rates = Rates(units, tmp_path, lambda u: Demand(1e6 * u.config.get("width", 1)))
+    minutes = Minutes(time.time() - 300, time.time() + 30, math.inf, math.inf)
+    admits = budget.limit(minutes, rates).admits
+    rates.look()
+    took = [rates.foretold(unit) for unit in (same, larger, smaller, unknown)]
+    assert took == [21.0, 61.0, 21.0, None]  # a smaller step is not taken for a faster one
+    assert [admits(u, True) for u in units[1:]] == [True, False, True, True]
+    assert not admits(larger, False)  # another call could end it
+    folder = larger.folder(tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "checkpoint-train-000000010.pt").write_bytes(b"")
+    assert admits(larger, False)  # it is under way
+    late = Minutes(time.time() - 300, time.time() + 1, math.inf, math.inf)
+    assert not budget.limit(late, rates).admits(unknown, True)
+
+
+def test_what_no_call_can_end_is_begun_in_places_that_are_left(tmp_path):
+    known, long = named("known", method="a"), named("long", method="a", seed=1, steps=10_000)
+    finished(known, tmp_path, 10.0)
+    rates = Rates([known, long], tmp_path, lambda u: Demand(u.config["steps"]))
+    rates.look()
+    now = time.time()
+    admits = budget.limit(Minutes(now - 1, now + 99, math.inf, math.inf), rates).admits
+    assert rates.foretold(long) == 1000 and not admits(long, True) and admits(long, False)
+    admits = budget.limit(Minutes(now - 90, now + 10, math.inf, math.inf), rates).admits
+    assert not admits(long, False)
+
+
+def test_steps_at_work_tell_a_rate(tmp_path):
+    one, two = named("one", method="a"), named("two", method="a", seed=1)
+    rates = Rates([one, two], tmp_path, lambda u: Demand(100.0))
+    folder = one.folder(tmp_path)
+    folder.mkdir(parents=True)
+    for second, share in ((1000, 0.1), (1010, 0.3)):
+        (folder / "progress").write_text(str(share))
+        runs.os.utime(folder / "progress", (second, second))
+        rates.look()
+    assert rates.foretold(two) == pytest.approx(50.0)
+    assert rates.foretold(one) == pytest.approx(35.0)
+
+
+def test_a_pace_counts_starting_steps_as_much_as_their_size():
+    pace = Pace(step=0.01, multiply_adds=10.0, other=2.0)
+    assert pace.of(named("u"), Demand(4000.0), 0.5) == pytest.approx(0.5 * 100 * 0.04 + 2)
+
+
+@pytest.mark.parametrize("minutes", [0.1, -1, math.nan, math.inf])
+def test_minutes_are_refused_that_hold_nothing(minutes):
+    with pytest.raises(ValueError, match=r"minutes is .*, expected 0.5 or more"):
+        Minutes.of(minutes)
+
+
+def test_at_the_deadline_a_unit_stops_with_a_checkpoint_and_goes_on_to_the_same_bits(tmp_path):
+    def weights(root):
+        folder = runs.perform(toy.unit(), toy.work, root)
+        return [(folder / n).read_bytes() for n in ("weights.safetensors", "rows.csv")]
+
+    unit = toy.unit()
+    with pytest.raises(runs.TimeUp, match="step 1 of 60"):
+        runs.perform(unit, toy.work, tmp_path / "short", deadline=time.time())
+    assert runs.state(unit, tmp_path / "short") == runs.State("interrupted", 1)
+    assert not (unit.folder(tmp_path / "short") / "error.txt").exists()
+    assert runs.attempt(unit, toy.work, tmp_path / "short", "cpu", time.time()) is None
+    assert runs.state(unit, tmp_path / "short").step == 2
+    assert weights(tmp_path / "short") == weights(tmp_path / "whole")
+
+
+def test_jobs_end_within_their_limit_and_the_next_go_on(tmp_path, monkeypatch):
+    slow, stuck, never = toy.unit(seed=1), toy.unit(seed=2), toy.unit(seed=3)
+    begin, clock = time.time(), time.time
+
+    def now():
+        stopped = list(slow.folder(tmp_path).glob("checkpoint-*"))
+        return math.inf if stopped and (tmp_path / "measures").exists() else clock()
+
+    monkeypatch.setattr(runs.time, "time", now)  # of this process, not of its workers
+    limit = Limit(begin, begin + 300, lambda unit, ends: unit is not never)
+    runs.jobs([slow, stuck, never], measuring, tmp_path, n_jobs=2, limit=limit)
+    monkeypatch.undo()
+    assert runs.state(slow, tmp_path) == runs.State("interrupted", 1)
+    assert runs.state(never, tmp_path).name == "missing" and not stuck.done(tmp_path)
+    runs.perform(stuck, toy.work, tmp_path)
+
+
+def measuring(run):
+    """One unit never ends measuring."""
+    if run.config["seed"] == 2:
+        (run.root / "measures").write_text("")
+        time.sleep(600)
+    toy.work(run)
+
+
+def test_what_does_not_fit_beside_others_is_begun_again(tmp_path):
+    runs.jobs([toy.unit(seed=1), toy.unit(seed=2)], crowded, tmp_path, n_jobs=2)
+    assert toy.unit(seed=1).done(tmp_path) and toy.unit(seed=2).done(tmp_path)
+
+
+class OutOfMemoryError(RuntimeError):
+    pass
+
+
+def crowded(run):
+    """The first of two is at work until the second has failed."""
+    mark = run.root / "full"
+    if run.config["seed"] == 2 and not mark.exists():
+        mark.write_text("")
+        raise OutOfMemoryError("CUDA out of memory")
+    while run.config["seed"] == 1 and not mark.exists():
+        time.sleep(0.1)
+    time.sleep(1.5)  # the failure is seen before
+    toy.work(run)
+
+
+def test_a_bundle_leaves_out_what_is_shown_of_the_least_worth(tmp_path):
+    units = [toy.unit(seed=s, steps=4) for s in range(3)]
+    for unit in units:
+        folder = runs.perform(unit, toy.work, tmp_path)
+        (folder / "shown").mkdir()
+        noise = b"".join(toy.step_seed(i, 0).to_bytes(4, "big") for i in range(1000))
+        (folder / "shown" / "fig.pt").write_bytes(noise)
+    fixed = 65536 + sum(
+        budget._packed(unit.folder(tmp_path) / name) for unit in units for name in budget.KEPT
+    )
+    assert budget.left_out(units, tmp_path) == []
+    out = budget.left_out(units, tmp_path, fixed + 2 * 4500)
+    assert out == [units[2].folder(tmp_path) / "shown" / "fig.pt"]
+    assert len(budget.left_out(units, tmp_path, 0)) == 3
+
+
+@pytest.mark.parametrize("preset", presets.NAMES)
+def test_a_plan_without_its_data_has_the_units_of_one_with_them(preset):
+    for paper in PAPERS:
+        units = paper.foreseen(preset)
+        bound = [unit for unit in units if "fingerprint" in unit.config]
+        assert all(unit.config["fingerprint"] == runs.ABSENT for unit in bound)
+        assert len(bound) >= len(units) - 2  # what is timed has no data
+    if preset == "smoke":
+        names = [unit.name for unit in nickel_dime.foreseen("smoke")]
+        assert names == [unit.name for unit in nickel_dime.prepare("smoke")]
+
+
+def test_status_of_all_papers_needs_no_data(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    monkeypatch.setenv("GANZIP_DATA", str(tmp_path))
+    begin = time.process_time()
+    assert batch.main(["status", "--preset", "paper", "--jobs", "1"]) == 0
+    assert time.process_time() - begin < 30  # 7 where nobody else is at work
+    said = capsys.readouterr().out
+    assert all(f"{name} is counted for" in said for name in batch.NOTEBOOKS)
+    assert "GPU hours" in said and "assumption" in said and "disk: " in said
+    assert batch.main(["status", "--data", "celeba", "--papers", "dcgan_kd", "--jobs", "1"]) == 0
+    assert "counted for celeba" in capsys.readouterr().out
+
+
+def test_data_that_are_here_are_planned_with_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    given = batch.Given("smoke", papers=("dcgan_kd",))
+    units, notes = given.foreseen()
+    assert [u.key for u in units] == [u.key for u in given.units()] and notes == []
+
+
+def test_what_was_planned_without_its_data_is_not_trained(tmp_path):
+    unit = dcgan_kd.foreseen("smoke")[0]
+    with pytest.raises(ValueError, match="judge was planned without its data") as error:
+        runs.perform(unit, dcgan_kd.work, tmp_path)
+    assert "\n" not in str(error.value) and not unit.folder(tmp_path).exists()
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_plan_of_absurd_size_is_an_error_at_once(paper):
+    for given in ({"scale": 1e9}, {"scale": 1e300}, {"seeds": 10**9}, {"scale": 5000.0}):
+        begin = time.process_time()
+        with pytest.raises(ValueError, match="take a smaller") as error:
+            paper.prepare("cpu", **given)
+        assert time.process_time() - begin < 1 and "\n" not in str(error.value)
+
+
+def test_places_on_gpus_are_as_many_as_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(runs, "_gpus", lambda: ["GPU-a", "GPU-b"])
+    monkeypatch.setenv("GANZIP_GPU_JOBS", "2")
+    with runs.claimed("cuda") as a, runs.claimed("cuda") as b, runs.claimed("cuda") as c:
+        assert (a, b, c) == ("cuda:0", "cuda:1", "cuda:0")
+    monkeypatch.setenv("GANZIP_GPU_JOBS", "many")
+    with pytest.raises(ValueError, match="GANZIP_GPU_JOBS is 'many', expected 1 or more"):
+        runs.gpu_jobs()
+
+
+def test_units_are_spread_over_all_gpus(monkeypatch):
+    monkeypatch.setattr(runs.torch.cuda, "device_count", lambda: 2)
+    assert runs._devices("cuda") == ["cuda:0", "cuda:1"]
+    assert runs._devices("cpu") == ["cpu"] and runs._devices("cuda:1") == ["cuda:1"]
+
+
+def test_a_run_within_minutes_needs_no_library_of_notebooks(tmp_path):
+    """Plans two papers and does a unit where a rented machine lacks what notebooks need."""
+    lacking = "papermill matplotlib seaborn cleanfid nbformat IPython skimage torchvision snakemake"
+    code = f"""
+import sys
+class Lacking:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in {lacking.split()!r}:
+            raise ModuleNotFoundError(name, name=name.split(".")[0])
+sys.meta_path.insert(0, Lacking())
+from pathlib import Path
+from ganzip import batch, runs
+units = batch.Given("smoke", papers=("dcgan_kd", "nickel_dime")).units()
+runs.perform(runs.by_name(units, "speed-seed0"), batch.work, runs.home())
+sys.exit(batch.main(["status", "--preset", "gpu", "--papers", "sdakd", "--jobs", "1"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**runs.os.environ, "GANZIP_RUNS": str(tmp_path)},
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pip install scikit-image" in done.stdout
