@@ -20,7 +20,18 @@ from PIL import Image
 
 import ganzip
 from ganzip import data
-from ganzip.data import DataError, batch_indices, describe, load, real_batches, to_float, to_uint8
+from ganzip.data import (
+    DataError,
+    batch_indices,
+    decoding,
+    describe,
+    load,
+    named,
+    real_batches,
+    to_float,
+    to_uint8,
+    trees,
+)
 
 REAL = Path(os.environ["GANZIP_DATA"]).resolve() if os.environ.get("GANZIP_DATA") else None
 
@@ -29,7 +40,7 @@ REAL = Path(os.environ["GANZIP_DATA"]).resolve() if os.environ.get("GANZIP_DATA"
 def no_data_folder(monkeypatch, tmp_path):
     """Sets come from tmp_path only, whatever the environment and the machine hold."""
     monkeypatch.delenv("GANZIP_DATA", raising=False)
-    monkeypatch.setattr(data, "DEBIAN_FASHION", tmp_path / "debian")
+    monkeypatch.setattr(named, "DEBIAN_FASHION", tmp_path / "debian")
 
 
 def noise(*shape, seed=0):
@@ -107,8 +118,8 @@ def test_digits_split_has_the_numbers_of_the_protocol():
     assert train.pixels.shape[1:] == (1, 16, 16)
     assert train.classes == test.classes == 10
     # Pinned: a drift of numpy's random stream would silently change the split.
-    assert data._part(1797, 297, "test")[:5] == [2, 12, 20, 28, 44]
-    ours = sorted(data._part(1797, 297, "train") + data._part(1797, 297, "test"))
+    assert trees.part(1797, 297, "test")[:5] == [2, 12, 20, 28, 44]
+    ours = sorted(trees.part(1797, 297, "train") + trees.part(1797, 297, "test"))
     assert ours == list(range(1797))
 
 
@@ -116,7 +127,7 @@ def test_digits_at_native_size_are_sklearns_scaled_to_255():
     from sklearn.datasets import load_digits
 
     digits: Any = load_digits()
-    chosen = data._part(1797, 297, "test")
+    chosen = trees.part(1797, 297, "test")
     test = load(size=8, split="test")
     expected = (digits.images[chosen] * 255 / 16).round()
     assert np.array_equal(test.pixels[:, 0].numpy(), expected)
@@ -306,11 +317,16 @@ def test_arguments_are_checked_first():
 
 
 def test_absent_sets_say_where_they_were_looked_for(tmp_path):
-    folders = [tmp_path / "MNIST" / "raw", tmp_path / "mnist"]
-    fails("mnist", "train-images-idx3-ubyte.gz", *folders, "download=True", root=tmp_path)
+    folders = f"{tmp_path} and its folders MNIST/raw, MNIST, mnist/raw, mnist"
+    fails("mnist", "train-images-idx3-ubyte.gz", folders, "download=True", root=tmp_path)
     fails("mnist", "no folder", "GANZIP_DATA")
-    fails("cifar10", "cifar-10-batches-py or cifar10-train.zip", tmp_path, root=tmp_path)
-    fails("celeba", tmp_path / "celeba", root=tmp_path)
+    fails(
+        "cifar10",
+        "cifar-10-batches-py or cifar-10-python.tar.gz or cifar10-train.zip",
+        tmp_path,
+        root=tmp_path,
+    )
+    fails("celeba", tmp_path, "img_align_celeba.zip", "celeba, CelebA", root=tmp_path)
     message = fails("faces.zip", tmp_path, Path.cwd(), root=tmp_path)
     assert "download" not in message
 
@@ -401,7 +417,7 @@ def test_empty_sets_and_too_few_to_split(tmp_path, write):
 @pytest.mark.parametrize("damage", [b"not an image", png(noise(40, 40, 3))[:600], b""])
 def test_a_corrupt_image_is_named(tmp_path, write, damage):
     entries, _ = rgb_set(20)
-    name = list(entries)[data._part(20, 2, "train")[5]]
+    name = list(entries)[trees.part(20, 2, "train")[5]]
     path = write(tmp_path / "a.zip", {**entries, name: damage})
     fails(path, path, f"image {name} cannot be decoded", size=4)
 
@@ -411,7 +427,7 @@ def test_corrupt_zips(tmp_path):
     content = bytearray(path.read_bytes())
     path.write_bytes(content[: len(content) // 2])
     fails(path, path, "BadZipFile", "intact .zip")
-    key = data._part(4, 1, "train")[0]
+    key = trees.part(4, 1, "train")[0]
     at = content.find(b"IDAT", content.find(f"0/img0{key}.png".encode()))
     content[at + 8] ^= 255
     path.write_bytes(content)
@@ -423,12 +439,24 @@ def test_corrupt_zips(tmp_path):
 def test_mixed_forms_name_the_first_odd_image(tmp_path):
     entries, _ = rgb_set(5)
     path = write_folder(tmp_path / "a", {**entries, "0/img03.png": png(noise(6, 7, 3))})
-    assert 3 in data._part(5, 1, "train")
-    fails(path, path, "0/img03.png is (3, 6, 7)", "expected (C, H, W) (3, 6, 6)", "size=")
+    assert 3 in trees.part(5, 1, "train")
+    fails(path, path, "0/img03.png has 6x7 pixels", "expected 6x6", "to one size")
     assert load(path, size=6).pixels.shape == (4, 3, 6, 6)
-    write_folder(path, {"0/img03.png": png(noise(6, 6))})
-    fails(path, "0/img03.png is (1, 6, 6)", "channels=")
-    assert load(path, channels=3).pixels.shape == (4, 3, 6, 6)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize("grey", [["0/img00.png", "0/img01.png"], ["0/img03.png"]])
+def test_grey_and_colour_images_become_rgb(tmp_path, capsys, grey, cache):
+    entries = rgb_set(5, side=9)[0] | {name: png(noise(9, 9)) for name in grey}
+    path, folder = write_folder(tmp_path / "a", entries), tmp_path / "c" if cache else None
+    mixed = load(path, size=4, cache=folder)
+    assert "a: grey and colour images, all brought to RGB" in capsys.readouterr().out
+    rgb = load(path, size=4, channels=3)
+    assert torch.equal(mixed.pixels, rgb.pixels) and mixed.fingerprint == rgb.fingerprint
+    assert capsys.readouterr().out == ""
+    for name in entries:
+        (path / name).write_bytes(png(noise(9, 9)))
+    assert load(path, size=4, cache=folder).pixels.shape == (4, 1, 4, 4)
 
 
 # Fingerprint and cache ----------------------------------------------------------------------------
@@ -457,7 +485,7 @@ def test_cached_equals_uncached_and_notices_a_change(tmp_path, write, monkeypatc
     path, cache = write(tmp_path / "a.zip", entries), tmp_path / "cache"
     plain, written = load(path, size=4), load(path, size=4, cache=cache)
     with monkeypatch.context() as patch:
-        patch.setattr(data, "_decode", lambda *_: pytest.fail("decoded again"))
+        patch.setattr(decoding, "decode", lambda *_: pytest.fail("decoded again"))
         cached = load(path, size=4, cache=cache)
     for images in (written, cached):
         assert torch.equal(images.pixels, plain.pixels)
@@ -465,7 +493,7 @@ def test_cached_equals_uncached_and_notices_a_change(tmp_path, write, monkeypatc
         assert images.fingerprint == plain.fingerprint
     assert load(path, size=4, channels=1, cache=cache).pixels.shape[1] == 1
     assert len(load(path, size=4, split="test", cache=cache)) == 2
-    assert len(list(cache.iterdir())) == 6, "three sets, each pixels and a note"
+    assert len(list(cache.glob("[!.]*"))) == 9, "three sets, each pixels, labels and a note"
 
     note = json.loads(
         next(n for n in cache.glob("*.json") if '"test"' in n.read_text()).read_text()
@@ -483,17 +511,17 @@ def test_cached_pixels_are_mapped_and_writing_to_them_spares_the_file(tmp_path):
     load("mnist", root=tmp_path, cache=cache).pixels.zero_()
     again = load("mnist", root=tmp_path, cache=cache)
     assert np.array_equal(again.pixels[:, 0].numpy(), noise(3, 5, 5))
-    stored = np.load(next(cache.glob("*.npy")))
-    assert stored.shape == (3, 1, 5, 5)
+    (stored,) = (f for f in cache.glob("*.npy") if not f.name.endswith(".labels.npy"))
+    assert np.load(stored).shape == (3, 1, 5, 5)
 
 
 def test_a_failed_or_lost_cache_leaves_nothing_and_is_made_again(tmp_path):
     entries, _ = rgb_set(20)
     path, cache = tmp_path / "a.zip", tmp_path / "cache"
-    name = list(entries)[data._part(20, 2, "train")[5]]
+    name = list(entries)[trees.part(20, 2, "train")[5]]
     write_zip(path, {**entries, name: b"broken"})
     fails(path, name, cache=cache)
-    assert list(cache.iterdir()) == []
+    assert [f.suffix for f in cache.iterdir()] == [".lock"]
     write_zip(path, entries)
     load(path, cache=cache)
     next(cache.glob("*.npy")).unlink()
@@ -506,7 +534,7 @@ def test_a_cache_may_be_written_by_several_at_once(tmp_path):
         loads = [pool.submit(load, path, size=32, cache=cache) for _ in range(4)]
     plain = load(path, size=32)
     assert all(torch.equal(done.result().pixels, plain.pixels) for done in loads)
-    assert sorted(f.suffix for f in cache.iterdir()) == [".json", ".npy"]
+    assert sorted(f.suffix for f in cache.iterdir()) == [".json", ".lock", ".npy"]
 
 
 def test_digits_are_not_cached(tmp_path):
@@ -553,7 +581,7 @@ def test_download_errors(tmp_path, torchvision):
 
     torchvision.CIFAR10 = broken
     fails("cifar10", tmp_path, "no network", "by hand", root=tmp_path, download=True)
-    fails("cifar10", "root= or set GANZIP_DATA", download=True)
+    fails("cifar10", "set GANZIP_DATA", download=True)
     fails("faces", "cannot be downloaded", "celeba", root=tmp_path, download=True)
 
 
@@ -713,12 +741,12 @@ def test_first_200_images_of_the_real_zips(tmp_path, name, side, classes):
     images = load(path, size=None if side else 64)
     assert images.pixels.shape == (180, 3, side or 64, side or 64)
     assert images.classes == classes
-    first = names[data._part(200, 20, "train")[0]]
+    first = names[trees.part(200, 20, "train")[0]]
     if side:
         expected = np.asarray(Image.open(io.BytesIO(entries[first])))
         assert np.array_equal(images.pixels[0].permute(1, 2, 0).numpy(), expected)
     else:
-        fails(path, "expected", "size=")
+        fails(path, "expected", "to one size")
 
 
 def test_a_set_that_is_gone_stays_known_but_a_damaged_one_is_an_error(tmp_path, monkeypatch):

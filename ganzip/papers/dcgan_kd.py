@@ -213,7 +213,7 @@ def batches(run: Run) -> Callable[[int], Batch]:
         return cached_batches(run)
     real = teacher = None
     if c["method"] != "mse":
-        real = data.real_batches(judging.load_images(run), c["batch"], c["seed"])
+        real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
     if c["method"] in STUDENTS:
         teacher = generator(run.unit.needs["teacher"], run.root).to(device)
 
@@ -222,7 +222,7 @@ def batches(run: Run) -> Callable[[int], Batch]:
         z = torch.randn(c["batch"], c["latent"], device=device)
         return Batch(
             z,
-            real=real(step).to(device) if real else None,
+            real=real(step) if real else None,
             target=teacher(z) if teacher else None,
         )
 
@@ -252,12 +252,8 @@ def cached_batches(run: Run) -> Callable[[int], Batch]:
     images = runs.memmap(folder / "images.npy", (c["pairs"], *shape), "uint8", answer)
     indices = data.batch_indices(c["pairs"], c["batch"], c["seed"])
 
-    def batch(step: int) -> Batch:
-        at = indices(step).numpy()
-        z, target = torch.from_numpy(zs[at]), torch.from_numpy(images[at])
-        return Batch(z.to(device), target=data.to_float(target).to(device))
-
-    return batch
+    given, target = (data.batches_of(rows, indices, device) for rows in (zs, images))
+    return lambda step: Batch(given(step), target=data.to_float(target(step)))
 
 
 def generator(unit: Unit, root: Path) -> nn.Module:

@@ -179,15 +179,11 @@ def accuracy(judge: Judge, test: Images) -> float:
 def labelled_batches(images: Images, run: Run) -> Callable[[int], Batch]:
     """Images as what the network is given, labels as what it should answer."""
     indices = data.batch_indices(len(images), run.config["batch"], run.config["seed"])
-    labels = images.labels
-    assert labels is not None
-
-    def batch(step: int) -> Batch:
-        at = indices(step)
-        shown = data.to_float(images.pixels[at]).to(run.device)
-        return Batch(shown, target=labels[at].to(run.device))
-
-    return batch
+    assert images.labels is not None
+    shown, labels = (
+        data.batches_of(rows, indices, run.device) for rows in (images.pixels, images.labels)
+    )
+    return lambda step: Batch(data.to_float(shown(step)), target=labels(step))
 
 
 def noise(n: int, latent: int) -> Tensor:

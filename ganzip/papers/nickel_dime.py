@@ -546,10 +546,10 @@ def train_encoder(run: Run) -> None:
     net = encoder.Encoder(c["channels"]).to(run.device)
     head = nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 64)).to(run.device)
     adam = Adam([*net.parameters(), *head.parameters()], fused=True)
-    real = data.real_batches(images, c["batch"], c["seed"])
+    real = data.real_batches(images, c["batch"], c["seed"], run.device)
 
     def batch(step: int) -> Batch:
-        shown = real(step).to(run.device)
+        shown = real(step)
         return Batch(shown, real=shown)
 
     players = [
@@ -759,11 +759,11 @@ def sample_shape(c: Mapping[str, Any], device: torch.device) -> Tensor:
 def batches(run: Run) -> Callable[[int], Batch]:
     """Noise and real images, aligned faces mirrored at random."""
     c, device = run.config, run.device
-    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"])
+    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
 
     def batch(step: int) -> Batch:
         z = torch.randn(c["batch"], c["latent"], device=device)
-        shown = real(step).to(device)
+        shown = real(step)
         if c["mirror"]:
             turned = torch.rand(len(shown), 1, 1, 1, device=device) < 0.5
             shown = torch.where(turned, shown.flip(3), shown)

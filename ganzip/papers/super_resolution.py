@@ -257,34 +257,32 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
         names += ["low", "teacher"] if teacher else ["low"]
     elif c["network"] == "RealESRGAN":
         pool = degrade.Pool(degradation(c)).to(device)
-    arrays = {name: stored(run, name, "train") for name in names}
+    picks = {n: data.batches_of(stored(run, n, "train"), indices, device) for n in names}
 
     def pick(name: str, step: int) -> Tensor:
-        rows = torch.from_numpy(arrays[name][indices(step).numpy()])
+        rows = picks[name](step)
         return data.to_float(rows) if rows.dtype == torch.uint8 else rows.float()
 
     def enlarged(step: int) -> Batch:
         """GCFSR: reduced by a factor each, enlarged again."""
         real = pick("high", step)
-        mirrored = torch.rand(len(real), 1, 1, 1) < 0.5
+        mirrored = (torch.rand(len(real), 1, 1, 1) < 0.5).to(device)
         real = torch.where(mirrored, real.flip(-1), real)
         factors = degrade.draw_factors(len(real), draws, c["factors"])
         # Several processes reduce their own images alone.
         real, factors = parallel.part(real), factors[parallel.rank() :: parallel.size()]
-        real, cond = real.to(device), conditioned(real, factors, c).to(device)
-        return Batch(cond, real, real, parted=True)
+        return Batch(conditioned(real, factors, c), real, real, parted=True)
 
     def degraded(step: int) -> Batch:
         """Real-ESRGAN: degraded anew, exchanged with the pool."""
         assert pool is not None
-        return degrade.training_batch(pick("high", step).to(device), pool, draws, degradation(c))
+        return degrade.training_batch(pick("high", step), pool, draws, degradation(c))
 
     def kept(step: int) -> Batch:
         """Real-ESRGAN: a random crop of stored pairs and of the teacher's answers to them."""
         real, low = pick("high", step), pick("low", step)
         answer = pick("teacher", step) if teacher else degrade.sharpen(real, degradation(c).usm)
         whole, low = degrade.crop_pair(torch.cat([real, answer], 1), low, c["size"], draws)
-        whole, low = whole.to(device), low.to(device)
         real, target, features = whole.split([3, 3, whole.shape[1] - 6], 1)
         return Batch(low, real, target, features if teacher else None)
 

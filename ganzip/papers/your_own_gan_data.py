@@ -56,18 +56,19 @@ def batches(
     c, with_map = run.config, run.config["method"] == "SDAKD"
     indices = data.batch_indices(c["count"]["train"], c["batch"], c["seed"])
     names = ("high", "cond") if T is None else ("high", "cond", "answer")
-    arrays = {name: stored(run, a, name, "train", T) for name in names}
-    (image, shape), device = answer_shapes(a), run.device
+    picks = [
+        data.batches_of(stored(run, a, name, "train", T), indices, run.device) for name in names
+    ]
+    image, shape = answer_shapes(a)
 
     def batch(step: int) -> Batch:
-        at = indices(step).numpy()
-        real, cond, *rest = (torch.from_numpy(arrays[name][at]) for name in names)
-        real, cond = data.to_float(real).to(device), cond.float().to(device)
+        real, cond, *rest = (pick(step) for pick in picks)
+        real, cond = data.to_float(real), cond.float()
         if not rest:
             return Batch(cond, real, real)
         k = math.prod(image)
-        target = rest[0][:, :k].float().unflatten(1, image).to(device)
-        shown = rest[0][:, k:].float().unflatten(1, shape).to(device) if with_map else None
+        target = rest[0][:, :k].float().unflatten(1, image)
+        shown = rest[0][:, k:].float().unflatten(1, shape) if with_map else None
         if known is not None:
             cast(Any, known).synthesis.images = target
         return Batch(cond, real, target, shown)
@@ -78,20 +79,23 @@ def batches(
 def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Batch]:
     """Noise and real images, the teacher's answer to it where the method asks for one."""
     c, device, method = run.config, run.device, run.config["method"]
-    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"])
+    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
     asked = method in ("mse", "cached", "joint", "SDAKD", "common", "teacher")
     last = adapters.four_layers(a)[-1]
-    pool = data.batch_indices(c["pairs"], c["batch"], c["seed"]) if "pairs" in c else None
+    picks = None
+    if T is not None and "pairs" in c:
+        pool = data.batch_indices(c["pairs"], c["batch"], c["seed"])
+        known = (pairs(run, a, T, what) for what in ("z", "images"))
+        picks = [data.batches_of(rows, pool, device) for rows in known]
 
     @torch.no_grad()
     def batch(step: int) -> Batch:
-        z, shown = torch.randn(c["batch"], a.latent, device=device), real(step).to(device)
+        z, shown = torch.randn(c["batch"], a.latent, device=device), real(step)
         if T is None or not asked:
             return Batch(z, shown)
-        if pool is not None:
-            rows = torch.from_numpy(pairs(run, a, T, "z")[pool(step).numpy()])
-            images = torch.from_numpy(pairs(run, a, T, "images")[pool(step).numpy()])
-            return Batch(rows.to(device), shown, data.to_float(images).to(device))
+        if picks is not None:
+            rows, images = (pick(step) for pick in picks)
+            return Batch(rows, shown, data.to_float(images))
         with stylegan2.stored_noise(T), taps(T, [last]) as seen:
             target = T(z)
         return Batch(z, shown, target, seen[last])

@@ -1,0 +1,107 @@
+"""Image sets as uint8 tensors: the embedded digits, the field's usual files, any folder or zip.
+
+:func:`load` decodes a set whole, into memory or into a memory-mapped cache, by all cores.
+:func:`photos` decodes photos of any size when asked for. Nothing is dropped silently: an image that
+cannot be read stops the loading with its name. :func:`batches_of` gives steps their images on the
+device.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ganzip.data import decoding, named
+from ganzip.data.batches import batch_indices, batches_of, real_batches
+from ganzip.data.images import DataAbsent, DataError, Images, describe, to_float, to_uint8
+from ganzip.data.named import root
+from ganzip.data.photo_sets import cut_photos, deal_photos, photos, split_photos
+
+__all__ = [
+    "DataAbsent",
+    "DataError",
+    "Images",
+    "batch_indices",
+    "batches_of",
+    "cut_photos",
+    "deal_photos",
+    "describe",
+    "known",
+    "load",
+    "photos",
+    "real_batches",
+    "root",
+    "split_photos",
+    "to_float",
+    "to_uint8",
+]
+
+DEFAULT_SIZE = {"digits": 16, "celeba": 178}
+KNOWN = 8  # images that stay known of a set that is not here
+
+
+def load(
+    name: str | Path = "digits",
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    split: str = "train",
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+    download: bool = False,
+) -> Images:
+    """Load digits, mnist, fashion, cifar10, celeba, or the folder or zip of images at a path.
+
+    Images are cropped to the centre square and resized (bicubic, antialiased) to `size` pixels;
+    None keeps them as they are (digits: 16, celeba: 178). `channels` is 1 (luminance), 3 (RGB) or
+    None (as stored); transparency is composited on white, EXIF rotation is not applied. A folder or
+    zip is split 90/10 by a fixed permutation, but X-train.zip and X-test.zip side by side are the
+    two parts. `root` defaults to GANZIP_DATA; relative paths also start at the working directory.
+    `cache` names a folder where decoded pixels are kept and memory-mapped from; an entry belongs to
+    one state of its source (paths, bytes, modification times), and old ones are yours to delete.
+    `download` lets torchvision fetch a missing named set into `root`. Raises DataError.
+    """
+    if split not in ("train", "test"):
+        raise DataError(f"split={split!r}: expected 'train' or 'test'")
+    if size is not None and size < 1:
+        raise DataError(f"size={size}: expected a positive number of pixels, or None")
+    if channels not in (None, 1, 3):
+        raise DataError(f"channels={channels}: expected 1 (grey), 3 (RGB), or None (as stored)")
+    name = str(name)
+    size = size or DEFAULT_SIZE.get(name)
+    source = named.find(name, split, root, download)
+    if cache is None or not source.files:
+        content = source.read()
+        pixels, fingerprint = decoding.decode(source, content, size, channels)
+        labels = content.labels
+    else:
+        folder = Path(cache).expanduser()
+        pixels, labels, fingerprint = decoding.cached(source, size, channels, split, folder)
+    labels = None if labels is None else torch.from_numpy(labels)
+    return Images(source.name, torch.from_numpy(pixels), labels, fingerprint)
+
+
+def known(
+    name: str | Path, *, size: int | None = None, channels: int | None = None, cache: Path
+) -> Images:
+    """A set as :func:`load` gives it; where it is not here, what an earlier run kept of it.
+
+    That is its description and its first images, in ``cache``: enough to plan a run whose units
+    are done, and to show them. Raises DataAbsent where there is neither.
+    """
+    note = cache / "known" / f"{Path(name).stem}-{size}-{channels}.pt"
+    try:
+        images = load(name, size=size, channels=channels, cache=cache)
+    except DataAbsent:
+        if not note.exists():
+            raise
+        images = Images(**torch.load(note, weights_only=True))
+        print(f"{name} is not here; shown is what an earlier run kept of it")
+        return images
+    if not note.exists() or torch.load(note, weights_only=True)["facts"] != describe(images):
+        few = {"name": images.name, "labels": None, "fingerprint": images.fingerprint}
+        few |= {"pixels": images.pixels[:KNOWN].clone(), "facts": describe(images)}
+        note.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(few, note)
+    return images

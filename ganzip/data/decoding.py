@@ -1,0 +1,285 @@
+"""From encoded images to uint8 tensors: by all cores, into memory or a memory-mapped cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from joblib import cpu_count
+from PIL import Image
+from tqdm import tqdm
+
+from ganzip.data.images import DataError, fingerprint, finished, reason
+
+CHUNK = 64  # images that a thread decodes at a time
+SAVED = 64 * CHUNK  # images after which a killed decoding goes on
+FORMAT = 2  # of the cache and of what is decoded; another one is decoded anew
+
+File = tuple[str, int, int]
+"""A file's path or name, its bytes, and when it was modified, in ns."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The images of an opened set.
+
+    keys: what they are called, in order. labels: (N,) int64, or None. image: the function from a
+    number to an image; several threads call it. found: what its reader is to know, or nothing.
+    """
+
+    keys: Sequence[str]
+    labels: np.ndarray | None
+    image: Callable[[int], Image.Image]
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set that was found and not yet opened.
+
+    files: all that pixels and labels depend on; empty for what is not to be cached.
+    """
+
+    name: str
+    path: Path
+    files: Sequence[File]
+    read: Callable[[], Content]
+
+
+class _ColourAmongGrey(Exception):
+    """An image in colour where the first one is grey."""
+
+
+def decode(
+    source: Source,
+    content: Content,
+    size: int | None,
+    channels: int | None,
+    target: Path | None = None,
+) -> tuple[np.ndarray, str]:
+    """All images as uint8 (N, C, H, W), in memory or in the file `target`, and their fingerprint.
+
+    Pillow decodes and resizes without Python's lock, so that threads use all cores. A call goes on
+    where a killed one left `target`. Where there are grey and colour images, grey ones become RGB.
+    """
+    if content.found:
+        print(f"{source.name}: {content.found}")
+    try:
+        pixels, mark, mixed = _fill(source, content, size, channels, target)
+    except _ColourAmongGrey:
+        if target is not None:
+            discard(target)
+        pixels, mark, _ = _fill(source, content, size, 3, target)
+        mixed = True
+    if mixed:
+        print(f"{source.name}: grey and colour images, all brought to RGB")
+    return pixels, mark
+
+
+def _fill(
+    source: Source,
+    content: Content,
+    size: int | None,
+    channels: int | None,
+    target: Path | None,
+) -> tuple[np.ndarray, str, bool]:
+    """``decode``, and whether grey images were among colour ones."""
+    keys, count = content.keys, len(content.keys)
+    if not count:
+        raise DataError(f"{source.path}: no images, expected at least one; get the set again")
+
+    def image(i: int) -> np.ndarray:
+        try:
+            return prepare(content.image(i), size, channels)
+        except Exception as error:  # Pillow and zipfile raise a dozen kinds for damaged files
+            raise undecodable(source.path, keys[i], error) from error
+
+    pixels, start = _array(target, count, lambda: image(0).shape)
+
+    def chunk(first: int) -> bool:
+        grey = False
+        for i in range(first, min(first + CHUNK, count)):
+            one = image(i)
+            if one.shape[1:] != pixels.shape[2:]:
+                found = "image {} has {}x{} pixels".format(keys[i], *one.shape[1:])
+                expected = "expected {}x{} as the first".format(*pixels.shape[2:])
+                remedy = "bring all to one size, or load them with a size"
+                raise DataError(f"{source.path}: {found}, {expected}; {remedy}")
+            if len(one) > pixels.shape[1]:
+                raise _ColourAmongGrey
+            grey |= len(one) < pixels.shape[1]
+            pixels[i] = one  # a grey one is repeated
+        return grey
+
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(pixels[:start].data)
+    firsts, mixed = range(start, count, CHUNK), False
+    shown = {"total": count, "initial": start, "disable": count <= 2000, "unit": "image"}
+    pool = ThreadPoolExecutor(cpu_count())
+    try:
+        with tqdm(desc=source.name, file=sys.stdout, **shown) as bar:
+            for first, grey in zip(firsts, pool.map(chunk, firsts), strict=True):
+                stop, mixed = min(first + CHUNK, count), mixed or grey
+                digest.update(pixels[first:stop].data)
+                bar.update(stop - first)
+                if target is not None and stop % SAVED == 0:
+                    flush(pixels)
+                    write(_rows(target), str(stop).encode())
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return pixels, finished(digest, content.labels), mixed
+
+
+def _array(
+    target: Path | None, count: int, shape: Callable[[], tuple[int, ...]]
+) -> tuple[np.ndarray, int]:
+    """The array to fill, and how many images it has already; ``shape`` is asked for a new one."""
+    if target is None:
+        return np.empty((count, *shape()), np.uint8), 0
+    with suppress(OSError, ValueError):  # unreadable is as good as absent
+        start = int(_rows(target).read_text())
+        return np.lib.format.open_memmap(target, "r+"), start
+    whole = (count, *shape())
+    free, needed = shutil.disk_usage(target.parent).free, math.prod(whole)
+    if free < needed:  # writing to a mapped file on a full disk ends the process
+        found = f"{free / 1e9:.1f} GB free, expected {needed / 1e9:.1f} GB for {count} images"
+        raise DataError(f"{target.parent}: {found}; free some, or set GANZIP_RUNS to another disk")
+    return np.lib.format.open_memmap(target, "w+", np.uint8, whole), 0
+
+
+def flush(pixels: np.ndarray) -> None:
+    """Bring what was written to a mapped file to the disk."""
+    assert isinstance(pixels, np.memmap)
+    pixels.flush()
+
+
+def _rows(target: Path) -> Path:
+    """Where it is written how many images `target` has."""
+    return Path(f"{target}.rows")
+
+
+def discard(target: Path) -> None:
+    """Delete what a decoding has left."""
+    target.unlink(missing_ok=True)
+    _rows(target).unlink(missing_ok=True)
+
+
+def undecodable(path: Path, key: str, error: Exception) -> DataError:
+    """The error that names an image which cannot be decoded."""
+    found = f"image {key} cannot be decoded ({reason(error)})"
+    return DataError(f"{path}: {found}; replace or remove it")
+
+
+def prepare(image: Image.Image, size: int | None, channels: int | None) -> np.ndarray:
+    """One image as uint8 (C, H, W)."""
+    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow's own conversion clips at 255
+        wide = np.asarray(image).astype(np.float64)
+        image = Image.fromarray((wide / 257).round().clip(0, 255).astype(np.uint8))
+    elif "A" in image.getbands() or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    image = image.convert("L" if channels == 1 or (channels is None and grey) else "RGB")
+    if size is not None:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+# The cache ----------------------------------------------------------------------------------------
+
+
+def state(*paths: Path) -> list[File]:
+    """Bytes and modification times of the files that are there."""
+    there = [(path, path.stat()) for path in paths if path.exists()]
+    return [(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in there]
+
+
+def cached(
+    source: Source, size: int | None, channels: int | None, split: str, folder: Path
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Pixels, labels and fingerprint from the cache, decoded into it first if they are not there.
+
+    The source is read in that case alone: its files' names, sizes and times find the entry. Of
+    several calls at once one decodes; a killed one is gone on with.
+    """
+    facts: dict[str, Any] = {
+        "source": str(source.path.resolve()),
+        "bytes": sum(length for _, length, _ in source.files),
+        "mtime_ns": max(time for _, _, time in source.files),
+        "size": size,
+        "channels": channels,
+        "split": split,
+    }
+    text = json.dumps([FORMAT, facts, source.files])
+    entry = folder / f"{source.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    found = _entry(entry)
+    if found is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{entry.name}.lock"):
+            found = _entry(entry) or _new_entry(entry, source, size, channels, facts)
+    return found
+
+
+def _entry(entry: Path) -> tuple[np.ndarray, np.ndarray | None, str] | None:
+    """What the cache has, or None where it is absent, torn or altered."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        note = json.loads(Path(f"{entry}.json").read_bytes())
+        # Copy-on-write, because torch warns about arrays that cannot be written to.
+        pixels = np.load(f"{entry}.npy", mmap_mode="c")
+        labels = np.load(f"{entry}.labels.npy") if note["labels"] else None
+        # All pixels are read again only if the file is not as it was left.
+        if note["file"] == _left(entry) or note["fingerprint"] == fingerprint(pixels, labels):
+            return pixels, labels, note["fingerprint"]
+    return None
+
+
+def _left(entry: Path) -> list[int]:
+    stat = Path(f"{entry}.npy").stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _new_entry(
+    entry: Path, source: Source, size: int | None, channels: int | None, facts: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    content, part = source.read(), entry.with_name(f".{entry.name}.part")
+    try:
+        pixels, mark = decode(source, content, size, channels, part)
+    except DataError:
+        discard(part)
+        raise
+    flush(pixels)
+    if content.labels is not None:
+        buffer = io.BytesIO()
+        np.save(buffer, content.labels)
+        write(Path(f"{entry}.labels.npy"), buffer.getvalue())
+    os.replace(part, f"{entry}.npy")
+    discard(part)
+    note = {**facts, "labels": content.labels is not None, "fingerprint": mark}
+    note["file"] = _left(entry)
+    # Last, for it declares the pixels complete.
+    write(Path(f"{entry}.json"), json.dumps(note, indent=1).encode())
+    return np.load(f"{entry}.npy", mmap_mode="c"), content.labels, mark
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_bytes(content)
+    os.replace(new, path)

@@ -1,0 +1,225 @@
+"""Any folder or zip of images: which belong to a split, and which labels they have."""
+
+from __future__ import annotations
+
+import io
+import json
+import operator
+import os
+import re
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from ganzip.data.decoding import Content, Source, state
+from ganzip.data.images import DataError, reason
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+HELD_OUT = ("test", "val", "valid", "validation")  # folders beside train/
+SHARD = re.compile(r"\d{5}")  # the folders of FFHQ and of StyleGAN's zips say nothing of an image
+
+Choice = Callable[[Sequence[str]], Sequence[int]]
+"""Which images of a set belong to the split asked for, of their names."""
+
+Read = Callable[[str], bytes]
+
+
+def open_tree(
+    path: Path, choose: Choice, *more_files: Path, classes_of: Path | None = None
+) -> Source:
+    """A folder or zip of images as a source.
+
+    Labels are those of StyleGAN's dataset.json or, where there is none, of class folders
+    (``class_labels``). more_files: what else decides the images. classes_of: the zip whose class
+    folders number the classes, of a set in two zips.
+    """
+
+    def read() -> Content:
+        names, content = reader(path)
+        keys = sorted(filter(is_image, names))
+        chosen = choose(keys) if keys else []
+        if not chosen:
+            seen = f"{len(keys)} images and none for this split"
+            expected = f"expected {' '.join(SUFFIXES)} files, at least two to split"
+            raise DataError(f"{path}: {seen}, {expected}; add images or name another folder or zip")
+        if "dataset.json" in names:
+            labels, found = _json_labels(path, content, keys), ""
+        else:
+            known = None if classes_of in (None, path) else class_names(image_names(classes_of))
+            labels, found = class_labels(path, keys, known)
+        return Content(
+            [keys[i] for i in chosen],
+            None if labels is None else labels[list(chosen)],
+            lambda i: Image.open(io.BytesIO(content(keys[chosen[i]]))),
+            found,
+        )
+
+    files = state(path, *more_files, *([] if classes_of is None else [classes_of]))
+    if path.is_dir():
+        listed = walk(path)
+        files += [(n, *listed[n]) for n in sorted(listed) if is_image(n) or n == "dataset.json"]
+    return Source(path.name, path, files, read)
+
+
+def image_names(path: Path) -> list[str]:
+    """Names of the images of a folder or zip, sorted; raises DataError where there is none."""
+    names = sorted(filter(is_image, reader(path)[0]))
+    if not names:
+        found = f"0 images, expected {' '.join(SUFFIXES)} files"
+        raise DataError(f"{path}: {found}; add images or name another folder or zip")
+    return names
+
+
+def walk(path: Path) -> dict[str, tuple[int, int]]:
+    """Bytes and modification time of every file below a folder, by its name in it."""
+    found, folders = {}, [""]
+    while folders:
+        inside = folders.pop()
+        with os.scandir(path / inside) as entries:
+            for entry in entries:
+                name = f"{inside}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{name}/")
+                elif entry.is_file():
+                    stat = entry.stat()
+                    found[name] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def reader(path: Path) -> tuple[list[str], Read]:
+    """File names in a folder or a zip, and the function that reads one of them, from any thread."""
+    if path.is_dir():
+        return list(walk(path)), lambda name: (path / name).read_bytes()
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        expected = "expected a folder or an intact .zip of images"
+        raise DataError(
+            f"{path}: not readable ({reason(error)}), {expected}; get it again"
+        ) from error
+    lock = threading.Lock()
+
+    def read(name: str) -> bytes:
+        with lock:
+            return archive.read(name)
+
+    return archive.namelist(), read
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is one, by its name."""
+    # Zips made on macOS hold "__MACOSX/" entries and "._x.png", which bear no image.
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and path.name[0] != "." and "__MACOSX" not in path.parts
+
+
+# Which images of a set belong to the split asked for ----------------------------------------------
+
+
+def everything(keys: Sequence[str]) -> Sequence[int]:
+    """All of them."""
+    return range(len(keys))
+
+
+def part(n: int, held: int, split: str) -> list[int]:
+    """`held` of n numbers, by a fixed permutation, are for "test", the others for "train"."""
+    order = np.random.default_rng(0).permutation(n)
+    return sorted((order[held:] if split == "train" else order[:held]).tolist())
+
+
+def by_folder_or_share(split: str) -> Choice:
+    """train/ and test/ (or val/) where a set has both; else a tenth is for "test"."""
+
+    def choose(keys: Sequence[str]) -> Sequence[int]:
+        folders = _inner(keys)
+        parts = _part_folders(folders)
+        if parts is None:
+            return part(len(keys), len(keys) // 10 or 1, split)
+        return [i for i, folder in enumerate(folders) if folder[0] == parts[split]]
+
+    return choose
+
+
+def _inner(keys: Sequence[str]) -> list[list[str]]:
+    """The folders of each image, below the innermost that holds all of them."""
+    return _below_common([key.split("/")[:-1] for key in keys])
+
+
+def _below_common(folders: list[list[str]]) -> list[list[str]]:
+    first, last = min(folders), max(folders)
+    odd = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    shared = next(odd, min(len(first), len(last)))
+    return [folder[shared:] for folder in folders]
+
+
+def _part_folders(folders: list[list[str]]) -> dict[str, str] | None:
+    """The folder of each split, where the outermost ones are train/ and test/, val/ or both."""
+    names = {folder[0] if folder else "" for folder in folders}
+    held = [name for name in HELD_OUT if name in names]
+    if not held or names != {"train", *held}:
+        return None
+    return {"train": "train", "test": held[0]}
+
+
+# Labels -------------------------------------------------------------------------------------------
+
+
+def _json_labels(path: Path, read: Read, keys: list[str]) -> np.ndarray | None:
+    try:
+        listed = json.loads(read("dataset.json"))["labels"]
+        label = None if listed is None else {name: operator.index(c) for name, c in listed}
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        expected = 'expected {"labels": [[file, integer], ...]} or {"labels": null}'
+        raise DataError(f"{path}: dataset.json: {reason(error)}, {expected}; correct it") from error
+    if label is None:
+        return None
+    if odd := set(label).symmetric_difference(keys):
+        found = f"{min(odd)} is {'listed but absent' if min(odd) in label else 'without a label'}"
+        raise DataError(f"{path}: dataset.json: {found}, expected a label an image; correct it")
+    return np.array([label[key] for key in keys], np.int64)
+
+
+def _class_folders(keys: Sequence[str]) -> list[str]:
+    """The outermost folder of each image that tells images apart, train/ and test/ not counted."""
+    folders = _inner(keys)
+    if _part_folders(folders):
+        folders = _below_common([folder[1:] for folder in folders])
+    return [folder[0] if folder else "" for folder in folders]
+
+
+def class_names(keys: Sequence[str]) -> list[str]:
+    """Names of class folders, sorted, or none: see ``class_labels``."""
+    names = sorted(set(_class_folders(keys)))
+    return [] if len(names) < 2 or "" in names or all(map(SHARD.fullmatch, names)) else names
+
+
+def class_labels(
+    path: Path, keys: Sequence[str], known: list[str] | None = None
+) -> tuple[np.ndarray | None, str]:
+    """Labels (N,) int64 by class folders, as torchvision's ImageFolder numbers them, and a word.
+
+    A class is the outermost folder that tells images apart: of animals/train/cat/1/x.png beside
+    animals/train/dog/y.png it is cat. Classes are numbered in the order of their names, from 0, or
+    in that of ``known``. There are none where all images are in one folder, where some lie beside
+    the class folders, or where folders are numbers of five digits, as of FFHQ and of StyleGAN's
+    zips, which put a thousand images into each.
+    """
+    folders = _class_folders(keys)
+    names = class_names(keys)
+    if not names:
+        outside = folders.count("")
+        if 0 < outside < len(keys):
+            return None, f"no labels, for {outside} of {len(keys)} images lie in no class folder"
+        return None, "no labels, for its folders are numbered" if len(set(folders)) > 1 else ""
+    if known is not None and (odd := sorted(set(names).difference(known))):
+        found = f"class folder {odd[0]} is not among the training images'"
+        raise DataError(f"{path}: {found}, {', '.join(known) or 'none'}; rename it or add it there")
+    number: Mapping[str, int] = {name: i for i, name in enumerate(known or names)}
+    few = names if len(names) < 5 else [*names[:3], "...", names[-1]]
+    labels = np.array([number[folder] for folder in folders], np.int64)
+    return labels, f"{len(names)} classes, a folder each: {', '.join(few)}"

@@ -1,0 +1,342 @@
+"""Image sets as people have them: class folders, tools' layouts, the cache's ways, devices."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import tarfile
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganzip import data
+from ganzip.data import DataError, decoding, load, named, trees
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("GANZIP_DATA", raising=False)
+    monkeypatch.setattr(named, "DEBIAN_FASHION", tmp_path / "debian")
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def png(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "png")
+    return file.getvalue()
+
+
+def write(path, names, **more):
+    """A folder or a zip of small images of these names; of more files by name and content."""
+    entries = {name: png(noise(4, 4, 3, seed=i)) for i, name in enumerate(names)} | more
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in entries.items():
+                archive.writestr(name, content)
+        return path
+    for name, content in entries.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def labels_of(path):
+    """Labels by name of an image, of both splits."""
+    found = {}
+    for split in ("train", "test"):
+        source = named.find(str(path), split, None)
+        content = source.read()
+        images = load(path, split=split)
+        if content.labels is None:
+            assert images.labels is None
+            return None
+        assert images.labels is not None and images.labels.tolist() == content.labels.tolist()
+        found |= dict(zip(content.keys, content.labels.tolist(), strict=True))
+    return found
+
+
+# Labels -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["", ".zip"])
+@pytest.mark.parametrize("above", ["", "animals/", "data/animals/"])
+def test_class_folders_are_labels_as_torchvision_numbers_them(tmp_path, capsys, end, above):
+    names = [f"{above}{kind}/{i}.png" for kind in ("dog", "Cat", "emu") for i in range(4)]
+    names += [f"{above}dog/more/9.png"]
+    path = write(tmp_path / f"set{end}", names)
+    assert labels_of(path) == {n: ["Cat", "dog", "emu"].index(n[len(above) :][:3]) for n in names}
+    assert f"set{end}: 3 classes, a folder each: Cat, dog, emu" in capsys.readouterr().out
+    assert load(path).classes == load(path, split="test").classes == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([f"0/{i}.png" for i in range(9)], ""),
+        ([f"{i}.png" for i in range(9)], ""),
+        ([f"cat/{i}.png" for i in range(5)] + ["dog/0.png", "9.png"], "for 1 of 7 images lie in"),
+        ([f"{i // 3:05}/img{i:08}.png" for i in range(9)], "its folders are numbered"),
+        ([f"{i // 3}/{i}.png" for i in range(9)], "3 classes"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", ".zip"])
+def test_what_is_no_class_folder_gives_no_labels_and_says_so(tmp_path, capsys, names, said, end):
+    images = load(write(tmp_path / f"a{end}", names))
+    assert (images.labels is not None) == ("classes" in said)
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("labels", [None, [["cat/0.png", 1], ["dog/0.png", 0], ["dog/1.png", 0]]])
+def test_dataset_json_wins_over_class_folders(tmp_path, labels):
+    index = json.dumps({"labels": labels}).encode()
+    path = write(tmp_path / "a", ["cat/0.png", "dog/0.png", "dog/1.png"], **{"dataset.json": index})
+    assert labels_of(path) == (None if labels is None else dict(labels))
+
+
+@pytest.mark.parametrize("end", ["", ".zip"])
+def test_folders_of_train_and_test_images_are_the_splits(tmp_path, end):
+    names = [f"train/{kind}/{i}.png" for kind in ("cat", "dog") for i in range(3)]
+    names += ["val/dog/7.png", "val/emu/8.png", "test/emu/9.png"]
+    kept = [n for n in names if not n.startswith("test/")]
+    for listed, held in ((kept, "val/"), (names, "test/")):
+        path = write(tmp_path / f"a{held[0]}{end}", listed)
+        content = {s: named.find(str(path), s, None).read() for s in ("train", "test")}
+        assert content["train"].keys == names[:6]
+        assert content["test"].keys == [n for n in listed if n.startswith(held)]
+        wanted = {n: ["cat", "dog", "emu"].index(n.split("/")[1]) for n in listed}
+        assert labels_of(path) == {n: c for n, c in wanted.items() if n[:5] == "train" or held in n}
+
+
+def test_two_zips_number_their_classes_alike(tmp_path):
+    write(tmp_path / "x-train.zip", ["cat/0.png", "dog/0.png", "emu/0.png"])
+    write(tmp_path / "x-test.zip", ["emu/0.png", "dog/0.png"])
+    test = load(tmp_path / "x-train.zip", split="test")
+    assert test.labels is not None and test.labels.tolist() == [1, 2]
+    write(tmp_path / "x-test.zip", ["emu/0.png", "fox/0.png"])
+    with pytest.raises(DataError, match="class folder fox is not among .* cat, dog, emu; rename"):
+        load(tmp_path / "x-train.zip", split="test")
+
+
+# Layouts of other tools ---------------------------------------------------------------------------
+
+
+def cifar(folder):
+    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    batches = [{"data": noise(2, 3072, seed=i), "labels": [i, 9 - i]} for i in range(6)]
+    for name, batch in zip(names, batches, strict=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    return folder
+
+
+@pytest.mark.parametrize("folder", ["", "CIFAR10", "cifar10", "cifar-10"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_cifar_before_and_after_extraction(tmp_path, folder, packed):
+    place = tmp_path / "data" / folder
+    place.mkdir(parents=True)
+    batches = cifar((tmp_path if packed else place) / "cifar-10-batches-py")
+    if packed:
+        with tarfile.open(place / "cifar-10-python.tar.gz", "w:gz") as archive:
+            archive.add(batches, "cifar-10-batches-py")
+    train, test = (load("cifar10", root=tmp_path / "data", split=s) for s in ("train", "test"))
+    assert train.labels is not None and train.labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
+    assert np.array_equal(test.pixels.numpy(), noise(2, 3072, seed=5).reshape(2, 3, 32, 32))
+    assert train.name == test.name == "cifar10"
+
+
+def test_a_damaged_archive_is_named(tmp_path):
+    cifar(tmp_path / "a")
+    path = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(tmp_path / "a" / "data_batch_1", "cifar-10-batches-py/data_batch_1")
+    with pytest.raises(DataError, match=r"tar.gz/data_batch_2: absent .* get it again"):
+        load("cifar10", root=tmp_path)
+    path.write_bytes(path.read_bytes()[:999])
+    with pytest.raises(DataError, match="tar.gz: damaged .* get it again"):
+        load("cifar10", root=tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["", "celeba", "CelebA"])
+@pytest.mark.parametrize("form", ["img_align_celeba", "img_align_celeba.zip"])
+@pytest.mark.parametrize("parts", [False, True])
+def test_celeba_before_and_after_extraction(tmp_path, folder, form, parts):
+    names = [f"{i:06}.png" for i in range(10)]
+    place = tmp_path / folder
+    place.mkdir(exist_ok=True)
+    zipped = form.endswith(".zip")
+    write(place / form, [f"img_align_celeba/{n}" if zipped else n for n in names])
+    if parts:
+        lines = [f"{n} {2 if i > 6 else 0}" for i, n in enumerate(names)]
+        (place / "list_eval_partition.txt").write_text("\n".join(lines))
+    train, test = (load("celeba", root=tmp_path, size=4, split=s) for s in ("train", "test"))
+    assert (len(train), len(test)) == ((7, 3) if parts else (9, 1))
+    assert train.labels is None
+
+
+@pytest.mark.parametrize("folder", ["FashionMNIST/raw", "fashion-mnist", "fashion_mnist"])
+def test_spellings_of_fashion(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True)
+    for kind, array in (("images-idx3", noise(2, 4, 4)), ("labels-idx1", noise(2))):
+        head = np.array([2048 + array.ndim, *array.shape], ">u4").tobytes()
+        file = tmp_path / folder / f"train-{kind}-ubyte.gz"
+        file.write_bytes(gzip.compress(head + array.tobytes()))
+    assert len(load("fashion", root=tmp_path)) == 2
+    # A folder called raw has its set's name above it.
+    assert len(load("fashion", root=tmp_path / folder)) == 2
+    with pytest.raises(DataError, match="mnist: not found"):
+        load("mnist", root=tmp_path / folder)
+
+
+# The cache ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["", ".zip"])
+def test_a_second_start_reads_no_image_and_no_label(tmp_path, monkeypatch, end):
+    path, cache = write(tmp_path / f"a{end}", [f"{k}/{i}.png" for k in "ab" for i in range(9)]), "c"
+    first = load(path, cache=tmp_path / cache)
+    for name in ("reader", "is_image"):
+        monkeypatch.setattr(trees, name, getattr(trees, name) if end == "" and name == "is_image"
+                            else lambda *_: pytest.fail("read again"))  # fmt: skip
+    monkeypatch.setattr(decoding, "fingerprint", lambda *_: pytest.fail("hashed again"))
+    again = load(path, cache=tmp_path / cache)
+    assert again.fingerprint == first.fingerprint and torch.equal(again.pixels, first.pixels)
+    assert first.labels is not None and again.labels is not None
+    assert torch.equal(again.labels, first.labels)
+
+
+@pytest.mark.parametrize("harm", ["pixel", "torn", "note", "labels", "moved in time"])
+def test_what_is_torn_or_altered_in_the_cache_is_decoded_again(tmp_path, harm):
+    path = write(tmp_path / "a", [f"{k}/{i}.png" for k in "ab" for i in range(9)])
+    plain = load(path)
+    load(path, cache=tmp_path / "c")
+    (note,) = (tmp_path / "c").glob("*.json")
+    pixels = note.with_suffix(".npy")
+    content = bytearray(pixels.read_bytes())
+    if harm == "pixel":
+        content[-1] ^= 1
+        pixels.write_bytes(content)
+        os.utime(pixels, ns=(1, 1))
+    elif harm == "torn":
+        pixels.write_bytes(content[:-9])
+    elif harm == "note":
+        note.write_text("{")
+    elif harm == "labels":
+        note.with_suffix(".labels.npy").unlink()
+    else:
+        os.utime(pixels, ns=(1, 1))
+    again = load(path, cache=tmp_path / "c")
+    assert torch.equal(again.pixels, plain.pixels) and again.fingerprint == plain.fingerprint
+    assert (pixels.stat().st_mtime_ns == 1) == (harm == "moved in time")
+
+
+def test_a_killed_decoding_goes_on_and_ends_in_the_same_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "CHUNK", 2)
+    monkeypatch.setattr(decoding, "SAVED", 4)
+    path = write(tmp_path / "a", [f"{i:02}.png" for i in range(20)])
+    prepare, seen = decoding.prepare, []
+
+    def killed(image, *how):
+        if len(seen) > 12:
+            raise KeyboardInterrupt
+        seen.append(image)
+        return prepare(image, *how)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(decoding, "prepare", killed)
+        load(path, cache=tmp_path / "c")
+    (rows,) = (tmp_path / "c").glob(".*.rows")
+    done = int(rows.read_text())
+    assert 4 <= done <= 12
+    asked = []
+    monkeypatch.setattr(decoding, "prepare", lambda *a: asked.append(a) or prepare(*a))
+    images = load(path, cache=tmp_path / "c")
+    assert len(asked) == 18 - done
+    plain = load(path)
+    assert torch.equal(images.pixels, plain.pixels) and images.fingerprint == plain.fingerprint
+    assert {f.suffix for f in (tmp_path / "c").iterdir()} == {".json", ".npy", ".lock"}
+
+
+def test_all_cores_decode(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "CHUNK", 1)
+    monkeypatch.setattr(decoding, "cpu_count", lambda: 3)
+    meet, prepare = threading.Barrier(3, timeout=20), decoding.prepare
+    path = write(tmp_path / "a", [f"{i}.png" for i in range(7)])
+
+    def together(*args):
+        if threading.current_thread() is not threading.main_thread():
+            meet.wait()  # until two others decode as well
+        return prepare(*args)
+
+    monkeypatch.setattr(decoding, "prepare", together)
+    assert len(load(path)) == 6
+
+
+def test_a_full_disk_is_said_before_it_is_full(tmp_path, monkeypatch):
+    path = write(tmp_path / "a", ["0.png", "1.png"])
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr(decoding.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match="c: 0.0 GB free, .* for 1 images; free some"):
+        load(path, cache=tmp_path / "c")
+
+
+# Batches on a device ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["host", "device", "ahead", None])
+def test_batches_are_the_same_wherever_rows_are_kept(tmp_path, place):
+    array, indices = noise(23, 2, 4), data.batch_indices(23, 5, seed=1)
+    np.save(tmp_path / "rows.npy", array)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for rows in (torch.from_numpy(array), mapped, mapped.view(np.float16)):
+        found = data.batches_of(rows, indices, "cpu", place)
+        for step in (0, 1, 2, 9, 4, 5, 0, 0):
+            wanted = np.asarray(rows)[indices(step).numpy()]
+            batch = found(step).numpy()
+            assert batch.dtype == wanted.dtype and batch.tobytes() == wanted.tobytes()
+
+
+def test_the_next_batch_is_read_while_one_is_used():
+    asked, there = [], threading.Event()
+
+    def indices(step):
+        asked.append((step, threading.current_thread() is threading.main_thread()))
+        if step == 4:
+            there.set()
+        return torch.tensor([step])
+
+    found = data.batches_of(torch.arange(9), indices, "cpu", "ahead")
+    assert found(3).item() == 3 and there.wait(20)
+    assert asked == [(3, True), (4, False)]
+    assert found(4).item() == 4 and (4, True) not in asked
+
+
+def test_what_fails_ahead_is_raised_when_it_is_asked_for():
+    found = data.batches_of(torch.arange(3), lambda step: torch.tensor([2 + step]), place="ahead")
+    assert found(0).item() == 2
+    with pytest.raises(IndexError):
+        found(1)
+
+
+@pytest.mark.parametrize("place", ["host", "device", "ahead", None])
+def test_rows_for_the_meta_device_become_meta_tensors(place):
+    rows, indices = noise(9, 1, 4, 4), data.batch_indices(9, 5, seed=0)
+    for known in (rows, torch.from_numpy(rows)):
+        found = data.batches_of(known, indices, "meta", place)(3)
+        assert found.is_meta and found.shape == (5, 1, 4, 4) and found.dtype == torch.uint8
+    images = data.Images("a", torch.from_numpy(rows), None, "")
+    assert data.real_batches(images, 5, 0, "meta")(1).is_meta
+
+
+def test_rows_live_on_a_gpu_that_has_room_for_them(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (4000, 8000))
+    kept = [data.batches.best_place(noise(n), torch.device("cuda:1")) for n in (999, 1000)]
+    assert kept == ["device", "ahead"]
+    assert data.batches.best_place(noise(1), torch.device("cpu")) == "host"
