@@ -106,8 +106,9 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
             recipe = dataclasses.replace(preset.wgan_recipe, steps=steps)
         return unit(method, d, seed, recipe, {}, loss=loss)
 
-    students = [preset.mse, preset.cached, preset.joint]
-    teachers = [regular(preset.teacher_d, s) for s in range(max(max(n.values()) for n in students))]
+    students = (preset.mse, preset.cached, preset.joint, preset.warm)
+    most = max([1, *(n for sizes in students for n in sizes.values())])
+    teachers = [regular(preset.teacher_d, s) for s in range(most)]
     other = {"gan": "wgan", "wgan": "gan"}[preset.teacher_gan]
     units = [judge, *teachers]
     units += [regular(d, s) for d, s in each(preset.regular)]
@@ -130,7 +131,7 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
         for alpha in preset.alphas
         for d, s in each(preset.joint)
     ]
-    for d, s in each(preset.warm):
+    for d, s in each(preset.warm if preset.alphas else {}):
         needs = {"teacher": teachers[s], "start": student("mse", d, s, preset.mse_recipe)}
         units.append(unit("joint", d, s, preset.joint_recipe, needs, alpha=preset.alphas[-1]))
     return runs.in_order(units)
@@ -487,8 +488,8 @@ def overview(units: Iterable[Unit]) -> pd.DataFrame:
 
 def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> list[Claim]:
     """The paper's claims with verdicts from the rows, each by ``score`` and by ``distance``."""
-    both = sorted(set(preset.mse) & set(preset.regular))
-    small, large, top = both[0], both[-1], preset.teacher_d
+    both, top = sorted(set(preset.mse) & set(preset.regular)), preset.teacher_d
+    small, large = (both[0], both[-1]) if both else (0, 0)
     said = published_figures()
     found: list[Claim] = []
 
@@ -507,7 +508,7 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
         text = f"{text}, by {metric}"
         return tables.ordering(text, published, better=a, worse=b, higher_is_better=up is not False)
 
-    for m in dict.fromkeys([score, distance]):
+    for m in dict.fromkeys([score, distance]) if both else ():
         for d in both:
             text = f"The student is better than a regular GAN of its size, d={d}"
             found.append(claim(text, said["ahead"], m, of("mse", d, m), of("regular", d, m)))
@@ -532,10 +533,10 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
         # Equality cannot be shown, only refuted.
         shown: Verdict = "does not hold" if worse.verdict == "holds" else UNTOLD
         found.append(dataclasses.replace(worse, verdict=shown))
-    text = f"MSE students are blurred: the teacher is sharper than the student with d={small}"
-    found.append(
-        claim(text, "figure 11", "VoL", of("regular", top, "VoL"), of("mse", small, "VoL"))
-    )
+    if both:
+        text = f"MSE students are blurred: the teacher is sharper than the student with d={small}"
+        sharp = of("regular", top, "VoL"), of("mse", small, "VoL")
+        found.append(claim(text, "figure 11", "VoL", *sharp))
     for alpha, d in itertools.product(filter(None, preset.alphas), preset.joint):
         text = f"The joint loss brings detail back: sharper at alpha {alpha:g} than at 0, d={d}"
         sharp = of(f"joint {alpha:g}", d, "VoL"), of("joint 0", d, "VoL")

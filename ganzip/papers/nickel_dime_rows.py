@@ -245,7 +245,10 @@ def logits_at_end(unit: Unit, root: Path) -> dict[str, Tensor]:
 
 
 def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
-    """The paper's claims with verdicts from the rows, by ``distance``; then those it lacks."""
+    """The paper's claims with verdicts from the rows, by ``distance``; then those it lacks.
+
+    All are about NICKEL & DiME: there is none without its rows.
+    """
     paper = tables.nickel_dime_published([OURS]).dropna(subset="published_fid")
     known = dict(zip(paper["p"], paper["published_fid"], strict=True))
     series: dict[tuple[str, float, str], list[float]] = {}
@@ -262,6 +265,8 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
         return tables.ordering(text, said, better=of(a, p), worse=of(b, p), higher_is_better=False)
 
     rates = sorted({p for method, p, metric in series if method == OURS and metric == distance})
+    if not rates:
+        return []
     mild, hard = rates[0], rates[-1]
     found: list[Claim] = []
     for p in rates:

@@ -98,7 +98,7 @@ def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
         for part, (before, after) in zip(parts, pairwise(chain), strict=True)
     ]
     gains = [
-        [a - b for a, b in zip(ours[before], ours[after], strict=True)]
+        [a - b for a, b in zip(ours[before], ours[after], strict=False)]
         for before, after in pairwise(chain)
     ]
     said = [printed[before] - printed[after] for before, after in pairwise(chain)]
@@ -136,9 +136,10 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
         higher_is_better=False,
     )
     probability, known = of("Ablation3", "P(fake)"), of("Ablation3", "AUC")
-    shown: Verdict = "does not hold" if min(probability) > 0.25 else "holds"
-    if min(probability) <= 0.25 < max(probability):
-        shown = "cannot be told at this scale"
+    low = {p <= 0.25 for p in probability}
+    shown: Verdict = "cannot be told at this scale"
+    if len(low) == 1:
+        shown = "holds" if low == {True} else "does not hold"
     near_zero = Claim(
         f"{network}, C = 1/4: P(fake) under the teacher's discriminator is near 0 (below 0.25)",
         "figure 3",

@@ -1,0 +1,125 @@
+"""A preset may lack any row: each of its mappings may be empty, and so may what hangs on it."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import torch
+
+from ganzip import data, figures, presets, runs, tables
+from ganzip.papers import dcgan_kd, nickel_dime, sdakd, sdakd_claims
+from ganzip.papers import nickel_dime_rows as measured
+from ganzip.papers import sdakd_rows as measure
+from ganzip.papers import super_resolution as sr
+
+FIGURES = Path(__file__).parent.parent / "figures"
+
+
+def images(channels):
+    pixels = torch.zeros(4, channels, 16, 16, dtype=torch.uint8)
+    return data.Images("made-up", pixels, torch.arange(4), "feedfeedfeed")
+
+
+def pieces():
+    entry = {"sha256": "0" * 12, "top": 0, "left": 0, "height": 1024, "width": 1024}
+    parts = [entry | {"photo": part, "part": part} for part in ("train", "validation", "test")]
+    return dict.fromkeys(("GCFSR", "RealESRGAN"), sr.Pieces("made-up", {}, parts))
+
+
+def seeds_of(preset):
+    """The mappings of a preset that end in numbers of seeds, by name."""
+    found = {f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)}
+    others = ("net", "d_net", "count", "speed")  # arguments and sizes, not rows
+    return {k: v for k, v in found.items() if isinstance(v, Mapping) and k not in others}
+
+
+def emptied(preset):
+    """The preset without each mapping, with an entry of it that is empty, and without all."""
+    rows = seeds_of(preset)
+    for name, sizes in rows.items():
+        yield dataclasses.replace(preset, **{name: {}})
+        inner = {key: {} for key, value in sizes.items() if isinstance(value, Mapping)}
+        if inner:
+            yield dataclasses.replace(preset, **{name: inner})
+    yield dataclasses.replace(preset, **{name: {} for name in rows})
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_every_mapping_of_a_preset_may_be_empty(name, monkeypatch):
+    monkeypatch.setattr(runs, "code", lambda *modules: "")  # hashing takes longer than planning
+    a, c = presets.dcgan_kd(name), presets.nickel_dime(name)
+    a = dataclasses.replace(a, wgan_recipe=dataclasses.replace(a.wgan_recipe, steps=10))
+    assert len(seeds_of(a)) == 8 and set(seeds_of(c)) == {"seeds", "ablations", "scratch"}
+    for preset in (*emptied(a), dataclasses.replace(a, alphas=())):
+        units = dcgan_kd.plan(preset, images(1), "made-up")
+        assert dcgan_kd.pick(units, "regular", preset.teacher_d)
+        assert len(dcgan_kd.overview(units)) > 0
+    for preset in emptied(c):
+        units = nickel_dime.plan(preset, images(3), "made-up")
+        assert len(nickel_dime.overview(units)) > 0
+    b = presets.sdakd(name)
+    for i, family in enumerate(b.families):
+        assert set(seeds_of(family)) == {"seeds"}
+        for other in emptied(family):
+            families = [*b.families[:i], other, *b.families[i + 1 :]]
+            units = sdakd.plan(dataclasses.replace(b, families=tuple(families)), pieces())
+            assert len(measure.overview(units)) > 0
+
+
+def test_students_that_start_warm_have_a_teacher_each():
+    cfg = dataclasses.replace(presets.dcgan_kd("smoke"), mse={2: 1}, cached={}, joint={})
+    units = dcgan_kd.plan(dataclasses.replace(cfg, warm={2: 3}), images(1), "made-up")
+    warm = [u for u in units if "start" in u.needs]
+    assert [u.needs["teacher"].config["seed"] for u in warm] == [0, 1, 2]
+
+
+def without(frame, kept=("teacher", "regular", "real", "speed")):
+    """The kept rows without those of each method, and with those of none but ``kept``."""
+    for method in frame["method"].unique():
+        if method not in kept:
+            yield frame[frame["method"] != method]
+    yield frame[frame["method"].isin(kept)]
+
+
+def rows(paper):
+    """The kept rows of a paper, with numbers where units write numbers."""
+    kept = pd.read_csv(FIGURES / paper / "cpu" / "rows.csv", keep_default_na=False)
+    keys = kept.pop("unit_key")
+    frame = tables.rows({str(k): v for k, v in row.items()} for row in kept.to_dict("records"))
+    return frame.assign(unit_key=keys, cpu_seconds=1.0)
+
+
+def check(claims):
+    known = {"holds", "does not hold", "cannot be told at this scale"}
+    assert set(tables.claims_table(claims)["verdict"]) <= known
+
+
+def test_claims_and_tables_of_paper_a_without_some_rows():
+    preset, full = presets.dcgan_kd("cpu"), rows("dcgan_kd")
+    for frame in without(full):
+        check(dcgan_kd.claims(frame, preset, "IS", "FD-digits"))
+        options = {"dataset": "digits", "stands_for": "MNIST", "teacher_d": 16, "params": float}
+        assert len(tables.dcgan_table1(frame, **options, metrics={"FID": "FD-digits"}))
+        plt.close(figures.teacher_selection(frame, "FD-digits", tables.published("dcgan_kd", 1))[0])
+    for other in emptied(preset):
+        check(dcgan_kd.claims(full, other, "IS", "FD-digits"))
+
+
+def test_claims_and_tables_of_paper_b_without_some_rows():
+    full, distance = rows("sdakd"), "KID-efflite2"
+    full = full.assign(width=full["width"].astype(str))  # "1/2" is one
+    for frame in without(full):
+        check(sdakd_claims.claims(frame, distance))
+        for network in ("GCFSR", "RealESRGAN"):
+            assert measure.beside_distance(frame, network, distance) is not None
+    few = full[(full["method"] != "Ablation3") | (full["width"] != "1/4")]
+    check(sdakd_claims.claims(few, distance))
+
+
+def test_claims_and_tables_of_paper_c_without_some_rows():
+    for frame in without(rows("nickel_dime")):
+        check(measured.claims(frame, "FD-digits", "recall-digits"))
+        assert len(tables.nickel_dime_table(frame, "FD-digits", presets.COMPARED))
