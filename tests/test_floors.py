@@ -19,6 +19,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("losses", "parallel"),
     ("losses", "device"),
     ("taps", "device"),
+    ("data", "data"),
     ("methods", "methods.gan"),
     ("nets.gcfsr", "nets.stylegan2"),
     ("nets.checkpoints", "nets"),
@@ -61,8 +62,10 @@ def under(module: str, name: str) -> bool:
 
 
 def modules() -> dict[str, Path]:
-    paths = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
-    return {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in paths}
+    """Every module by name, a package by that of its folder; ganzip itself is none."""
+    paths = [p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py"]
+    names = (p.relative_to(PACKAGE).with_suffix("").parts for p in paths)
+    return {".".join(n).removesuffix(".__init__"): p for n, p in zip(names, paths, strict=True)}
 
 
 def imports(path: Path) -> set[str]:
@@ -100,7 +103,12 @@ def test_imports_run_one_way():
 
 def test_a_wrong_edge_is_seen():
     assert broken({("train", "runs")}) and broken({("methods.gan", "nets.dcgan")})
-    assert broken({("methods.mse_joint", "methods.omgd")})
+    assert broken({("methods.mse_joint", "methods.omgd")}) and broken({("methods.cagc", "data")})
+
+
+def test_packages_are_modules():
+    edges = {(name, other) for name, path in modules().items() for other in imports(path)}
+    assert {("papers.judging", "data"), ("data", "data.decoding")} <= edges
 
 
 def test_the_lowest_floor_is_torch_only():

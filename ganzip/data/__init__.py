@@ -53,14 +53,17 @@ def load(
 ) -> Images:
     """Load digits, mnist, fashion, cifar10, celeba, or the folder or zip of images at a path.
 
-    Images are cropped to the centre square and resized (bicubic, antialiased) to `size` pixels;
-    None keeps them as they are (digits: 16, celeba: 178). `channels` is 1 (luminance), 3 (RGB) or
-    None (as stored); transparency is composited on white, EXIF rotation is not applied. A folder or
-    zip is split 90/10 by a fixed permutation, but X-train.zip and X-test.zip side by side are the
-    two parts. `root` defaults to GANZIP_DATA; relative paths also start at the working directory.
-    `cache` names a folder where decoded pixels are kept and memory-mapped from; an entry belongs to
-    one state of its source (paths, bytes, modification times), and old ones are yours to delete.
-    `download` lets torchvision fetch a missing named set into `root`. Raises DataError.
+    Named sets are found as their tools leave them, before and after extraction. Images are cropped
+    to the centre square and resized (bicubic, antialiased) to `size` pixels; None keeps them as
+    they are (digits: 16, celeba: 178). `channels` is 1 (luminance), 3 (RGB) or None (as stored;
+    RGB where some are grey and some are not); transparency is composited on white, EXIF rotation is
+    not applied. A folder or zip is split 90/10 by a fixed permutation, but train/ and test/ (or
+    val/) in it, or X-train.zip and X-test.zip side by side, are the two parts. Its labels are those
+    of StyleGAN's dataset.json or, where there is none, its class folders: see
+    ``trees.class_labels``. `root` defaults to GANZIP_DATA; relative paths also start at the working
+    directory. `cache` names a folder where decoded pixels are kept and memory-mapped from; an entry
+    belongs to one state of its source (paths, bytes, modification times), and old ones are yours to
+    delete. `download` lets torchvision fetch a missing named set into `root`. Raises DataError.
     """
     if split not in ("train", "test"):
         raise DataError(f"split={split!r}: expected 'train' or 'test'")

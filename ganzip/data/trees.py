@@ -203,11 +203,12 @@ def class_labels(
 ) -> tuple[np.ndarray | None, str]:
     """Labels (N,) int64 by class folders, as torchvision's ImageFolder numbers them, and a word.
 
-    A class is the outermost folder that tells images apart: of animals/train/cat/1/x.png beside
-    animals/train/dog/y.png it is cat. Classes are numbered in the order of their names, from 0, or
-    in that of ``known``. There are none where all images are in one folder, where some lie beside
-    the class folders, or where folders are numbers of five digits, as of FFHQ and of StyleGAN's
-    zips, which put a thousand images into each.
+    A class is the outermost folder that tells images apart, train/ and test/ (or val/) not counted:
+    of animals/train/cat/1/x.png beside animals/test/dog/y.png it is cat. Classes are numbered in
+    the order of their names, from 0, or in that of ``known``. There are none where all images are
+    in one folder, where some lie beside the class folders, or where folders are numbers of five
+    digits, as of FFHQ and of StyleGAN's zips, which put a thousand images into each. A dataset.json
+    of {"labels": null} says that folders are no classes.
     """
     folders = _class_folders(keys)
     names = class_names(keys)
