@@ -12,7 +12,6 @@ The engine is Snakemake with ``workflow/Snakefile``: one papermill job a unit of
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import math
@@ -28,8 +27,8 @@ from typing import Any
 
 import pandas as pd
 
-from ganzip import budget, presets, runs
-from ganzip.data import DataAbsent, DataError
+from ganzip import budget, parameters, presets, runs
+from ganzip.data import DataAbsent, DataError, set_name
 from ganzip.runs import Demand, Run, State, Unit
 
 NOTEBOOKS = {"dcgan_kd": "1_dcgan_kd", "sdakd": "2_sdakd", "nickel_dime": "3_nickel_dime"}
@@ -55,6 +54,11 @@ class Given:
     scale: float = 1.0
     papers: tuple[str, ...] = tuple(NOTEBOOKS)
     seeds: int = 0  # of a row, at least
+
+    def __post_init__(self):
+        mine = {name: getattr(self, name) for name in parameters.Plan.model_fields}
+        for name, value in parameters.check(parameters.Plan, mine).items():
+            object.__setattr__(self, name, value)
 
     def units(self) -> list[Unit]:
         """The plans of all papers, the same that their notebooks make."""
@@ -91,9 +95,7 @@ class Given:
 
     def folder(self, paper: str, root: Path) -> Path:
         """Where the paper's notebook puts its tables and figures."""
-        return runs.output_folder(
-            root, paper, self.preset, self.data or "digits", self.scale, self.seeds
-        )
+        return runs.output_folder(root, paper, self.preset, self.data, self.scale, self.seeds)
 
     def parameters(self) -> dict[str, Any]:
         """A notebook's parameters, where they differ from its own."""
@@ -153,7 +155,9 @@ def engine(given: Given, root: Path, jobs: int, more: Sequence[str] = ()) -> int
     root.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")]
     command += ["--profile", str(workflow / "profiles" / "local"), "--cores", str(jobs)]
-    command += ["--directory", str(root), *more, "--config", *settings(given)]
+    # A file, for --config takes a folder called 007 for a number.
+    runs.write(root / "snakemake.json", json.dumps(settings(given)).encode())
+    command += ["--configfile", str(root / "snakemake.json"), "--directory", str(root), *more]
     with log.open("w") as out, runs.watched(units, root):
         code = subprocess.call(command, stdout=out, stderr=subprocess.STDOUT)
     if code:
@@ -200,10 +204,9 @@ def demand(unit: Unit) -> Demand:
     return _module(unit.paper).demand(unit)
 
 
-def settings(given: Given) -> list[str]:
-    """What Snakemake's --config is given."""
-    papers = ",".join(given.papers)
-    return [f"{k}={v}" for k, v in {**given.parameters(), "papers": papers}.items()]
+def settings(given: Given) -> dict[str, Any]:
+    """What Snakemake's configuration is."""
+    return given.parameters() | {"papers": ",".join(given.papers)}
 
 
 def together(unit: Unit, given: Given, processes: int, device: str) -> None:
@@ -214,7 +217,7 @@ def together(unit: Unit, given: Given, processes: int, device: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(processes), "-m", "ganzip.papers", unit.paper, unit.name]
     for name, value in (given.parameters() | {"device": device}).items():
-        command += [f"--{name}", str(value)]
+        command += [f"--{name}={value}"]
     if code := subprocess.call(command):
         raise runs.UnitsFailed(f"{unit.name}: torchrun ended with {code}; its reason is above")
 
@@ -364,7 +367,7 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 def _sets(given: Given) -> list[str]:
     """The names under which a run's data sets stay known."""
-    return [Path(name.strip()).stem for name in given.data.split(",") if name]
+    return [set_name(name) for name in given.data.split(",") if name]
 
 
 def merge(path: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
@@ -456,41 +459,31 @@ def _fault(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "python -m ganzip.batch", description="Plan, run, tell and carry."
-    )
+    parser = parameters.Parser("ganzip.batch", description="Plan, run, tell and carry.")
     parser.add_argument("verb", choices=("run", "plan", "status", "bundle", "merge"))
     parser.add_argument("file", nargs="?", type=Path, help="the bundle")
-    parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
-    parser.add_argument("--data", default="", help="as the notebooks take it; empty: each its own")
-    parser.add_argument("--scale", type=float, default=1.0, help="times steps and seeds")
-    parser.add_argument("--seeds", type=int, default=0, help="of a row, at least")
-    parser.add_argument("--papers", default="", help=f"of {', '.join(NOTEBOOKS)}; empty: all")
-    parser.add_argument("--jobs", type=int, default=runs.cores())
-    parser.add_argument("--minutes", type=float, help="of run, in which no notebook is run")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.options(parameters.Batch)
     parser.add_argument("--to", type=Path, help="the bundle that run leaves, with --minutes")
     parser.add_argument("--weights", action="store_true", help="bundle weights and samples too")
     parser.add_argument("--anyhow", action="store_true", help="merge what other code made too")
     its, more = parser.parse_known_args(arguments)
-    asked = its.papers.split(",") if its.papers else list(NOTEBOOKS)
-    if unknown := [paper for paper in asked if paper not in NOTEBOOKS]:
-        parser.error(f"no paper {unknown[0]!r}; there are {', '.join(NOTEBOOKS)}")
-    papers = tuple(paper for paper in NOTEBOOKS if paper in asked)
-    given, root = Given(its.preset, its.data, its.scale, papers, its.seeds), runs.home()
-    if its.verb == "run" and its.minutes is None:
-        return engine(given, root, its.jobs, more)
+    asked = parser.check(parameters.Batch, its)
+    jobs, root = asked.pop("jobs") or runs.cores(), runs.home()
+    minutes, device = asked.pop("minutes"), asked.pop("device")
+    given = Given(**asked)
+    if its.verb == "run" and not minutes:
+        return engine(given, root, jobs, more)
     if more:
         parser.error(f"unknown arguments: {' '.join(more)}")
     if its.verb == "run":
-        return budgeted(given, root, its.minutes, its.jobs, its.device, its.to)
+        return budgeted(given, root, minutes, jobs, device, its.to)
     if its.verb == "plan":
         print(json.dumps(plan(given, root)))
     elif its.verb == "status":
         units, notes = given.foreseen()
         found = progress(units, root)
         print(status(found).round(2).to_string(index=False))
-        print("\n".join([foretold(found, root, its.jobs), *notes, *failures(units, root)]))
+        print("\n".join([foretold(found, root, jobs), *notes, *failures(units, root)]))
     elif its.file is None:
         parser.error(f"{its.verb} needs the path of a bundle")
     elif its.verb == "bundle":

@@ -10,8 +10,8 @@ plan hangs on the speed of a machine, it holds in the place of ``run.zip`` the p
 
 from __future__ import annotations
 
-import argparse
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -29,14 +29,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, data, figures, presets, runs
+from ganzip import batch, data, figures, parameters, runs
 from ganzip.batch import NOTEBOOKS, Given
+from ganzip.parameters import OWN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RUN = "run.zip"
-OWN = "your_own_gan"
 NAMES = {**NOTEBOOKS, OWN: "4_your_own_gan"}
 DRAWN = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
 
@@ -114,8 +114,7 @@ def redrawn(place: Path) -> list[str]:
         out.mkdir(parents=True)
         notebook = runs.repository() / "notebooks" / f"{NOTEBOOKS[paper]}.ipynb"
         written = [str(notebook), str(out / notebook.name), "-k", "python3", "--no-progress-bar"]
-        for name, value in given.parameters().items():
-            written += ["-p", name, str(value)]
+        written += ["-y", json.dumps(given.parameters())] if given.parameters() else []
         _run(["ganzip.batch", "merge", str(place.resolve() / RUN), "--anyhow"], root, place)
         _run(["papermill", *written], root, place)
         before = {path.name: path.read_bytes() for path in place.glob("*.csv")}
@@ -159,17 +158,13 @@ def all_redrawn(places: Iterable[Path]) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m ganzip.keeping", description="Keep and draw again.")
+    parser = parameters.Parser("ganzip.keeping", description="Keep and draw again.")
     parser.add_argument("verb", choices=("keep", "figures"))
-    parser.add_argument("--preset", choices=presets.NAMES, default="cpu")
-    parser.add_argument("--data", default="", help="as the notebooks take it; empty: each its own")
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--seeds", type=int, default=0)
-    parser.add_argument("--papers", default=",".join(NOTEBOOKS))
+    parser.options(parameters.Keeping)
     its = parser.parse_args(arguments)
+    given = Given(**parser.check(parameters.Keeping, its))
     if its.verb == "figures":
         return min(1, all_redrawn(kept_runs()))
-    given = Given(its.preset, its.data, its.scale, tuple(its.papers.split(",")), its.seeds)
     print("\n".join(map(str, keep(given, runs.home(), folder()))))
     return 0
 

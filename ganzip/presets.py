@@ -6,13 +6,13 @@ Presets differ in numbers alone: smoke, cpu, gpu and paper run the same code.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-NAMES = ("smoke", "cpu", "gpu", "paper")
+from ganzip import parameters
+
+NAMES = parameters.PRESETS
 MOST_UNITS = 20_000  # of a plan
 MOST_STEPS = 10**9 - 1  # of a schedule: checkpoints bear their step in nine digits
 
@@ -133,7 +133,7 @@ def dcgan_kd(
     W-DCGAN d=256 on grey digits (MNIST), W-DCGAN d=64 on labelled colour images (CIFAR-10), DCGAN
     d=128 on faces. ``scale`` multiplies steps and seeds; no row has fewer than ``seeds``.
     """
-    check_name(preset)
+    check(preset, scale, seeds)
     steps = dataclasses.replace
     if preset == "smoke":
         chosen = DcganKd(
@@ -292,7 +292,7 @@ def sdakd(
     aligned: whether the images are aligned faces, which GCFSR sees whole. ``scale`` multiplies
     steps and seeds; no row has fewer than ``seeds``.
     """
-    check_name(preset)
+    check(preset, scale, seeds)
     with_ = dataclasses.replace
     if preset == "smoke":
         tiny = {"size": 32, "base": 256, "cap": 8}
@@ -432,7 +432,7 @@ def nickel_dime(
     pixels: presets smoke and cpu take 64, and fewer runs. ``scale`` multiplies steps and seeds; no
     row has fewer than ``seeds``.
     """
-    check_name(preset)
+    check(preset, scale, seeds)
     if preset in ("smoke", "cpu"):
         rows: dict[str, dict[float, int]] = {name: {0.9: 1} for name in (*COMPARED, WITHOUT)}
         rows |= {"NICKEL": {0.9: 3}, "DiME": {0.9: 3}, "ITGC": {0.7: 1, 0.9: 1}}
@@ -527,8 +527,6 @@ def multiplied(
 
 def more(seeds: Mapping[Any, int], scale: float, least: int) -> dict[Any, int]:
     """Numbers of seeds by size, times the scale, none below ``least``."""
-    if least < 0:
-        raise ValueError(f"seeds is {least}; expected 0, the preset's, or the least of any row")
     return {size: max(least, times(n, scale)) for size, n in seeds.items()}
 
 
@@ -538,9 +536,7 @@ def precision(preset: str) -> str:
 
 
 def times(n: int, scale: float) -> int:
-    """n multiplied, at least 1; raises ValueError for a scale that is not above 0, or too large."""
-    if scale <= 0:
-        raise ValueError(f"scale is {scale}; expected above 0: 1 is the preset as it stands")
+    """n multiplied, at least 1; raises ValueError for a scale that is too large."""
     if not n * scale <= MOST_STEPS:
         raise ValueError(
             f"scale is {scale:g}: a schedule of {n} steps would have more than {MOST_STEPS:,}; "
@@ -558,23 +554,6 @@ def check_units(count: int, scale: float, seeds: int) -> None:
         )
 
 
-def check_name(preset: str) -> None:
-    """Raise ValueError for a preset that does not exist."""
-    if preset not in NAMES:
-        raise ValueError(f"preset is {preset!r}; expected one of {', '.join(NAMES)}")
-
-
-def check_parameters(namespace: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raise NameError for a notebook parameter that nothing reads: papermill itself only logs it.
-
-    namespace: the notebook's ``globals()`` before it holds anything but parameters and modules.
-    """
-    theirs = {"In", "Out", "exit", "quit", "open", "get_ipython"}  # Jupyter's own
-    for name, value in namespace.items():
-        ours = not name.startswith("_") and name not in theirs and not isinstance(value, ModuleType)
-        if ours and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f", did you mean {near[0]}?" if near else ";"
-            raise NameError(
-                f"unknown parameter {name!r}{meant} this notebook takes {', '.join(known)}"
-            )
+def check(preset: str, scale: float = 1.0, seeds: int = 0) -> None:
+    """Raise ParameterError for a preset that does not exist, or numbers out of their range."""
+    parameters.check(parameters.Plan, {"preset": preset, "scale": scale, "seeds": seeds})

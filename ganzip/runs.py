@@ -45,6 +45,7 @@ from tqdm import tqdm
 
 from ganzip import device as devices
 from ganzip import parallel
+from ganzip.data import set_name
 from ganzip.train import Batch, Player, Terms, step_seed, train
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -687,10 +688,10 @@ def output_folder(
 ) -> Path:
     """Where a notebook puts tables and figures, a folder a kind of run: cpu, cpu-mnist-x3-s3."""
     name = preset
-    if data not in ("digits", "photos"):
-        name += "-" + "+".join(Path(each.strip()).stem for each in data.split(","))
+    if data not in ("", "digits", "photos"):
+        name += "-" + "+".join(map(set_name, data.split(",")))
     if scale != 1:
-        name += f"-x{scale:g}"
+        name += f"-x{scale:.15g}"
     if seeds:
         name += f"-s{seeds}"
     return root / paper / name

@@ -44,13 +44,14 @@ def test_notebooks_are_given_what_differs_from_their_own_parameters():
     assert batch.Given().parameters() == {}
     given = batch.Given("smoke", "mnist", 2.0, ("dcgan_kd",))
     assert given.parameters() == {"preset": "smoke", "data": "mnist", "scale": 2.0}
-    assert batch.settings(given)[-1] == "papers=dcgan_kd"
+    assert batch.settings(given)["papers"] == "dcgan_kd"
 
 
 def test_a_paper_that_does_not_exist_is_named(capsys):
     with pytest.raises(SystemExit):
         batch.main(["status", "--papers", "sdakd,nonesuch"])
-    assert "no paper 'nonesuch'; there are dcgan_kd, sdakd, nickel_dime" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no paper 'nonesuch'; expected one of dcgan_kd, sdakd, nickel_dime" in told
 
 
 def test_the_state_of_a_unit_is_read_from_its_folder(tmp_path):

@@ -8,11 +8,11 @@ import ganzip
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
     0: ["_compat", "device", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
-    1: ["nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
+    1: ["parameters", "nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export", "budget"],
     4: ["papers", "figures"],
-    5: ["batch", "explore", "keeping", "page"],
+    5: ["batch", "explore", "keeping", "page", "reproduce"],
 }
 SIDEWAYS = {  # edges within a floor, by name
     ("train", "parallel"),
@@ -24,10 +24,13 @@ SIDEWAYS = {  # edges within a floor, by name
     ("nets.gcfsr", "nets.stylegan2"),
     ("nets.checkpoints", "nets"),
     ("features", "assets"),
+    ("runs", "data"),
     ("export", "metrics"),
     ("figures", "papers"),
     ("keeping", "batch"),
     ("page", "batch"),
+    ("reproduce", "batch"),
+    ("reproduce", "keeping"),
     ("page", "keeping"),
     ("papers", "papers.judging"),
     ("papers.nickel_dime", "papers.nickel_dime_rows"),

@@ -63,7 +63,7 @@ def test_scale_multiplies_steps_and_seeds():
     assert three.mse == {d: 3 * n for d, n in one.mse.items()}
     assert three.n_images == one.n_images
     assert presets.dcgan_kd("cpu", scale=0.01).mse == dict.fromkeys(one.mse, 1)
-    with pytest.raises(ValueError, match="scale is 0; expected above 0"):
+    with pytest.raises(ValueError, match="scale is 0; expected a number from 0.01"):
         presets.dcgan_kd("cpu", scale=0)
 
 
@@ -91,10 +91,6 @@ def test_unknown_names_are_refused():
         ValueError, match="preset is 'huge'; expected one of smoke, cpu, gpu, paper"
     ):
         presets.dcgan_kd("huge")
-    namespace = {"preset": "cpu", "sclae": 2, "_": 1, "In": [], "presets": presets}
-    with pytest.raises(NameError, match="unknown parameter 'sclae', did you mean scale?"):
-        presets.check_parameters(namespace, ["preset", "scale"])
-    presets.check_parameters({"preset": "cpu", "presets": presets}, ["preset", "scale"])
 
 
 def big_photos():
@@ -168,7 +164,7 @@ def test_scale_and_aligned_faces_in_paper_b():
         assert b.seeds["SDAKD"]["1/4"] == 2 * a.seeds["SDAKD"]["1/4"] and b.net == a.net
     faces = presets.sdakd("cpu", aligned=True).families
     assert [family.span for family in faces] == [0, one.families[1].span]
-    with pytest.raises(ValueError, match="scale is 0; expected above 0"):
+    with pytest.raises(ValueError, match="scale is 0; expected a number from 0.01"):
         presets.sdakd("cpu", scale=0)
     compared = presets.sdakd("cpu").families[0].seeds
     assert all(
@@ -248,5 +244,5 @@ def test_no_row_has_fewer_seeds_than_asked_for():
     C = presets.nickel_dime("cpu", seeds=4)
     assert {n for sizes in C.seeds.values() for n in sizes.values()} == {4}
     assert C.ablations == C.scratch == {0.9: 4}
-    with pytest.raises(ValueError, match="seeds is -1; expected 0"):
+    with pytest.raises(ValueError, match="seeds is -1; expected a whole number from 0"):
         presets.nickel_dime("cpu", seeds=-1)

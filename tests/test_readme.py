@@ -72,9 +72,10 @@ def test_make_help_lists_every_verb():
 
 
 def test_a_paper_that_does_not_exist_is_an_error():
-    command = ["make", "-n", "reproduce", "PAPER=nonesuch"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode != 0 and "PAPER=nonesuch names no notebook" in done.stderr
+    command = [sys.executable, "-m", "ganzip.reproduce", "reproduce"]
+    environment = os.environ | {"PAPER": "nonesuch"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and "no paper 'nonesuch'; expected one of" in done.stderr
 
 
 def test_the_example_runs(tmp_path):

@@ -15,7 +15,7 @@ import torch
 from ganzip.data import decoding, named
 from ganzip.data.batches import batch_indices, batches_of, real_batches
 from ganzip.data.images import DataAbsent, DataError, Images, describe, to_float, to_uint8
-from ganzip.data.named import root
+from ganzip.data.named import root, set_name
 from ganzip.data.photo_sets import cut_photos, deal_photos, photos, split_photos
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "photos",
     "real_batches",
     "root",
+    "set_name",
     "split_photos",
     "to_float",
     "to_uint8",
@@ -93,7 +94,7 @@ def known(
     That is its description and its first images, in ``cache``: enough to plan a run whose units
     are done, and to show them. Raises DataAbsent where there is neither.
     """
-    note = cache / "known" / f"{Path(name).stem}-{size}-{channels}.pt"
+    note = cache / "known" / f"{set_name(name)}-{size}-{channels}.pt"
     try:
         images = load(name, size=size, channels=channels, cache=cache)
     except DataAbsent:

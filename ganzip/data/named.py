@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import pickle
+import re
 import struct
 import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,20 @@ IDX = ("mnist", "fashion")
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION = dict(mnist="MNIST", fashion="FashionMNIST", cifar10="CIFAR10", celeba="CelebA")
 CELEBA_PARTS = "list_eval_partition.txt"
+
+
+def set_name(name: str | Path) -> str:
+    """What files and folders of results are called after a set: its name, without ``.zip``.
+
+    Of a path, or a name with other characters than letters, digits, dots and dashes, a hash is part
+    of it, so that /a/faces and /b/faces have different results, and /a/faces/ the same.
+    """
+    text = os.path.normpath(str(name).strip())
+    plain = re.sub(r"[^\w.-]+", "-", PurePosixPath(text).name.removesuffix(".zip")).strip("-.")
+    own = plain in ("digits", "photos", *TORCHVISION)
+    if len(plain) <= 60 and text in ((plain,) if own else (plain, f"{plain}.zip")):
+        return plain
+    return f"{plain[:60] or 'set'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def root() -> Path | None:

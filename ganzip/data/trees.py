@@ -21,6 +21,7 @@ from ganzip.data.images import DataError, reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 HELD_OUT = ("test", "val", "valid", "validation")  # folders beside train/
+CLASSES = 10_000  # at most, of a folder or zip with labels
 SHARD = re.compile(r"\d{5}")  # the folders of FFHQ and of StyleGAN's zips say nothing of an image
 
 Choice = Callable[[Sequence[str]], Sequence[int]]
@@ -178,6 +179,9 @@ def _json_labels(path: Path, read: Read, keys: list[str]) -> np.ndarray | None:
         raise DataError(f"{path}: dataset.json: {reason(error)}, {expected}; correct it") from error
     if label is None:
         return None
+    if wide := [key for key, c in label.items() if not 0 <= c < CLASSES]:
+        found = f"the label of {wide[0]} is {label[wide[0]]}, expected 0 to {CLASSES - 1}"
+        raise DataError(f"{path}: dataset.json: {found}; number the classes from 0")
     if odd := set(label).symmetric_difference(keys):
         found = f"{min(odd)} is {'listed but absent' if min(odd) in label else 'without a label'}"
         raise DataError(f"{path}: dataset.json: {found}, expected a label an image; correct it")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganzip import degrade, features, prune, runs, slicing
@@ -229,6 +230,8 @@ def check(adapter: Adapter) -> None:
     modules = dict(wide.named_modules())
     if unknown := [layer for layer in a.layers if layer not in modules]:
         raise AdapterError(f"{name}: generator has no layers {unknown}; it has {list(modules)[1:]}")
+    if (state := teacher_state(a)) is not None:
+        filled(a, state)
 
 
 def teacher_state(adapter: Adapter) -> State | None:
@@ -241,20 +244,28 @@ def teacher_state(adapter: Adapter) -> State | None:
     if isinstance(given, Mapping):
         return given
     path = Path(given).expanduser()
+    expected = "expected a state dict in a .pt, .pth or .safetensors file; name another"
     if not path.is_file():
-        raise AdapterError(f"{adapter.name}: weights {given} is no file")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
+        raise AdapterError(f"{adapter.name}: weights {given} is no file; {expected}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            found = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on foreign bytes torch raises whatever it stumbles over
-        raise AdapterError(f"{adapter.name}: weights {path.name} is no state dict") from error
+        raise AdapterError(
+            f"{adapter.name}: weights {path.name} is no state dict, or truncated; {expected}"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(x, Tensor) for x in found.values()):
+        inside = list(found)[:3] if isinstance(found, Mapping) else type(found).__name__
+        raise AdapterError(f"{adapter.name}: weights {path.name} holds {inside}; {expected}")
+    return found
 
 
 def filled(adapter: Adapter, state: State) -> nn.Module:
-    """The teacher with its weights, frozen. Raises AdapterError where they do not fit."""
+    """The teacher with its weights, frozen. Raises AdapterError where they do not fit, or where a
+    number among them is NaN or infinite.
+    """
     G = adapter.full()
     try:
         G.load_state_dict(dict(state))
@@ -263,6 +274,11 @@ def filled(adapter: Adapter, state: State) -> nn.Module:
         raise AdapterError(
             f"{adapter.name}: weights do not fit the teacher: {first}; expected its state dict"
         ) from error
+    if bad := [key for key, x in G.state_dict().items() if not x.isfinite().all()]:
+        raise AdapterError(
+            f"{adapter.name}: weights are NaN or infinite in {bad[0]} ({len(bad)} such tensors); "
+            "expected finite numbers: take an earlier checkpoint of the teacher"
+        )
     return frozen(G)
 
 

@@ -65,7 +65,7 @@ def prepare(preset: str = "cpu", source: str = "", scale: float = 1.0) -> list[U
 
     source: for all families alike; empty for the embedded sets.
     """
-    presets.check_name(preset)
+    presets.check(preset, scale)
     effort = dataclasses.replace(
         own.EFFORTS[preset], minutes=0.0, **({"moments": 8} if preset == "cpu" else {})
     )

@@ -81,7 +81,7 @@ def known_pieces(source: str) -> Pieces:
 
     Those are enough to plan a run whose units are done, and to show them.
     """
-    note = runs.home() / "cache" / "known" / f"{Path(source).stem}.json"
+    note = runs.home() / "cache" / "known" / f"{data.set_name(source)}.json"
     try:
         pieces = load_pieces(source)
     except data.DataAbsent:

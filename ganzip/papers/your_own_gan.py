@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, export, features, metrics, presets, runs
+from ganzip import data, export, features, metrics, parameters, presets, runs
 from ganzip._compat import optional
 from ganzip.methods import (
     cagc,
@@ -48,12 +48,12 @@ from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
 from ganzip.papers.adapters import Adapter, AdapterError
 from ganzip.papers.distilling import CONTROL, EVERY, Setup
+from ganzip.parameters import TARGETS
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
 from ganzip.train import Batch, Player, averaged, frozen, step_seed, train
 
 PAPER = "your_own_gan"
-KINDS = ("width", "parameters", "multiply-adds", "latency")
 MODULES: dict[str, tuple[ModuleType, ...]] = {
     **dict.fromkeys(("mse", "cached", "joint"), (mse_joint,)),
     **{"OMGD": (omgd,), "DCD": (dcd,), "DCD modified": (dcd,), "SDAKD": (sdakd,)},
@@ -129,7 +129,7 @@ def prepare(
     all that can serve; the control is always there. seeds: 0 for the preset's. Raises AdapterError
     and DataError.
     """
-    presets.check_name(preset)
+    presets.check(preset, scale, seeds)
     effort = EFFORTS[preset]
     a = adapter if isinstance(adapter, Adapter) else adapters.load(adapter, preset=preset)
     adapters.check(a)
@@ -249,10 +249,10 @@ def code_of(method: str) -> str:
 
 
 def fitting(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") -> float:
-    """The largest width that fits a target of ``KINDS``; raises AdapterError."""
-    if len(target) != 1 or next(iter(target)) not in KINDS:
+    """The largest width that fits a target of ``parameters.TARGETS``; raises AdapterError."""
+    if len(target) != 1 or next(iter(target)) not in TARGETS:
         raise AdapterError(
-            f"target is {dict(target)}; expected one of {', '.join(KINDS)}, as in "
+            f"target is {dict(target)}; expected one of {', '.join(TARGETS)}, as in "
             '{"parameters": 0.1}, a share of the teacher\'s, or a number'
         )
     (kind,) = target
@@ -578,12 +578,10 @@ def kernel_of(c: Mapping[str, Any], target: nickel_dime.Moments) -> nickel_dime.
 
 def target_of(text: str) -> dict[str, float]:
     """A target as notebooks have it: "width 0.25", "parameters 500000". Raises AdapterError."""
-    kind, _, limit = text.strip().rpartition(" ")
     try:
-        return {kind.strip(): float(limit)}
-    except ValueError:
-        kinds = ", ".join(KINDS)
-        raise AdapterError(f"target is {text!r}; expected one of {kinds} and a number") from None
+        return parameters.target_of(text)
+    except ValueError as error:
+        raise AdapterError(f"target is {text!r}; {error}") from None
 
 
 def chosen_methods(text: str) -> list[str]:

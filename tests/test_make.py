@@ -1,0 +1,246 @@
+"""make's values: to the letter to Python, checked there; and one folder a run, named once."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from ganzip import batch, data, keeping, parameters, reproduce, runs
+from ganzip.parameters import ParameterError
+
+ROOT = Path(__file__).resolve().parents[1]
+VERBS = ("reproduce", "status", "bundle", "merge", "keep", "references", "smoke")
+# Values that a shell, make, papermill or Snakemake would read in some way of its own.
+ODD = [
+    "my photos & more.zip", "two  blanks", "a;touch canary", "$(touch canary)",
+    "$(shell touch canary)", "${shell touch canary}", "`touch canary`", "|touch canary", "$$HOME",
+    "$HOME", "$@", "a'b", 'a"b', "a\\b", "a#b", "a*b?", "[a-z]", "{a,b}", "{0}", "%s", "~",
+    "ä ß 日", "&& touch canary", "> canary", "x\ntouch canary", "-n", "--help", "a=b", "a:b",
+    "2024", "1e3",
+    "True", "null", "!!python/none", "- a", "@touch canary", "$(eval X=1)", "$(info x)",
+]  # fmt: skip
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Runs make with a Python that only writes down what it is given; returns that."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / ".installed").touch()
+    python = venv / "bin" / "python"
+    python.write_text(
+        f'#!/bin/sh\nenv -0 > "{tmp_path}/env"; printf "%s\\n" "$@" > "{tmp_path}/argv"'
+    )
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+
+    def run(*given, **environment):
+        made = ["-s", "-f", str(ROOT / "Makefile"), f"VENV={venv}", "-o", str(venv / ".installed")]
+        done = subprocess.run(
+            ["make", *made, *given], cwd=tmp_path, env=os.environ | environment,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert not list(tmp_path.glob("*canary*")), "something ran"
+        pairs = (tmp_path / "env").read_bytes().decode().split("\0")
+        return dict(p.split("=", 1) for p in pairs if p), (tmp_path / "argv").read_text().split()
+
+    return run
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_values_reach_python_to_the_letter(make, value):
+    names = ("DATA", "JOBS", "TO", "SCALE", "PAPER", "GANZIP_RUNS")
+    environment, argv = make("status", *(f"{name}={value}" for name in names))
+    assert [environment[name] for name in names] == [value] * len(names)
+    assert argv == ["-m", "ganzip.reproduce", "status"]
+    environment, _ = make("status", DATA=value)
+    assert environment["DATA"] == value
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verbs_run_one_module(make, verb):
+    environment, argv = make(verb, "SEEDS=3")
+    assert argv == ["-m", "ganzip.reproduce", "reproduce" if verb == "smoke" else verb]
+    assert (environment["PRESET"] == "smoke") if verb == "smoke" else "PRESET" not in environment
+    assert sorted(environment["MAKE_SET"].split()) == ["SEEDS", "VENV"]
+
+
+def test_make_removes_nothing_but_its_own_folder(make, tmp_path):
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my runs" / "nbval").mkdir(parents=True)
+    environment, _ = make("nbval", "GANZIP_RUNS=my runs")
+    assert environment["GANZIP_RUNS"] == str(tmp_path / "my runs" / "nbval")
+    assert (tmp_path / "my").exists() and not (tmp_path / "my runs" / "nbval").exists()
+
+
+# What Python makes of them ------------------------------------------------------------------------
+
+REFUSED = [
+    {name: value}
+    for name, values in {
+        "PRESET": ["cpuu", "CPU", "cpu smoke"],
+        "SCALE": ["nan", "inf", "-1", "0", "1e9", "2,5", "x", "$(x)"],
+        "SEEDS": ["-1", "1.5", "x", "1000000"],
+        "JOBS": ["-1", "x;touch canary", "1.5", "99999", "two"],
+        "PAPER": ["dcgan", "nonesuch", "sdakd;ls", "*"],
+        "DATA": [",", "a,", "a\nb"],
+        "WEIGHTS": ["maybe", "2"],
+        "MAKE_SET": ["PRESTE", "SEED", "data"],
+    }.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize("given", REFUSED, ids=lambda given: "-".join(map("=".join, given.items())))
+@pytest.mark.parametrize("verb", ["status", "reproduce"])
+def test_what_does_not_fit_is_one_line_and_nothing_runs(given, verb, monkeypatch):
+    for where, what in ((reproduce, "execute"), (batch, "engine"), (batch.Given, "units")):
+        monkeypatch.setattr(where, what, None)
+    for name in reproduce.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ParameterError) as error:
+        reproduce.main(verb)
+    ((name, value),) = given.items()
+    line = str(error.value)
+    assert line.isprintable() and "expected" in line and len(line) < 300
+    assert line.startswith(f"unknown parameter {value!r}" if name == "MAKE_SET" else f"{name} is ")
+
+
+def test_an_error_is_one_line_of_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "ganzip.reproduce", "status"],
+        env=os.environ | {"JOBS": "-1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    expected = "ganzip: JOBS is '-1'; expected a whole number from 0 to 256; leave it out for 0\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+SAME = [  # make's values, and the folder of the run
+    ({}, "cpu"), ({"DATA": "digits"}, "cpu"), ({"DATA": "mnist"}, "cpu-mnist"),
+    ({"DATA": "faces.zip"}, "cpu-faces"), ({"DATA": "faces"}, "cpu-faces"),
+    ({"DATA": "faces/"}, "cpu-faces"), ({"DATA": "./faces"}, "cpu-faces"),
+    ({"DATA": "/a/faces/"}, "cpu-faces-4ff36b"), ({"DATA": "/a/faces"}, "cpu-faces-4ff36b"),
+    ({"DATA": "/a//faces"}, "cpu-faces-4ff36b"), ({"DATA": "/b/faces"}, "cpu-faces-5964f3"),
+    ({"DATA": "/a/photos"}, None), ({"DATA": "photos.zip"}, None), ({"DATA": "/"}, None),
+    ({"DATA": "2024"}, "cpu-2024"), ({"DATA": "faces.v1"}, "cpu-faces.v1"),
+    ({"DATA": "my photos & more.zip"}, None), ({"DATA": ".."}, None), ({"DATA": "-n"}, None),
+    ({"DATA": "a.zip,b"}, "cpu-a+b"), ({"DATA": "a.zip, b"}, "cpu-a+b"),
+    ({"SCALE": "1.0"}, "cpu"), ({"SCALE": "1"}, "cpu"), ({"SCALE": "2"}, "cpu-x2"),
+    ({"SCALE": "2.0"}, "cpu-x2"), ({"SCALE": "01.50"}, "cpu-x1.5"), ({"SCALE": "5e-1"}, "cpu-x0.5"),
+    ({"SCALE": "0.3333333"}, "cpu-x0.3333333"), ({"SEEDS": "03"}, "cpu-s3"),
+    ({"SEEDS": "0"}, "cpu"), ({"SEEDS": "3.0"}, "cpu-s3"), ({"PRESET": "smoke"}, "smoke"),
+    ({"JOBS": "4"}, "cpu"), ({"PRESET": "gpu", "DATA": "mnist", "SCALE": "2", "SEEDS": "3"},
+                             "gpu-mnist-x2-s3"),
+]  # fmt: skip
+
+
+def folder_of_notebook(path, given, root):
+    """Where a notebook puts its tables, by its own line, with these parameters injected."""
+    cells = nbformat.read(path, as_version=4).cells
+    (line,) = re.findall(r"^folder = (Path\(.*)", "\n".join(c.source for c in cells), re.M)
+    own = SimpleNamespace(PAPER=keeping.OWN)
+    typed = parameters.of_notebook(path.stem, given)
+    return eval(line, {"root": root, "Path": Path, "runs": runs, "own": own} | typed)
+
+
+@pytest.mark.parametrize("paper", keeping.NAMES)
+@pytest.mark.parametrize(("values", "name"), SAME, ids=lambda v: str(v))
+def test_make_and_the_notebooks_name_one_folder(values, name, paper, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    for variable in reproduce.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in (values | {"PAPER": paper}).items():
+        monkeypatch.setenv(variable, value)
+    seen = []
+
+    def execute(notebook, out, given):
+        expected = folder_of_notebook(notebook, json.loads(json.dumps(given)), tmp_path)
+        for kind in ("tables", "figures"):
+            (expected / kind).mkdir(parents=True)
+        seen.append((out, expected))
+
+    monkeypatch.setattr(reproduce, "execute", execute)
+    monkeypatch.setattr(reproduce, "find_spec", lambda name: None)
+    assert reproduce.main("reproduce") == 0
+    ((out, expected),) = seen
+    assert out.parent == expected and expected.parent == tmp_path / paper
+    if name is not None:
+        assert expected.name == name
+    assert re.fullmatch(r"[\w.+-]+", expected.name) and not expected.name.endswith(("-", "."))
+
+
+def test_different_sets_have_different_folders():
+    """But for a folder and its zip, which are held for one set."""
+    names = [values.get("DATA", "digits") for values, _ in SAME]
+    paths = {os.path.normpath(each.strip()) for name in names for each in name.split(",")}
+    paths |= {"/x/faces", "../faces", "a-b", "a b", "a&b", "x.1", "x.2", "/x.zip", "/x", "A"}
+    assert data.set_name("faces.zip") == data.set_name("faces")
+    paths -= {"faces.zip", "a.zip"}
+    assert len({data.set_name(path) for path in paths}) == len(paths)
+
+
+def test_the_verbs_of_batch_are_given_the_same(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    for variable in reproduce.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    told = []
+    monkeypatch.setattr(batch, "main", lambda arguments: told.append(arguments) or 0)
+    monkeypatch.setenv("DATA", "my photos & more.zip")
+    monkeypatch.setenv("SCALE", "1.0")
+    assert reproduce.main("status") == 0
+    assert told.pop() == [
+        "status", "--data=my photos & more.zip", "--papers=dcgan_kd,sdakd,nickel_dime", "--jobs=0"
+    ]  # fmt: skip
+    monkeypatch.setenv("WEIGHTS", "1")
+    monkeypatch.setenv("PAPER", "sdakd")
+    monkeypatch.setenv("DATA", "photos")
+    reproduce.main("bundle")
+    assert told.pop() == ["bundle", "ganzip-cpu.zip", "--papers=sdakd", "--jobs=0", "--weights"]
+    monkeypatch.setenv("TO", "~/x.zip")
+    reproduce.main("bundle")
+    assert told.pop()[1] == str(Path.home() / "x.zip")
+    with pytest.raises(ParameterError, match="FROM names no bundle"):
+        reproduce.main("merge")
+    monkeypatch.setenv("FROM", "x.zip")
+    reproduce.main("merge")
+    assert told.pop()[:2] == ["merge", "x.zip"]
+
+
+def test_snakemake_is_given_texts_as_texts(monkeypatch, tmp_path):
+    io = pytest.importorskip("snakemake.common.configfile")
+    monkeypatch.setattr(batch.Given, "units", lambda _: [])
+    monkeypatch.setattr(batch.subprocess, "call", lambda command, **_: calls.append(command) or 0)
+    calls = []
+    for value in [*ODD, "007", "1.50"]:
+        if value.isprintable():
+            given = batch.Given("smoke", value, 2.0, ("sdakd",), 3)
+            assert batch.engine(given, tmp_path, 2) == 0
+            file = calls[-1][calls[-1].index("--configfile") + 1]
+            found = parameters.check(parameters.Workflow, io.load_configfile(file))
+            assert (found["data"], found["papers"], found["seeds"]) == (value, ("sdakd",), 3)
+
+
+def test_jobs_are_snakemake_s_where_it_is_installed(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    asked = []
+
+    def engine(given, root, jobs):
+        asked.append(jobs)
+        for kind in ("tables", "figures"):
+            (given.folder("sdakd", root) / kind).mkdir(parents=True)
+        return 0
+
+    monkeypatch.setattr(batch, "engine", engine)
+    monkeypatch.setattr(reproduce, "execute", None)
+    assert reproduce.reproduce(batch.Given(papers=("sdakd",)), 4) == 0 and asked == [4]
+    monkeypatch.setattr(batch, "engine", lambda *_: 3)
+    assert reproduce.reproduce(batch.Given(papers=("sdakd",)), 4) == 3
