@@ -9,6 +9,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 
 @dataclass(frozen=True)
 class Asset:
@@ -131,6 +133,16 @@ def require(name: str) -> Path:
     if fault := _fault(path, asset):
         raise BrokenAsset(f"{path} {fault}: delete it and get it again from {asset.source}")
     return path
+
+
+def check_finite(path: Path, net: nn.Module) -> None:
+    """Raise BrokenAsset where a number that a network has from this file is NaN or infinite."""
+    bad = [name for name, tensor in net.state_dict().items() if not tensor.isfinite().all()]
+    if bad:
+        raise BrokenAsset(
+            f"{path} is NaN or infinite in {bad[0]} ({len(bad)} such tensors), expected finite "
+            "numbers: delete it and get it again"
+        )
 
 
 def available(name: str) -> bool:

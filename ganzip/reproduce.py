@@ -164,6 +164,8 @@ def main(verb: str) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1]))
-    except (ValueError, OSError, RuntimeError) as error:
+    except KeyboardInterrupt:
+        sys.exit(130)  # what is under way goes on from its checkpoint
+    except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"ganzip: {error}", file=sys.stderr)
         sys.exit(2)

@@ -43,7 +43,7 @@ def stopping(patch: pytest.MonkeyPatch) -> None:
     """Every phase of more than one step ends in its middle when it is begun from its start."""
     whole = runs.train
 
-    def train(players, batches, steps, *, seed=0, start=0, after=None):
+    def train(players, batches, steps, *, seed=0, start=0, after=lambda step, terms: None):
         def then(step, terms):
             after(step, terms)
             if start == 0 and step == steps // 2:

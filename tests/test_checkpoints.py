@@ -181,3 +181,12 @@ def test_what_is_wrong_is_named_with_a_remedy(tmp_path):
     )
     with pytest.raises(FileNotFoundError, match=r"none.pt is no file.*assets.require"):
         checkpoints.load(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_none_are_refused(value, tmp_path):
+    content = held({4: 4, 8: 4})
+    content["g_ema"]["to_rgb1.bias"][0, 1] = value
+    torch.save(content, tmp_path / "broken.pt")
+    with pytest.raises(CheckpointError, match=r"broken.pt: .*bias of G is NaN or infinite"):
+        checkpoints.sizes(tmp_path / "broken.pt")

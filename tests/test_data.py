@@ -394,6 +394,8 @@ def test_cifar_pickles_run_no_code_and_must_be_sound(tmp_path):
             ["no.png is listed"],
         ),
         (json_labels([["0/img00.png", 1]]), ["0/img01.png is without a label"]),
+        (json_labels([["0/img00.png", 10**8], ["0/img01.png", 1]]), ["is 100000000, expected 0"]),
+        (json_labels([["0/img00.png", 0], ["0/img01.png", -1]]), ["0/img01.png is -1, expected"]),
         (json_labels([["0/img00.png", 0.5], ["0/img01.png", 1]]), ["TypeError"]),
         (b"{}", ["KeyError", '{"labels": null}']),
         (b"{", ["JSONDecodeError"]),

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -87,7 +89,7 @@ def test_an_error_inside_a_network_leaves_no_autocast_behind():
 
 
 def settings():
-    cudnn = torch.backends.cudnn
+    cudnn: Any = torch.backends.cudnn
     return torch.backends.cuda.matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.benchmark
 
 

@@ -1,7 +1,11 @@
-import pytest
+from math import nan
 
-from ganzip import data, presets, runs, tables
+import pytest
+import torch
+
+from ganzip import assets, data, presets, runs, tables
 from ganzip.methods import gan
+from ganzip.nets import realesrgan
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import super_resolution as sr
 
@@ -99,6 +103,23 @@ def big_photos():
     parts = ("train", "validation", "test")
     pieces = sr.Pieces("big.zip", {}, [{**entry, "part": part} for part in parts])
     return {network: pieces for network in sr.GENERATORS}
+
+
+def test_a_released_discriminator_is_checked_when_planning(tmp_path, monkeypatch):
+    """One that is foreign, and one with NaN: before any training, in one line."""
+    monkeypatch.setenv("GANZIP_WEIGHTS", str(tmp_path))
+    path = tmp_path / assets.ASSETS["realesrgan-x4plus-netD"].file
+    narrow = realesrgan.UNetDiscriminator(width=1 / 8)
+    monkeypatch.setattr(
+        sdakd.sr, "discriminator", lambda *_: realesrgan.UNetDiscriminator(width=1 / 8)
+    )
+    torch.save({"params": {"conv0.weight": torch.zeros(1)}}, path)
+    with pytest.raises(ValueError, match="does not fit UNetDiscriminator: [^\n]*"):
+        sdakd.plan(presets.sdakd("gpu"), big_photos())
+    monkeypatch.setattr(sdakd.realesrgan, "load_pth", lambda net, _: net.load_state_dict(state))
+    state = {name: torch.full_like(x, nan) for name, x in narrow.state_dict().items()}
+    with pytest.raises(assets.BrokenAsset, match="NaN or infinite in conv0.weight"):
+        sdakd.plan(presets.sdakd("gpu"), big_photos())
 
 
 @pytest.mark.parametrize("name", presets.NAMES)

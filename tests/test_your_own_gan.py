@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import rosinality
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from ganzip import export, metrics, runs, slicing
@@ -345,6 +346,41 @@ def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeyp
     adapters.load.cache_clear()
     with pytest.raises(AdapterError, match=r"^StyleGAN2: weights .*truncated.*again$"):
         adapters.load("StyleGAN2", str(path))
+
+
+def broken(value):
+    state = {name: tensor.clone() for name, tensor in enlarger(1.0).state_dict().items()}
+    state["2.weight"][0, 0, 0, 0] = value
+    return state
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+def test_weights_are_checked_when_planning(suffix, tmp_path, monkeypatch):
+    """Foreign ones, numbers that are none, and files that hold something else."""
+    monkeypatch.setattr(own, "sight", None)  # loads data
+    path = tmp_path / f"w{suffix}"
+    save = save_file if suffix == ".safetensors" else torch.save
+    contents = {
+        "NaN or infinite in 2.weight": [broken(float("nan")), broken(float("inf"))],
+        "do not fit": [enlarger(0.5).state_dict(), painter(1.0).state_dict(), {}],
+    }
+    if suffix != ".safetensors":
+        nested = {"params": enlarger(1.0).state_dict()}
+        contents["holds"] = [nested, [1, 2], torch.zeros(3), {"0.weight": 1.0}]
+    for what, states in contents.items():
+        for state in states:
+            save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+            adapter = dataclasses.replace(IMAGE, weights=str(path))
+            assert what in said_of(adapter)
+            with pytest.raises(AdapterError, match=what):
+                own.prepare("smoke", adapter=adapter)
+    save(enlarger(1.0).state_dict(), path)
+    adapters.check(dataclasses.replace(IMAGE, weights=str(path)))
+    for content in (b"", b"torn", path.read_bytes()[:100]):
+        path.write_bytes(content)
+        assert "no state dict, or truncated" in said_of(
+            dataclasses.replace(IMAGE, weights=str(path))
+        )
 
 
 def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):

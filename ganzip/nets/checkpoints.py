@@ -111,6 +111,18 @@ class _Held:
 
 
 def _read(path: str | Path) -> _Held:
+    held = _taken(path)
+    for part, tensors in (("G", held.G), ("D", held.D)):
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise CheckpointError(
+                    f"{path}: {name} of {part} is NaN or infinite somewhere, expected finite "
+                    "numbers: get it again"
+                )
+    return held
+
+
+def _taken(path: str | Path) -> _Held:
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(

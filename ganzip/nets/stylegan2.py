@@ -306,7 +306,8 @@ class ScaledConv(torch.autograd.Function):
         ctx.save_for_backward(x, scale, weight)
         stride, padding = (2, 0) if up else (1, weight.shape[-1] // 2)
         ctx.how = [stride] * 2, [padding] * 2, [1, 1], up, [0, 0], 1
-        return torch.convolution(*lowered(x * scale, weight), None, *ctx.how)
+        product, weight = lowered(x * scale, weight)
+        return torch.convolution(product, weight, None, *ctx.how)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:

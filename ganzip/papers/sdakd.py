@@ -73,6 +73,8 @@ def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
         pieces = held[family.network]
         sr.check_sizes(pieces, family.span)
         common = settings(preset, family, pieces)
+        if family.network == "RealESRGAN" and common["released_d"]:
+            check_released(common)
         teacher = unit(family, common, "teacher", "1", 0, {}, pieces.source)
         units += [teacher, speed(family, common, preset.passes)]
         units += [
@@ -82,6 +84,14 @@ def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
             for seed in range(seeds)
         ]
     return runs.in_order(units)
+
+
+def check_released(c: Mapping[str, Any]) -> None:
+    """Raise ValueError where the released D's file does not fit or is not finite."""
+    path = assets.require("realesrgan-x4plus-netD")
+    D: Any = sr.discriminator(c, "1")
+    realesrgan.load_pth(D, path)
+    assets.check_finite(path, D)
 
 
 def settings(preset: Sdakd, family: SuperResolution, pieces: sr.Pieces) -> dict[str, Any]:
