@@ -8,6 +8,8 @@ BIN    := $(VENV)/bin
 export MAKE_SET := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 $(foreach v,PRESET DATA SCALE SEEDS PAPER JOBS TO FROM WEIGHTS GANZIP_RUNS GANZIP_DATA GANZIP_WEIGHTS,\
 	$(if $(filter undefined,$(origin $(v))),,$(eval export override $(v) := $$(value $(v)))))
+# What make starts ends with it.
+START  := $(BIN)/python -m ganzip.processes $$PPID
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce bench status bundle merge smoke figures keep references lab test lint nbval clean
@@ -30,10 +32,10 @@ merge: install ## take in what another machine did: FROM=its bundle
 keep: install ## reproduce, and keep what came out in figures/; at the defaults also in notebooks/
 references: install ## execute at smoke what nbval replays, into tests/notebooks/
 reproduce status bundle merge keep references:
-	@$(BIN)/python -m ganzip.reproduce $@
+	@$(START) ganzip.reproduce $@
 
 smoke: install ## the same in a minute, to see that all of it runs
-	@PRESET=smoke $(BIN)/python -m ganzip.reproduce reproduce
+	@PRESET=smoke $(START) ganzip.reproduce reproduce
 
 figures: install ## every kept figure and table again from kept rows, and README's; trains nothing
 	$(BIN)/python -m ganzip.keeping figures

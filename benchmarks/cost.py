@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import time
@@ -25,6 +26,7 @@ from torch import nn
 from benchmarks.__main__ import RESULTS, machine
 from benchmarks.cases import shaken, stylegan2_players
 from benchmarks.measure import Call, Pair, compare, kept_per_image
+from ganzip import processes
 from ganzip.checkpointing import checkpointed
 from ganzip.nets import stylegan2
 from ganzip.train import Batch, Terms, train
@@ -78,7 +80,10 @@ def study(device: str) -> dict[str, Any]:
     points, start = [], time.monotonic()
     fresh = multiprocessing.get_context("forkserver")
     fresh.set_forkserver_preload(["benchmarks.cases"])  # torch is imported once
-    with ProcessPoolExecutor(1, mp_context=fresh, max_tasks_per_child=1) as pool:
+    # A worker ends with this process.
+    with ProcessPoolExecutor(
+        1, fresh, processes.follow, (os.getpid(),), max_tasks_per_child=1
+    ) as pool:
         for i, items in enumerate(asked):
             points.append(pool.submit(step, dict(items), device).result())
             spent = time.monotonic() - start

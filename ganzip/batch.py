@@ -27,7 +27,8 @@ from typing import Any
 
 import pandas as pd
 
-from ganzip import budget, parameters, presets, runs
+from ganzip import budget, parallel, parameters, presets, runs
+from ganzip import processes as lives
 from ganzip.data import DataAbsent, DataError, set_name
 from ganzip.runs import Demand, Run, State, Unit
 
@@ -153,13 +154,13 @@ def engine(given: Given, root: Path, jobs: int, more: Sequence[str] = ()) -> int
         print(foretold(progress(units, root), root, jobs), flush=True)
     workflow, log = runs.repository() / "workflow", root / "snakemake.log"
     root.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")]
-    command += ["--profile", str(workflow / "profiles" / "local"), "--cores", str(jobs)]
     # A file, for --config takes a folder called 007 for a number.
     runs.write(root / "snakemake.json", json.dumps(settings(given)).encode())
-    command += ["--configfile", str(root / "snakemake.json"), "--directory", str(root), *more]
+    its = ["--snakefile", str(workflow / "Snakefile"), "--cores", str(jobs)]
+    its += ["--profile", str(workflow / "profiles" / "local")]
+    its += ["--configfile", str(root / "snakemake.json"), "--directory", str(root), *more]
     with log.open("w") as out, runs.watched(units, root):
-        code = subprocess.call(command, stdout=out, stderr=subprocess.STDOUT)
+        code = lives.run("snakemake", *its, stdout=out, stderr=subprocess.STDOUT).returncode
     if code:
         told = failures(units, root) or ["every unit is done, but a notebook is not"]
         print("\n  ".join(["run again to go on; what failed:", *told]))
@@ -212,13 +213,13 @@ def settings(given: Given) -> dict[str, Any]:
 def together(unit: Unit, given: Given, processes: int, device: str) -> None:
     """One unit and what it needs in several processes by ``torchrun``, a GPU each.
 
-    Raises runs.UnitsFailed with where the reason stands.
+    Raises ValueError where so many cannot share it, and runs.UnitsFailed with where the reason
+    stands.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(processes), "-m", "ganzip.papers", unit.paper, unit.name]
-    for name, value in (given.parameters() | {"device": device}).items():
-        command += [f"--{name}={value}"]
-    if code := subprocess.call(command):
+    runs.check_sharing(unit, runs.home(), processes)
+    options = (given.parameters() | {"device": device}).items()
+    more = [f"--{name}={value}" for name, value in options]
+    if code := parallel.launch(processes, "ganzip.papers", unit.paper, unit.name, *more):
         raise runs.UnitsFailed(f"{unit.name}: torchrun ended with {code}; its reason is above")
 
 
@@ -498,8 +499,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError, ImportError) as error:
-        print(f"ganzip.batch: {error}", file=sys.stderr)
-        sys.exit(2)
+    with lives.interruptible():
+        try:
+            sys.exit(main())
+        except KeyboardInterrupt:
+            print("ganzip.batch: interrupted; the same call goes on from there", file=sys.stderr)
+            sys.exit(130)
+        except (ValueError, OSError, ImportError) as error:
+            print(f"ganzip.batch: {error}", file=sys.stderr)
+            sys.exit(2)

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, data, figures, parameters, runs
+from ganzip import batch, data, figures, parameters, processes, runs
 from ganzip.batch import NOTEBOOKS, Given
 from ganzip.parameters import OWN
 
@@ -130,9 +130,8 @@ def _run(module: Sequence[str], root: str, place: Path) -> None:
     """Run a Python module with its runs in ``root``, and without the data even where they are."""
     here = {k: v for k, v in os.environ.items() if k != "GANZIP_DATA"}
     here |= {"GANZIP_RUNS": root, "PYTHONPATH": str(runs.repository())}
-    done = subprocess.run(
-        [sys.executable, "-m", *module], env=here, cwd=root, capture_output=True, text=True
-    )
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    done = processes.run(*module, env=here, cwd=root, **both)
     if done.returncode:
         raise RuntimeError(f"{place}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
 
@@ -170,8 +169,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"ganzip.keeping: {error}", file=sys.stderr)
-        sys.exit(2)
+    with processes.interruptible():
+        try:
+            sys.exit(main())
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except (ValueError, OSError, RuntimeError) as error:
+            print(f"ganzip.keeping: {error}", file=sys.stderr)
+            sys.exit(2)

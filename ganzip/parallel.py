@@ -1,4 +1,4 @@
-"""One training run in several processes, a GPU each: ``torchrun --nproc-per-node 2 -m ...``.
+"""One training run in several processes, a GPU each, by ``torchrun`` (:func:`launch`).
 
 Every process has all networks and its own samples of each batch. The batch of a configuration is
 that of all together, random numbers are those of one process, and gradients are averaged: the
@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -18,6 +21,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from ganzip import processes as lives
 
 T = TypeVar("T")
 PATIENCE = datetime.timedelta(days=1)  # that others wait for the first, which measures alone
@@ -40,6 +45,36 @@ def processes(device: str) -> Iterator[str]:
     dist.init_process_group(backend, timeout=PATIENCE)
     yield device
     dist.destroy_process_group()  # not after an error, when it would wait for the others
+
+
+def launch(count: int, module: str, *arguments: str) -> int:
+    """Run a Python module in ``count`` processes by torchrun; returns its exit status.
+
+    They end with this process. What they print is seen; of torchrun's own account only which of
+    them was killed.
+    """
+    here = {"OMP_NUM_THREADS": "1", "LOGLEVEL": "CRITICAL", **os.environ}
+    each = ("-m", "ganzip.processes", str(os.getpid()), module, *arguments)
+    how = ("--standalone", "--nproc-per-node", str(count))
+    return lives.run("ganzip.parallel", *how, *each, env=here).returncode
+
+
+def end_together() -> None:
+    """In a process of torchrun's: end with it, and at once when it says so."""
+    if "LOCAL_RANK" in os.environ:
+        lives.follow(os.getppid())
+        for number in (signal.SIGINT, signal.SIGTERM):  # Python's handlers wait for the others
+            signal.signal(number, signal.SIG_DFL)
+
+
+def tell(error: str) -> None:
+    """Print an error. Of several processes that have the same the first one does.
+
+    The others wait, for torchrun ends them as soon as it has failed.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(3)
+    print(error, file=sys.stderr)
 
 
 def size() -> int:
@@ -72,14 +107,18 @@ def alone() -> Iterator[None]:
         _only_this = before
 
 
-def check(batch: int, group: int = 0) -> None:
-    """Raise ValueError where processes cannot share a batch, or its groups of ``group`` samples."""
+def check(batch: int, group: int = 0, among: int = 0) -> None:
+    """Raise ValueError where processes cannot share a batch, or its groups of ``group`` samples.
+
+    among: how many processes, 0 for those that there are.
+    """
+    among = among or size()
     groups = batch // min(group, batch) if group else batch
     fitting = [n for n in range(1, groups + 1) if batch % n == groups % n == 0]
-    if size() not in fitting:
+    if among not in fitting:
         kind = f" in {groups} groups of {group}" if group else ""
         raise ValueError(
-            f"batch is {batch}{kind} and cannot be shared by {size()} processes; start "
+            f"batch is {batch}{kind} and cannot be shared by {among} processes; start "
             f"{' or '.join(map(str, fitting))}, or change the batch"
         )
 
@@ -212,3 +251,26 @@ class _Gathered(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         # Each process has the whole gradient for its own samples alone: their mean would divide it.
         return size() * part(grads[0])
+
+
+def _torchrun(arguments: Sequence[str]) -> int:
+    """torchrun; where processes fail the reason is theirs to tell, unless they were killed."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main
+
+    try:
+        main(arguments)
+    except SignalException:
+        return 1
+    except ChildFailedError as error:
+        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        for rank, code in codes.items():
+            if code < 0 and -code != signal.SIGTERM:  # with which torchrun ends the others
+                print(f"process {rank} was ended by {signal.Signals(-code).name}", file=sys.stderr)
+        return max(1, *codes.values())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_torchrun(sys.argv[1:]))

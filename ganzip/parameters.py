@@ -259,6 +259,7 @@ class Command(Plan):
     paper: Batched
     unit: Name | None = None
     device: Device = "auto"
+    processes: Annotated[Processes, Field(description="of torchrun, a GPU each")] = 1
 
 
 class Unit(Plan):

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ganzip import batch, keeping, parameters, runs
+from ganzip import batch, keeping, parameters, processes, runs
 from ganzip.batch import Given
 from ganzip.keeping import NAMES, OWN
 from ganzip.parameters import ParameterError
@@ -134,7 +134,9 @@ def tidy(notebook: Path) -> None:
 
 
 def _module(name: str, *arguments: str | Path) -> int:
-    return subprocess.run([sys.executable, "-m", name, *map(str, arguments)], check=True).returncode
+    done = processes.run(name, *map(str, arguments))
+    done.check_returncode()
+    return done.returncode
 
 
 def _short(path: Path) -> str:
@@ -162,10 +164,11 @@ def main(verb: str) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1]))
-    except KeyboardInterrupt:
-        sys.exit(130)  # what is under way goes on from its checkpoint
-    except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        print(f"ganzip: {error}", file=sys.stderr)
-        sys.exit(2)
+    with processes.interruptible():
+        try:
+            sys.exit(main(sys.argv[1]))
+        except KeyboardInterrupt:
+            sys.exit(130)  # what is under way goes on from its checkpoint
+        except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            print(f"ganzip: {error}", file=sys.stderr)
+            sys.exit(2)

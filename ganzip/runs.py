@@ -44,7 +44,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ganzip import device as devices
-from ganzip import parallel
+from ganzip import parallel, processes
 from ganzip.data import set_name
 from ganzip.train import Batch, Player, Terms, step_seed, train
 
@@ -442,6 +442,13 @@ def perform(
     return folder
 
 
+def check_sharing(unit: Unit, root: Path, among: int) -> None:
+    """Raise ValueError where a unit that is still to be done cannot be shared by ``among``."""
+    for each in in_order([unit]):
+        if each.shared and not each.done(root):
+            parallel.check(each.config["batch"], each.config.get("group", 0), among)
+
+
 def check_data(unit: Unit) -> None:
     """Raise ValueError for a unit that was planned without its data."""
     if unit.config.get("fingerprint") == ABSENT:
@@ -481,13 +488,15 @@ def jobs(
     not stop the others: at the end UnitsFailed names it, its last step and the remedy. A worker
     that is killed is replaced and its unit goes on from its checkpoint, once. Within a ``limit``
     what cannot be done stays undone.
+    Workers end with this process, however it does, and a notebook's kernel with what started it.
     """
+    processes.follow_notebook()
     plan = in_order(units)
     waiting = [unit for unit in plan if not unit.done(root)]
     failed: dict[str, str] = {}
     killed: set[str] = set()
     n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
-    with _Bar(plan, root) as bar:
+    with processes.interruptible(), _Bar(plan, root) as bar:
         while waiting:
             for unit in _share_out(waiting, failed, work, root, n_jobs, device, bar, limit):
                 if unit.key in killed:
@@ -535,7 +544,12 @@ def _share_out(
     # OpenMP threads waiting for each other at every small operator cost more than they do.
     with (
         warnings.catch_warnings(),
-        ProcessPoolExecutor(n_jobs, env={"OMP_NUM_THREADS": "1"}) as pool,
+        ProcessPoolExecutor(
+            n_jobs,
+            env={"OMP_NUM_THREADS": "1"},
+            initializer=processes.follow,
+            initargs=[os.getpid()],
+        ) as pool,
     ):
         # A worker whose memory has grown is replaced between two units: that is as it should be.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)

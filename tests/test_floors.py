@@ -7,7 +7,8 @@ import ganzip
 
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
-    0: ["_compat", "device", "parallel", "checkpointing", "train", "taps", "losses", "nets.width"],
+    0: ["_compat", "device", "parallel", "processes", "checkpointing"]
+    + ["train", "taps", "losses", "nets.width"],
     1: ["parameters", "nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export", "budget"],
@@ -16,6 +17,7 @@ FLOORS = {
 }
 SIDEWAYS = {  # edges within a floor, by name
     ("train", "parallel"),
+    ("parallel", "processes"),
     ("losses", "parallel"),
     ("losses", "device"),
     ("taps", "device"),

@@ -1,19 +1,21 @@
 """One training run and what it needs, from the command line, in one process or in several.
 
     python -m ganzip.papers nickel_dime nickel-dime-p90-seed0 --preset cpu --data digits
-    torchrun --nproc-per-node 8 -m ganzip.papers nickel_dime teacher-seed0 --preset paper
+    python -m ganzip.papers nickel_dime teacher-seed0 --preset paper --processes 8
 
 Without a unit it lists those of the plan. It ends with 2, and one line, where something is amiss.
+``torchrun -m ganzip.papers`` does for ``--processes`` too, over several machines for instance.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 
-from ganzip import parallel, parameters, runs
+from ganzip import parallel, parameters, processes, runs
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
 
@@ -27,26 +29,40 @@ def parse(arguments: Sequence[str] | None = None) -> parameters.Command:
     return parameters.Command(**parser.check(parameters.Command, parser.parse_args(arguments)))
 
 
-def main(given: parameters.Command) -> None:
-    """Do what was asked for. Raises ValueError, OSError or runs.Diverged."""
+def main(given: parameters.Command) -> int:
+    """Do what was asked for; returns the exit status. Raises ValueError, OSError, runs.Diverged."""
     paper, root = import_module(f"ganzip.papers.{given.paper}"), runs.home()
     source = given.data or PAPERS[given.paper]
     units = paper.prepare(given.preset, source, given.scale, given.seeds)
     if given.unit is None:
         print("\n".join(unit.name for unit in units))
-        return
+        return 0
     unit = runs.by_name(units, given.unit)
+    among = int(os.environ.get("WORLD_SIZE") or given.processes)
+    runs.check_sharing(unit, root, among)
+    if among > 1 and "LOCAL_RANK" not in os.environ:
+        same = {
+            k: v for k, v in given.model_dump().items() if k not in ("paper", "unit", "processes")
+        }
+        options = [f"--{name}={value}" for name, value in same.items() if value is not None]
+        return parallel.launch(among, "ganzip.papers", given.paper, given.unit, *options)
     with parallel.processes(runs.pick_device(given.device)) as device:
         bar = runs.watched(runs.in_order([unit]), root) if parallel.first() else nullcontext()
         with bar:
             folder = runs.perform(unit, paper.work, root, device=device)
         if parallel.first():
             print(folder)
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main(parse())
-    except (ValueError, OSError, runs.Diverged, runs.CheckpointError) as error:
-        print(f"ganzip.papers: {error}", file=sys.stderr)
-        sys.exit(2)
+    with processes.interruptible():
+        parallel.end_together()
+        try:
+            sys.exit(main(parse()))
+        except KeyboardInterrupt:
+            print("ganzip.papers: interrupted; the same call goes on from there", file=sys.stderr)
+            sys.exit(130)
+        except (ValueError, OSError, runs.Diverged, runs.CheckpointError) as error:
+            parallel.tell(f"ganzip.papers: {error}")
+            sys.exit(2)
