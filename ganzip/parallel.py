@@ -9,6 +9,7 @@ anything. The processes share a disk.
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 import signal
 import sys
@@ -53,7 +54,7 @@ def launch(count: int, module: str, *arguments: str) -> int:
     They end with this process. What they print is seen; of torchrun's own account only which of
     them was killed.
     """
-    here = {"OMP_NUM_THREADS": "1", "LOGLEVEL": "CRITICAL", **os.environ}
+    here = {"OMP_NUM_THREADS": "1", **os.environ}
     each = ("-m", "ganzip.processes", str(os.getpid()), module, *arguments)
     how = ("--standalone", "--nproc-per-node", str(count))
     return lives.run("ganzip.parallel", *how, *each, env=here).returncode
@@ -259,6 +260,7 @@ def _torchrun(arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main
 
+    logging.disable(logging.CRITICAL)
     try:
         main(arguments)
     except SignalException:

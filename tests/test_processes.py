@@ -1,0 +1,164 @@
+"""Nothing outlives the run that started it; signals end a run in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import storm
+import toy
+
+from ganzip import parallel, processes, runs
+
+SECONDS = 60  # for a busy machine: orphans would live for good
+HERE = Path(__file__).parent
+TOY = f"""
+import sys; sys.path.insert(0, {str(HERE)!r})
+import toy
+from ganzip import runs
+units = [toy.unit(steps=2000, seed=seed, wait=0.005) for seed in (0, 1)]
+if __name__ == "__main__":
+    runs.jobs(units, toy.work, runs.home(), n_jobs=2)
+"""
+
+
+def units():
+    return [toy.unit(steps=2000, seed=seed, wait=0.005) for seed in (0, 1)]
+
+
+def training(root):
+    """Whether both units are being trained."""
+    return all((unit.folder(root) / "progress").exists() for unit in units())
+
+
+def test_workers_end_with_a_script(tmp_path):
+    (tmp_path / "script.py").write_text(TOY)
+    run = storm.start([sys.executable, str(tmp_path / "script.py")], tmp_path)
+    try:
+        storm.wait_until(lambda: training(tmp_path))
+        assert len(run.workers()) == 2
+        run.process.terminate()
+        assert run.left(SECONDS) == []
+        assert run.process.returncode == -signal.SIGTERM
+    finally:
+        run.kill()
+    assert {runs.state(unit, tmp_path).name for unit in units()} == {"interrupted"}
+
+
+def test_kernel_and_workers_end_with_papermill(tmp_path):
+    path = tmp_path / "toy.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TOY)]), path)
+    command = [sys.executable, "-m", "papermill", str(path), str(path), "-k", "python3"]
+    run = storm.start(command, tmp_path)
+    try:
+        storm.wait_until(lambda: training(tmp_path))
+        assert run.kernel() is not None and len(run.workers()) == 2
+        run.process.kill()
+        assert run.left(SECONDS) == []
+    finally:
+        run.kill()
+
+
+# In little, without torch -------------------------------------------------------------------------
+
+SLEEP = """
+import pathlib, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+pathlib.Path(__file__).with_name("asleep").touch()
+time.sleep(100)
+"""
+
+
+@pytest.fixture
+def sleeper(tmp_path, monkeypatch):
+    """The name of a module that sleeps and does not listen to INT."""
+    (tmp_path / "sleeper.py").write_text(SLEEP)
+    paths = [str(tmp_path), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    return "sleeper"
+
+
+def test_a_process_ends_with_its_starter_through_a_shell(sleeper, tmp_path):
+    code = (
+        "import os, shlex; from ganzip import processes\n"
+        f"os.system(shlex.join(processes.command({sleeper!r})) + ' || echo; true')"
+    )
+    run = storm.start([sys.executable, "-c", code], tmp_path)
+    try:
+        storm.wait_until((tmp_path / "asleep").exists)
+        run.process.kill()
+        assert run.left(SECONDS) == []
+    finally:
+        run.kill()
+
+
+def test_a_process_that_lost_its_starter_before_it_looked_ends_at_once(sleeper):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    command = [sys.executable, "-m", "ganzip.processes", str(gone.pid), sleeper]
+    assert subprocess.run(command, timeout=60).returncode == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_are_passed_on_and_who_does_not_listen_is_killed(number, sleeper, tmp_path):
+    code = (
+        "from ganzip import processes; processes.GRACE = 0.5\n"
+        "try:\n"
+        f"    processes.run({sleeper!r})\n"
+        "except KeyboardInterrupt:\n"
+        "    print('over', flush=True)\n"
+    )
+    with (tmp_path / "log").open("w") as log:
+        run = storm.start([sys.executable, "-c", code], tmp_path, log)
+        try:
+            storm.wait_until((tmp_path / "asleep").exists)
+            run.process.send_signal(number)
+            assert run.left(SECONDS) == []
+        finally:
+            run.kill()
+    over = number == signal.SIGINT  # after which a program goes on; the others end it
+    assert run.process.returncode == (0 if over else -number)
+    assert (tmp_path / "log").read_text() == ("over\n" if over else "")
+
+
+def test_what_a_process_that_ended_printed_and_its_status_come_back():
+    done = processes.run("platform", stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and done.stdout.strip()
+    assert processes.run("json.tool", "/nonesuch", stderr=subprocess.DEVNULL).returncode != 0
+
+
+def test_signals_go_to_whoever_handled_them_before_and_ignored_ones_stay_so():
+    got, before = [], {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), processes.interruptible():
+            with processes.interruptible():
+                signal.raise_signal(signal.SIGHUP)
+                try:
+                    signal.raise_signal(signal.SIGTERM)
+                finally:
+                    got.append("cleaned up")
+                    signal.raise_signal(signal.SIGTERM)  # again, while it cleans up
+        assert got == ["cleaned up", signal.SIGTERM]
+        signal.raise_signal(signal.SIGTERM)
+        assert got[2:] == [signal.SIGTERM]
+    finally:
+        for number, how in before.items():
+            signal.signal(number, how)
+
+
+def test_ancestors_are_found():
+    assert processes.descends(os.getppid()) and processes.descends(processes._parent(os.getppid()))
+    assert not processes.descends(os.getpid())
+
+
+def test_of_several_processes_one_tells_why_and_torchrun_nothing(capfd):
+    # Both fail; the module is one that says so in a line.
+    code = parallel.launch(2, "calendar", "--type", "nonesuch")
+    said = capfd.readouterr()
+    assert code == 2
+    assert "ChildFailedError" not in said.err and "torch" not in said.err + said.out
