@@ -7,8 +7,7 @@ import ganzip
 
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
-    0: ["_compat", "device", "parallel", "processes", "checkpointing"]
-    + ["train", "taps", "losses", "nets.width"],
+    0: "_compat device parallel processes checkpointing train taps losses nets.width".split(),
     1: ["parameters", "nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export", "budget"],
