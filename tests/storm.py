@@ -96,7 +96,7 @@ def start(command: Sequence[str], root: Path, log: IO[str] | None = None) -> Sta
     return Started(subprocess.Popen(list(command), text=True, **its), mark)
 
 
-def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 300) -> None:
     """Wait; TimeoutError where it does not come true."""
     end = time.monotonic() + seconds
     while not true():
