@@ -39,6 +39,7 @@ def processes(device: str) -> Iterator[str]:
     if "LOCAL_RANK" not in os.environ:
         yield device
         return
+    end_together()
     backend = "gloo"
     if device == "cuda":
         device, backend = f"cuda:{os.environ['LOCAL_RANK']}", "cpu:gloo,cuda:nccl"

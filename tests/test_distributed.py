@@ -15,11 +15,11 @@ import torch
 import two
 from safetensors.torch import load_file
 
-from ganzip import data, parallel, presets, runs, train
+from ganzip import data, parallel, presets, processes, runs, train
 from ganzip.papers import __main__ as command
 from ganzip.papers import nickel_dime
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = processes.command("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 EQUAL = ("both", "imitation", "super_resolution")
 
 

@@ -13,6 +13,8 @@ import papermill
 import pytest
 from PIL import Image
 
+from ganzip import processes
+
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 COMMITTED = [
@@ -82,15 +84,8 @@ def test_parameters_are_typed_commented_and_found_by_papermill(name):
 
 
 def run(notebook, out, *parameters, **environment):
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(ROOT / "notebooks" / notebook),
-        str(out),
-        "-k",
-        "python3",
-    ]
+    its = [str(ROOT / "notebooks" / notebook), str(out), "-k", "python3"]
+    command = processes.command("papermill", *its)
     return subprocess.run(
         [*command, "--no-progress-bar", *parameters],
         env={**os.environ, **environment},

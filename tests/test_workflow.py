@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from ganzip import batch, runs
+from ganzip import batch, processes, runs
 from ganzip.papers import dcgan_kd, nickel_dime
 
 pytest.importorskip("snakemake")
@@ -21,7 +20,7 @@ KILLS = int(os.environ.get("GANZIP_KILLS", "3"))
 
 
 def snakemake(root, *more, profile="local", paper="dcgan_kd", **how):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Snakefile")]
+    command = processes.command("snakemake", "--snakefile", str(WORKFLOW / "Snakefile"))
     command += ["--profile", str(WORKFLOW / "profiles" / profile), "--directory", str(root)]
     given = ["preset=smoke", f"papers={paper}"]
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | how
