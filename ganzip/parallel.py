@@ -75,8 +75,8 @@ def tell(error: str) -> None:
     The others wait, for torchrun ends them as soon as it has failed.
     """
     if os.environ.get("RANK", "0") != "0":
-        time.sleep(3)
-    print(error, file=sys.stderr)
+        time.sleep(20)
+    print(error, file=sys.stderr, flush=True)
 
 
 def size() -> int:
