@@ -22,10 +22,11 @@ def images(channels):
     return data.Images("made-up", pixels, torch.arange(4), "feedfeedfeed")
 
 
-def pieces():
+def pieces() -> dict[str, sr.Pieces]:
     entry = {"sha256": "0" * 12, "top": 0, "left": 0, "height": 1024, "width": 1024}
     parts = [entry | {"photo": part, "part": part} for part in ("train", "validation", "test")]
-    return dict.fromkeys(("GCFSR", "RealESRGAN"), sr.Pieces("made-up", {}, parts))
+    held = sr.Pieces("made-up", {}, parts)
+    return {"GCFSR": held, "RealESRGAN": held}
 
 
 def seeds_of(preset):
@@ -79,14 +80,14 @@ def without(frame, *methods):
     """The rows without those of each method, and those of teachers and of what measures alone."""
     for method in methods:
         assert method in set(frame["method"])
-        yield frame[frame["method"] != method]
-    yield frame[frame["method"].isin(["teacher", "regular", "real", "speed"])]
+        yield frame.loc[frame["method"] != method]
+    yield frame.loc[frame["method"].isin(["teacher", "regular", "real", "speed"])]
 
 
 def rows(paper, *metrics):
     """The kept rows of a paper, of some metrics, with numbers where units write numbers."""
     kept = pd.read_csv(FIGURES / paper / "cpu" / "rows.csv", keep_default_na=False)
-    kept = kept[kept["metric"].str.startswith(metrics)]
+    kept = kept.loc[kept["metric"].str.startswith(metrics)]
     keys = kept.pop("unit_key")
     frame = tables.rows({str(k): v for k, v in row.items()} for row in kept.to_dict("records"))
     return frame.assign(unit_key=keys, cpu_seconds=1.0)
@@ -115,7 +116,7 @@ def test_claims_and_tables_of_paper_b_without_some_rows():
         check(sdakd_claims.claims(frame, distance))
         for network in ("GCFSR", "RealESRGAN"):
             assert measure.beside_distance(frame, network, distance) is not None
-    few = full[(full["method"] != "Ablation3") | (full["width"] != "1/4")]
+    few = full.loc[(full["method"] != "Ablation3") | (full["width"] != "1/4")]
     check(sdakd_claims.claims(few, distance))
 
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from ganzip import data
-from ganzip.data import DataError, decoding, load, named, trees
+from ganzip.data import DataError, batches, decoding, load, named, trees
 
 
 @pytest.fixture(autouse=True)
@@ -337,6 +337,6 @@ def test_rows_for_the_meta_device_become_meta_tensors(place):
 
 def test_rows_live_on_a_gpu_that_has_room_for_them(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (4000, 8000))
-    kept = [data.batches.best_place(noise(n), torch.device("cuda:1")) for n in (999, 1000)]
+    kept = [batches.best_place(noise(n), torch.device("cuda:1")) for n in (999, 1000)]
     assert kept == ["device", "ahead"]
-    assert data.batches.best_place(noise(1), torch.device("cpu")) == "host"
+    assert batches.best_place(noise(1), torch.device("cpu")) == "host"
