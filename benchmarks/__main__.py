@@ -24,6 +24,7 @@ import torch
 
 from benchmarks.cases import CASES, COUNTS, Case, Count, How
 from benchmarks.measure import compare, threads
+from ganzip import files
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -51,7 +52,7 @@ def main() -> None:
     for found in measure(asked.device, asked.compile, asked.only, asked.threads):
         kept[key(found)] = found
         results = {"machine": machine(asked.device), "results": list(kept.values())}
-        path.write_text(json.dumps(results, indent=1) + "\n")
+        files.write(path, (json.dumps(results, indent=1) + "\n").encode())
     print("\n" + markdown(list(kept.values())))
 
 

@@ -9,6 +9,7 @@ and a quarter of the path lengths; its peak is that of a step with all four.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import multiprocessing
 import os
@@ -26,7 +27,7 @@ from torch import nn
 from benchmarks.__main__ import RESULTS, machine
 from benchmarks.cases import shaken, stylegan2_players
 from benchmarks.measure import Call, Pair, compare, kept_per_image
-from ganzip import processes
+from ganzip import files, processes
 from ganzip.checkpointing import checkpointed
 from ganzip.nets import stylegan2
 from ganzip.train import Batch, Terms, train
@@ -62,10 +63,12 @@ def main() -> None:
     path = RESULTS / f"cost-{asked.device}.json"
     if not asked.draw:
         kept = {"machine": machine(asked.device), **study(asked.device)}
-        path.write_text(json.dumps(kept, indent=1) + "\n")
+        files.write(path, (json.dumps(kept, indent=1) + "\n").encode())
     kept = json.loads(path.read_text())
     figure = draw(kept["points"], kept["machine"])
-    figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    files.write(path.with_suffix(".png"), buffer.getvalue())
     print(json.dumps(kept["price"], indent=1))
 
 

@@ -31,7 +31,7 @@ from torch import nn
 from torch.nn.modules import module as hooks
 
 from benchmarks.__main__ import RESULTS, machine
-from ganzip import data, degrade, features, metrics, prune, runs, train
+from ganzip import data, degrade, features, files, metrics, prune, runs, train
 from ganzip.nets import dcgan, encoder, gcfsr, realesrgan, stylegan2
 from ganzip.runs import Run, Unit
 
@@ -246,7 +246,7 @@ def main() -> None:
 
     def keep(stages: dict[str, Any]) -> None:
         kept = {"machine": machine("cpu"), "shares": shares(stages), "stages": stages}
-        path.write_text(json.dumps(kept, indent=1) + "\n")
+        files.write(path, (json.dumps(kept, indent=1) + "\n").encode())
 
     print(markdown(study(asked.paper, asked.finished, asked.most, keep)))
 

@@ -12,7 +12,6 @@ The engine is Snakemake with ``workflow/Snakefile``: one papermill job a unit of
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -20,30 +19,28 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from fnmatch import fnmatch
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ganzip import budget, parallel, parameters, presets, runs
+from ganzip import budget, bundles, manifests, parallel, parameters, presets, runs
 from ganzip import processes as lives
+from ganzip.bundles import HEADER, KNOWN, BundleError
 from ganzip.data import DataAbsent, DataError, set_name
+from ganzip.manifests import HISTORY, ROWS, WEIGHTS, Manifest
 from ganzip.runs import Demand, Run, State, Unit
 
 NOTEBOOKS = {"dcgan_kd": "1_dcgan_kd", "sdakd": "2_sdakd", "nickel_dime": "3_nickel_dime"}
 # Multiply-adds a second that an H100 may sustain: an assumption, printed as one.
 SUSTAINED = 2e13
 STATES = ("done", "running", "failed", "interrupted", "missing")
-HEADER = "ganzip-bundle.json"
-WEIGHTS = "weights.safetensors"
-KNOWN = "cache/known"  # what stays known of data sets that are not here
 OTHER = "another configuration"
-
-
-class BundleError(ValueError):
-    """No bundle of ours, or a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +147,8 @@ def engine(given: Given, root: Path, jobs: int, more: Sequence[str] = ()) -> int
     the rest is done all the same.
     """
     units = given.units()
+    for unit in runs.in_order(units):  # Snakemake believes every manifest
+        runs.sound(unit, root)
     if given.preset in ("gpu", "paper"):
         print(foretold(progress(units, root), root, jobs), flush=True)
     workflow, log = runs.repository() / "workflow", root / "snakemake.log"
@@ -311,7 +310,7 @@ def remedy(state: State) -> str:
         return "stopped, or killed: if for its memory, take fewer JOBS. It goes on from there"
     if re.match(r"MemoryError|\S*OutOfMemoryError", state.error):
         return f"{state.error}; take fewer JOBS, or a machine with more memory"
-    if "No space left" in state.error:
+    if "No space left" in state.error or "Disk quota" in state.error:
         return f"{state.error}; free some disk, or choose another folder with GANZIP_RUNS"
     return state.error  # ours say what helps
 
@@ -342,23 +341,28 @@ def pack(
 
     without: files of ``shown/`` that stay here.
     """
-    names = ["history.csv", "manifest.json", "rows.csv", "shown/*"]
-    names += [WEIGHTS, "samples/*"] if weights else []
+    names = [HISTORY, ROWS, *([WEIGHTS, "samples/*"] if weights else [])]
     done = [unit for unit in given.units() if unit.done(root)]
-    files = [file for unit in done for name in names for file in _files(unit.folder(root), name)]
-    files = [file for file in files if file not in without]
-    files += [file for name in _sets(given) for file in _files(root / KNOWN, f"{name}*")]
-    temporary = path.with_name(f".{path.name}")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as out:
-        # Without the time of writing: the same run gives the same file.
-        out.writestr(
-            zipfile.ZipInfo(HEADER),
-            json.dumps({"format": 1, **asdict(given), **runs.surroundings()}),
-        )
-        for file in (*files, *more):
-            entry = zipfile.ZipInfo(file.relative_to(root).as_posix())
-            out.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
-    temporary.replace(path)
+    with bundles.writing(path) as out:
+        for unit in done:
+            told, folder = unit.manifest(root), unit.folder(root)
+            place = f"{unit.paper}/units/{told['unit']}-{told['key']}"
+            told["files"] = {
+                name: file
+                for name, file in told["files"].items()
+                if any(fnmatch(name, pattern) for pattern in names)
+            }
+            out.add(f"{place}/{manifests.NAME}", manifests.written(told))
+            for name in told["files"]:
+                out.add(f"{place}/{name}", unit.read(root, name))
+            for file in [f for f in _files(folder, "shown/*.pt") if f not in without]:
+                with suppress(ValueError):  # an altered one is drawn anew where its unit is
+                    runs.shown(content := file.read_bytes())
+                    out.add(f"{place}/shown/{file.name}", content)
+        known = [file for name in _sets(given) for file in _files(root / KNOWN, f"{name}*")]
+        for file in dict.fromkeys((*known, *more)):
+            out.add(file.relative_to(root).as_posix(), file.read_bytes())
+        out.close({**asdict(given), **runs.surroundings()})
     return len(done)
 
 
@@ -375,84 +379,137 @@ def merge(path: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
     """Take another machine's bundle into :func:`ganzip.runs.home`: the units taken, by name, and a
     line for each refused.
 
-    A unit is taken if this checkout plans one of the same configuration, by its hash; what is done
-    here stays as it is. Tables and figures are taken where there are none. With ``anyhow`` a unit
-    of another configuration stands for the one of its name, to show what older code made, and one
-    that the plan has and the bundle has not is a line of the refused. Raises BundleError.
+    A unit is taken whole, if this checkout plans one of the same configuration, by its hash; what
+    is done here stays as it is. Tables and figures are taken where there are none and every unit of
+    their paper is the bundle's. With ``anyhow`` a unit of another configuration stands for the one
+    of its name, to show what older code made, a bundle of older code is taken, which names no
+    hashes, and a unit that the plan has and the bundle has not is a line of the refused. Nothing is
+    written before all was checked. Raises BundleError.
     """
-    try:
-        with zipfile.ZipFile(path) as held:
-            if (bad := held.testzip()) is not None:
-                raise BundleError(f"{path}: {bad} is damaged; get the bundle again")
-            return _merged(held, given_of(held, path), anyhow)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise BundleError(f"{path} is no bundle, or truncated ({error})") from error
+    with bundles.opened(path) as bundle:
+        given = _given(bundle.header, path)
+        if bundle.header.format < bundles.FORMAT and not anyhow:
+            raise BundleError(
+                f"{path} is of format {bundle.header.format}, which names no hashes: make it again "
+                f"with today's ganzip, or take it unchecked: python -m ganzip.batch merge {path} "
+                "--anyhow"
+            )
+        return _merged(bundle, given, anyhow)
 
 
 def given_of(held: zipfile.ZipFile, path: Path) -> Given:
     """What a bundle's run was given."""
-    header = json.loads(held.read(HEADER))
-    if header["format"] != 1:
-        raise BundleError(f"{path} is of format {header['format']}, expected 1: update ganzip")
-    given = Given(**{name: value for name, value in header.items() if name in GIVEN})
-    return replace(given, papers=tuple(given.papers))
+    return _given(bundles.header_of(held, path), path)
 
 
-def _merged(held: zipfile.ZipFile, given: Given, anyhow: bool) -> tuple[list[str], list[str]]:
-    root, taken, refused, inside = runs.home(), [], [], held.namelist()
-    for name in inside:  # first, for a run whose data are not here is planned by what is known
-        if re.fullmatch(rf"{KNOWN}/[\w.-]+", name) and not (root / name).exists():
-            runs.write(root / name, held.read(name))
-    ours = {(unit.paper, unit.name): unit for unit in given.units()}
-    for name in [name for name in inside if name.endswith("/manifest.json")]:
-        folder, paper, manifest = name[: -len("manifest.json")], name.split("/")[0], held.read(name)
-        told = json.loads(manifest)
-        unit = ours.get((paper, told["unit"]))
-        files = {n.removeprefix(folder): n for n in inside if n.startswith(folder)}
-        fault = _fault(paper, told, unit, {k: held.read(n) for k, n in files.items()})
-        if unit is None or (fault and not (anyhow and fault.startswith(OTHER))):
-            refused.append(f"{paper} {told['unit']}: {fault}")
-        elif not unit.done(root) or (WEIGHTS in files and not _has_weights(unit, root)):
-            for file in sorted(files, key="manifest.json".__eq__):  # the manifest last
-                runs.write(unit.folder(root) / file, held.read(files[file]))
-            taken.append(unit.name)
+def _given(header: bundles.Header, path: Path) -> Given:
+    if unknown := [paper for paper in header.papers if paper not in NOTEBOOKS]:
+        raise BundleError(
+            f"{path}: {HEADER}: papers: found {unknown[0]:.40}, expected {', '.join(NOTEBOOKS)}"
+        )
+    return Given(**{name: getattr(header, name) for name in GIVEN})
+
+
+def _merged(bundle: bundles.Bundle, given: Given, anyhow: bool) -> tuple[list[str], list[str]]:
+    root = runs.home()
+    runs.check_space(root, bundle.size)
+    # First, for a run whose data are not here is planned by what is known.
+    known = [name for name in bundle.known if not (root / name).exists()]
+    taken: list[str] = []
+    refused: list[str] = []
+    try:
+        for name in known:
+            runs.write(root / name, bundle.known[name])
+        ours = {(unit.paper, unit.name): unit for unit in given.units()}
+        for packed, unit in _matched(bundle, ours, anyhow, refused):
+            if _taken(bundle, packed, unit, root, refused):
+                taken.append(unit.name)
+    finally:
+        if not taken:
+            for name in known:
+                (root / name).unlink(missing_ok=True)
     if anyhow:
         absent = [at for at, unit in ours.items() if not unit.done(root)]
         refused += [f"{paper} {name}: not in the bundle" for paper, name in absent]
     for paper in given.papers:
-        folder = given.folder(paper, root).relative_to(root).as_posix()
-        for name in inside:
-            if re.fullmatch(rf"{re.escape(folder)}/(\w+/)?[\w-]+\.\w+", name):
-                if not (root / name).exists():
-                    runs.write(root / name, held.read(name))
+        place = given.folder(paper, root).relative_to(root).as_posix()
+        its = {unit.key: unit for unit in ours.values() if unit.paper == paper}
+        rows = {p.manifest.key: p.manifest.files.get(ROWS) for p in bundle.units if p.manifest}
+        whole = all(rows.get(key) and _rows(unit, root) == rows[key] for key, unit in its.items())
+        if whole and not any(line.startswith(f"{paper} ") for line in refused):
+            for name in bundle.outputs:
+                if name.startswith(f"{place}/") and not (root / name).exists():
+                    runs.write(root / name, bundle.read(name))
     return taken, refused
 
 
-def _has_weights(unit: Unit, root: Path) -> bool:
-    return (unit.folder(root) / WEIGHTS).exists()
+def _rows(unit: Unit, root: Path) -> manifests.File | None:
+    """Size and sha256 of a unit's rows, where it is done."""
+    done = unit.done(root)
+    return manifests.File(**unit.manifest(root)["files"][ROWS]) if done else None
 
 
-def _fault(
-    paper: str, told: Mapping[str, Any], unit: Unit | None, files: Mapping[str, bytes]
-) -> str:
-    """Why a unit of a bundle is not taken, or nothing."""
-    if odd := [
-        f for f in files if not re.fullmatch(r"[\w-]+\.\w+|samples/[\w-]+\.npy|shown/[\w-]+\.pt", f)
-    ]:
-        return f"{odd[0]} is no file of a unit"
-    if told["config"].get("fingerprint") == runs.ABSENT:
+def _matched(
+    bundle: bundles.Bundle,
+    ours: Mapping[tuple[str, str], Unit],
+    anyhow: bool,
+    refused: list[str],
+) -> list[tuple[bundles.Packed, Unit]]:
+    """Units of a bundle with those of the plan that they are; a line for each that is none."""
+    found: dict[str, tuple[bundles.Packed, Unit]] = {}
+    for packed in bundle.units:
+        unit = ours.get((packed.paper, packed.name))
+        fault = packed.fault or _fault(packed.manifest, unit)
+        if unit is None or (fault and not (anyhow and fault.startswith(OTHER))):
+            refused.append(f"{packed.paper} {packed.name}: {fault}")
+        elif unit.key in found and fault:
+            refused.append(f"{packed.paper} {packed.name}: another of that name is in the bundle")
+        else:
+            found[unit.key] = packed, unit
+    return list(found.values())
+
+
+def _fault(told: Manifest | None, unit: Unit | None) -> str:
+    """Why a sound unit of a bundle is not taken, or nothing."""
+    if told is not None and told.config.get("fingerprint") == runs.ABSENT:
         return "it was planned without its data"
-    if runs.key(paper, told["config"], told["needs"]) != told["key"]:
-        return f"its configuration does not give its key {told['key']}: the manifest was altered"
-    if WEIGHTS in files and hashlib.sha256(files[WEIGHTS]).hexdigest() != told["weights_sha256"]:
-        return "its weights are not those of its manifest"
-    if unit is None:
+    if unit is None or told is None:
         return "no unit of this checkout's plan has that name"
-    if unit.key != told["key"]:
-        mine, its = dict(unit.config), told["config"]
-        differing = [k for k in {**mine, **its} if mine.get(k) != its.get(k)] or ["what it needs"]
-        return f"{OTHER} ({', '.join(differing)}); use the same commit and data"
+    if unit.key != told.key:
+        mine, its = json.loads(json.dumps(dict(unit.config))), told.config
+        both = [{k: (v,) for k, v in each.items()} for each in (mine, its)]
+        differing = [k for k in {**mine, **its} if both[0].get(k) != both[1].get(k)]
+        return f"{OTHER} ({', '.join(differing) or 'what it needs'}); use the same commit and data"
     return ""
+
+
+def _taken(
+    bundle: bundles.Bundle, packed: bundles.Packed, unit: Unit, root: Path, refused: list[str]
+) -> bool:
+    """Put a unit of a bundle where ours of that configuration is; whether there was a need to."""
+    manifest = json.loads(bundle.read(packed.entries[manifests.NAME]))
+    manifest.pop("stands_for", None)
+    if manifest["key"] != unit.key:
+        manifest["stands_for"] = unit.key
+    contents = {
+        name: partial(bundle.read, entry)
+        for name, entry in packed.entries.items()
+        if name != manifests.NAME
+    }
+    if not runs.sound(unit, root):
+        runs.receive(unit, root, manifest, contents)
+        return True
+    here = unit.manifest(root)["files"]
+    if WEIGHTS in here or WEIGHTS not in contents:
+        return False
+    if any(manifest["files"].get(name) != here[name] for name in (ROWS, HISTORY)):
+        refused.append(
+            f"{packed.paper} {packed.name}: done here with other rows, which are not those of its "
+            "weights; delete its folder to take them both"
+        )
+        return False
+    runs.receive(unit, root, manifest, {k: v for k, v in contents.items() if k not in here})
+    return True
 
 
 # The command line ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ figure, so that a notebook can print what it shows.  Images are (N, C, H, W) in 
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from ganzip import tables
+from ganzip import files, tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,14 +83,15 @@ def save(figure: Figure, folder: str | Path, stem: str) -> dict[str, Path]:
     No date and no version is written, so that equal figures give equal bytes.  The figure stays
     usable.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
     metadata: dict[str, dict[str, Any]] = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     paths = {suffix: Path(folder) / f"{stem}.{suffix}" for suffix in metadata}
     for suffix, path in paths.items():
-        figure.savefig(path, metadata=metadata[suffix])
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, metadata=metadata[suffix])
+        files.write(path, buffer.getvalue())
     return paths
 
 

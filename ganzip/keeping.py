@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, data, figures, parameters, processes, runs
+from ganzip import batch, data, figures, files, parameters, processes, runs
 from ganzip.batch import NOTEBOOKS, Given
 from ganzip.parameters import OWN
 
@@ -68,7 +68,8 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         _copied(out, place)
         alone = replace(given, papers=(paper,))
         if alone.parameters():  # with the defaults it is the one in notebooks/
-            shutil.copy(out / f"{NAMES[paper]}.ipynb", place)
+            name = f"{NAMES[paper]}.ipynb"
+            files.write(place / name, (out / name).read_bytes())
         if paper in NOTEBOOKS:
             batch.pack(alone, root, place / RUN)
         places.append(place)
@@ -79,7 +80,7 @@ def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
     """Write what a figure shows, images in [-1, 1] by label, as one file of 8 bits."""
     buffer = io.BytesIO()
     torch.save({label: data.to_uint8(images).cpu() for label, images in pictures.items()}, buffer)
-    runs.write(path, buffer.getvalue())
+    files.write(path, buffer.getvalue())
 
 
 def figure_of(path: Path) -> Figure:
@@ -138,8 +139,10 @@ def _run(module: Sequence[str], root: str, place: Path) -> None:
 
 def _copied(out: Path, place: Path) -> list[Path]:
     """Copy a notebook's figures and tables."""
-    files = [file for kind in ("figures", "tables") for file in sorted((out / kind).iterdir())]
-    return [Path(shutil.copy(file, place)) for file in files]
+    found = [path for kind in ("figures", "tables") for path in sorted((out / kind).glob("[!.]*"))]
+    for path in found:
+        files.write(place / path.name, path.read_bytes())
+    return [place / path.name for path in found]
 
 
 def all_redrawn(places: Iterable[Path]) -> int:

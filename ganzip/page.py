@@ -9,7 +9,6 @@ A block of README stands between ``<!-- name -->`` and ``<!-- /name -->``, a nam
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import re
 import sys
@@ -19,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from ganzip import batch, data, figures, keeping, papers, runs, tables
+from ganzip import batch, bundles, data, figures, files, keeping, papers, runs, tables
 
 SIGNS: dict[str, str] = {
     "holds": "✓",
@@ -212,7 +210,7 @@ def _seen(place: Path, unit: str, name: str) -> Any:
     """Pictures that a kept run holds of a unit: one batch, or several by label."""
     with zipfile.ZipFile(place / keeping.RUN) as held:
         (path,) = [n for n in held.namelist() if re.search(rf"/{unit}-\w+/shown/{name}\.pt", n)]
-        _, found = torch.load(io.BytesIO(held.read(path)), weights_only=True)
+        found = bundles.shown(held, path)
     if isinstance(found, dict):
         return {label: data.to_float(images) for label, images in found.items()}
     return data.to_float(found)
@@ -253,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if its.check:
         print("README.md is", "up to date" if new == text else "out of date: make page")
         return int(new != text)
-    path.write_text(new)
+    files.write(path, new.encode())
     tables.save(manifest(), keeping.folder() / "runs.csv")
     figures.save(front_figure(), keeping.folder(), "front")
     return 0

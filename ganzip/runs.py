@@ -3,8 +3,10 @@
 A unit's folder is keyed by the hash of its configuration and holds ``checkpoint-*.pt`` (atomic,
 resumable), ``weights.safetensors``, ``history.csv``, ``rows.csv``, ``samples/``, what figures show
 (``shown/``) and, written last, ``manifest.json``. A unit without a manifest goes on from its last
-good checkpoint; on a CPU it ends in the bits of a run that was never interrupted. Under
-``torchrun`` several processes share a unit (``ganzip.parallel``), and the first alone writes.
+good checkpoint; on a CPU it ends in the bits of a run that was never interrupted. What a manifest
+names is checked when it is read back: a unit that is not what was written is named, its files are
+put aside, and the next run trains it anew. Under ``torchrun`` several processes share a unit
+(``ganzip.parallel``), and the first alone writes.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -44,8 +47,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ganzip import device as devices
-from ganzip import parallel, processes
+from ganzip import files, manifests, parallel, processes
 from ganzip.data import set_name
+from ganzip.files import write
+from ganzip.manifests import HISTORY, ROWS, WEIGHTS, Manifest
 from ganzip.train import Batch, Player, Terms, step_seed, train
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -60,7 +65,11 @@ class CheckpointError(RuntimeError):
 
 
 class Diverged(RuntimeError):
-    """A loss term became NaN or infinite."""
+    """A loss term or a weight became NaN or infinite."""
+
+
+class Damaged(ValueError):
+    """A finished unit of which a file is not what its manifest says."""
 
 
 class TimeUp(Exception):
@@ -99,19 +108,27 @@ class Unit:
         return Path(root) / self.paper / "units" / f"{self.name}-{self.key}"
 
     def done(self, root: Path) -> bool:
-        """Whether the unit is finished: its manifest is written last."""
-        return (self.folder(root) / "manifest.json").exists()
+        """Whether the unit is finished: a manifest of its own, and files of the sizes it says."""
+        return (self.folder(root) / manifests.NAME).exists() and not fault(self, root)
 
     def manifest(self, root: Path) -> dict[str, Any]:
-        """Versions, seed, device, times of a finished unit."""
-        return json.loads((self.folder(root) / "manifest.json").read_text())
+        """Versions, seed, device, times, and the files of a finished unit. Raises Damaged."""
+        check(self, root)
+        return json.loads((self.folder(root) / manifests.NAME).read_bytes())
+
+    def read(self, root: Path, name: str) -> bytes:
+        """A file of a finished unit, as it was written; raises Damaged where it no longer is."""
+        check(self, root, name)
+        return (self.folder(root) / name).read_bytes()
 
     def weights(self, root: Path) -> dict[str, Tensor]:
         """All tensors of a finished unit, under "network.parameter".
 
-        Raises FileNotFoundError for a unit that came from another machine without them.
+        Raises FileNotFoundError for a unit that came from another machine without them, and
+        Damaged for weights that are not those that were written.
         """
-        path = self.folder(root) / "weights.safetensors"
+        check(self, root, WEIGHTS)
+        path = self.folder(root) / WEIGHTS
         if not path.exists():
             raise FileNotFoundError(
                 f"{self.name} has no weights at {path}: merge a bundle that holds them (make "
@@ -150,17 +167,139 @@ class State:
 def state(unit: Unit, root: Path) -> State:
     """How far a unit is, read from its folder."""
     folder, steps = unit.folder(root), int(unit.config["steps"])
-    if unit.done(root):
+    finished = (folder / manifests.NAME).exists()
+    why = fault(unit, root) if finished else ""
+    if finished and not why:
         return State("done", steps)
     step = round(share(unit, root) * steps)
     if _held(folder / "lock"):
         return State("running", step)
+    if finished:
+        return State("failed", 0, f"{why}; {AGAIN}")
     if (folder / "error.txt").exists():
-        said = (folder / "error.txt").read_text().strip().splitlines()[-1]
-        stopped = said == "KeyboardInterrupt"
-        return State("interrupted", step) if stopped else State("failed", step, said)
-    begun = any(folder.glob("checkpoint-*.pt")) or (folder / "progress").exists()
-    return State("interrupted" if begun else "missing", step)
+        said = (folder / "error.txt").read_text(errors="replace").strip().splitlines()
+        if not said:
+            return State("failed", step, f"{folder / 'error.txt'} is empty; run again to go on")
+        stopped = said[-1] == "KeyboardInterrupt"
+        return State("interrupted", step) if stopped else State("failed", step, said[-1])
+    if not any(folder.glob("checkpoint-*.pt")) and not (folder / "progress").exists():
+        return State("missing", step)
+    # A full disk has no room for an error either.
+    full = lack_of_space(folder)
+    return State("failed", step, full) if full else State("interrupted", step)
+
+
+# What is read back --------------------------------------------------------------------------------
+
+
+AGAIN = "run again: it is trained anew, and these files are put aside"
+
+
+@lru_cache(maxsize=4096)
+def _manifest(path: str, size: int, mtime_ns: int) -> Manifest | str:
+    """A manifest, or why it is none."""
+    try:
+        return manifests.read(Path(path).read_bytes())
+    except ValueError as error:
+        return str(error)
+
+
+def fault(unit: Unit, root: Path, *names: str) -> str:
+    """What is wrong with a finished unit, in words; "" for a sound one.
+
+    Looked at are its manifest, the sizes of all files, and the sha256 of those of ``names`` that
+    the manifest names.
+    """
+    folder = unit.folder(root)
+    try:
+        at = (folder / manifests.NAME).stat()
+        found = _manifest(str(folder / manifests.NAME), at.st_size, at.st_mtime_ns)
+        if isinstance(found, str):
+            return f"{manifests.NAME}: {found}"
+        if found.format != manifests.FORMAT:
+            return f"{manifests.NAME} is of older code and names no files"
+        if unit.key not in (found.key, found.stands_for):
+            return f"{manifests.NAME} is that of unit {found.unit}-{found.key}"
+        for name, file in found.files.items():
+            size = (folder / name).stat().st_size
+            if size != file.size:
+                return f"{name} has {size} bytes, {file.size} were written"
+            if name in names and files.digest(folder / name) != file.sha256:
+                return f"{name} was altered: its sha256 is not that of its manifest"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).relative_to(folder)} is missing"
+    except OSError as error:
+        return f"{Path(error.filename or folder).name} cannot be read ({error.strerror})"
+    return ""
+
+
+def check(unit: Unit, root: Path, *names: str) -> None:
+    """Raise Damaged where a finished unit has a ``fault``; its files are then put aside.
+
+    A unit that is not finished raises FileNotFoundError.
+    """
+    if not (unit.folder(root) / manifests.NAME).exists():
+        raise FileNotFoundError(f"{unit.name} is not finished; run its paper's notebook first")
+    if why := fault(unit, root, *names):
+        place = put_aside(unit, root, *names)
+        kept = f"; its files are kept in {place}" if place else ""
+        raise Damaged(f"{unit.name}: {why}; run again to train it anew{kept}")
+
+
+def sound(unit: Unit, root: Path, *names: str) -> bool:
+    """Whether a unit is done and has no ``fault``; one that has is named, and put aside."""
+    if not (unit.folder(root) / manifests.NAME).exists():
+        return False
+    why = fault(unit, root, ROWS, HISTORY, *names)
+    if why and (place := put_aside(unit, root, ROWS, HISTORY, *names)):
+        print(f"{unit.name}: {why}; it is trained anew, and its files are kept in {place}")
+    return not why
+
+
+def receive(
+    unit: Unit,
+    root: Path,
+    manifest: Mapping[str, Any],
+    contents: Mapping[str, Callable[[], bytes]],
+) -> None:
+    """Write a unit that was made elsewhere, or what is absent of one, into its folder.
+
+    contents: what gives each file, by name. The manifest comes last: half a unit is not done.
+    """
+    folder, made = unit.folder(root), {}
+    with _alone(folder):
+        if ROWS in contents and unit.done(root):
+            return  # meanwhile it was done here
+        for name, content in contents.items():
+            write(folder / name, found := content())
+            made[name] = {"size": len(found), "sha256": files.sha256(found)}
+        its = {name: file for name, file in made.items() if not name.startswith("shown/")}
+        named = {**manifest.get("files", {}), **its}
+        write(folder / manifests.NAME, manifests.written({**manifest, "files": named}))
+
+
+def put_aside(unit: Unit, root: Path, *names: str) -> Path | None:
+    """Move what is in the folder of a unit that has a ``fault`` into one beside it.
+
+    Returns that, NAME.damaged-1 or the next that is free; None where another process was first.
+    """
+    with _alone(unit.folder(root)):
+        return _put_aside(unit, root, *names)
+
+
+def _put_aside(unit: Unit, root: Path, *names: str) -> Path | None:
+    """``put_aside`` for who holds the lock, which stays: others may be waiting for it."""
+    folder = unit.folder(root)
+    if not (folder / manifests.NAME).exists() or not fault(unit, root, *names):
+        return None
+    number = 1
+    while (place := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    place.mkdir()
+    for path in sorted(folder.iterdir(), key=lambda p: p.name != manifests.NAME):  # it first
+        if path.name != "lock":
+            os.replace(path, place / path.name)
+    return place
 
 
 def _held(path: Path) -> bool:
@@ -271,7 +410,7 @@ class Run:
             nonlocal clock
             parallel.average_buffers(networks.values())
             if step % log_at == 0 or step == steps:
-                self._log(step, terms)
+                self._log(step, terms, phase)
             if validate is not None and (step == steps or (epoch and step % epoch == 0)):
                 at, found = self.steps_done + step, parallel.from_first(validate)
                 self.history += [(at, "validation", *entry) for entry in found.items()]
@@ -287,7 +426,7 @@ class Run:
                 self.cpu_seconds += clock.cpu()
                 self.wall_seconds += clock.wall()
                 clock = _Clock()
-                self._checkpoint(phase, step, parts)
+                self._checkpoint(phase, step, parts, terms)
             self._progress(step, step == steps or late)
             if late:
                 raise TimeUp(f"{self.unit.name}: step {step} of {steps} of {phase}")
@@ -314,10 +453,12 @@ class Run:
             for key, value in (part.state_dict() if isinstance(part, nn.Module) else part).items()
         }
         weights = to_safetensors(tensors)
-        write(self.folder / "weights.safetensors", weights)
-        write(self.folder / "history.csv", _csv(("step", "player", "term", "value"), self.history))
+        write(self.folder / WEIGHTS, weights)
+        write(self.folder / HISTORY, _csv(("step", "player", "term", "value"), self.history))
         rows = list(rows)
-        write(self.folder / "rows.csv", _csv(tuple(rows[0]), [tuple(r.values()) for r in rows]))
+        write(self.folder / ROWS, _csv(tuple(rows[0]), [tuple(r.values()) for r in rows]))
+        its = [self.folder / name for name in (ROWS, HISTORY, WEIGHTS)]
+        its += sorted((self.folder / "samples").glob("*.npy"))
         manifest = {
             "unit": self.unit.name,
             "key": self.unit.key,
@@ -330,28 +471,53 @@ class Run:
             "processes": parallel.size(),
             "computing": devices.facts(self.device, self.precision),
             **surroundings(self.device),
+            "files": {
+                path.relative_to(self.folder).as_posix(): {
+                    "size": path.stat().st_size,
+                    "sha256": files.digest(path),
+                }
+                for path in its
+            },
         }
-        write(self.folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+        # Pictures of other weights, if any, are none of these.
+        shutil.rmtree(self.folder / "shown", ignore_errors=True)
+        write(self.folder / manifests.NAME, manifests.written(manifest))
         for path in (*self.folder.glob("checkpoint-*.pt"), self.folder / "progress"):
             path.unlink(missing_ok=True)
 
-    def _log(self, step: int, terms: Terms) -> None:
+    def _log(self, step: int, terms: Terms, phase: str) -> None:
+        self._check_terms(step, terms, phase)
         for name, term in terms.items():
-            value = float(term.item())
-            if not np.isfinite(value):
-                raise Diverged(
-                    f"{self.unit.name}: the term {name} is {value} at step {step}; "
-                    "lower the learning rate of that player, or change the seed"
-                )
             player, term_name = name.split("/", 1)
-            self.history.append((self.steps_done + step, player, term_name, value))
+            self.history.append((self.steps_done + step, player, term_name, float(term.item())))
 
-    def _checkpoint(self, phase: str, step: int, parts: Mapping[str, Any]) -> None:
-        """Keep the newest two, so that a torn file never costs more than one interval."""
+    def _check_terms(self, step: int, terms: Terms, phase: str) -> None:
+        for name, term in terms.items():
+            if not math.isfinite(value := float(term.item())):
+                raise self._diverged(f"the term {name} is {value}", step, phase)
+
+    def _diverged(self, what: str, step: int, phase: str) -> Diverged:
+        kept = _checkpoints(self.folder, phase)
+        start = int(kept[0].stem[-9:]) if kept else 0
+        return Diverged(
+            f"{self.unit.name}: {what} at step {step}; a rerun goes on from step {start}; where it "
+            "comes again, lower the learning rate of that player, or change the seed"
+        )
+
+    def _checkpoint(self, phase: str, step: int, parts: Mapping[str, Any], terms: Terms) -> None:
+        """Keep the newest two, so that a torn file never costs more than one interval.
+
+        None is kept with NaN in it: a rerun goes on from the one before.
+        """
+        self._check_terms(step, terms, phase)
+        states = {name: part.state_dict() for name, part in parts.items()}
+        for name, state in states.items():
+            if not _finite(state):
+                raise self._diverged(f"{name} is no longer finite", step, phase)
         payload = {
             "unit": self.unit.key,
             "step": step,
-            "state": {name: part.state_dict() for name, part in parts.items()},
+            "state": states,
             "history": self.history,
             "seconds": (self.cpu_seconds, self.wall_seconds),
         }
@@ -366,6 +532,9 @@ class Run:
             except CheckpointError as error:
                 print(f"{error}; going on from the one before it")
                 continue
+            if not _finite(payload["state"]):
+                print(f"{path.name} holds NaN; going on from the one before it")
+                continue
             for name, part in parts.items():
                 part.load_state_dict(payload["state"][name])
             self.history = [tuple(entry) for entry in payload["history"]]
@@ -379,7 +548,7 @@ class Run:
         if last or now - self.told >= 1:
             self.told = now
             share = (self.steps_done + step) / self.config["steps"]
-            (self.folder / "progress").write_text(f"{share:.4f}")
+            write(self.folder / "progress", f"{share:.4f}".encode())
 
 
 def perform(
@@ -403,15 +572,19 @@ def perform(
     folder = unit.folder(root)
 
     def done() -> bool:
-        return parallel.from_first(lambda: unit.done(root))
+        return parallel.from_first(lambda: sound(unit, root))
 
     if done():
         return folder
     check_data(unit)
+    error = folder / f"error{parallel.rank() or ''}.txt"
     if unit.shared:
         parallel.check(unit.config["batch"], unit.config.get("group", 0))
-    check_space(folder)
+    with _noted(error):
+        check_space(folder)
     for need in unit.needs.values():
+        if parallel.first():
+            sound(need, root, WEIGHTS)
         perform(
             need,
             work,
@@ -421,25 +594,32 @@ def perform(
             deadline=deadline,
         )
     with _alone(folder) if parallel.first() else nullcontext():
-        if not done() and (unit.shared or parallel.first()):
+        if not parallel.from_first(lambda: unit.done(root)) and (unit.shared or parallel.first()):
             run = Run(unit, Path(root), torch.device(device), checkpoint_seconds, deadline=deadline)
-            error = folder / f"error{parallel.rank() or ''}.txt"
             error.unlink(missing_ok=True)
-            try:
-                with (
-                    threads(1),
-                    devices.computing(run.device),
-                    nullcontext() if unit.shared else parallel.alone(),
-                ):
-                    work(run)
-            except TimeUp:
-                raise
-            except BaseException:
-                write(error, traceback.format_exc().encode())
-                raise
+            with (
+                _noted(error),
+                threads(1),
+                devices.computing(run.device),
+                nullcontext() if unit.shared else parallel.alone(),
+            ):
+                work(run)
             error.unlink(missing_ok=True)
     done()  # the others wait for the first
     return folder
+
+
+@contextmanager
+def _noted(path: Path) -> Iterator[None]:
+    """Leave the traceback of what ends the ``with`` block in a file, where the disk has room."""
+    try:
+        yield
+    except TimeUp:
+        raise
+    except BaseException:
+        with suppress(OSError):
+            write(path, traceback.format_exc().encode())
+        raise
 
 
 def check_sharing(unit: Unit, root: Path, among: int) -> None:
@@ -492,7 +672,7 @@ def jobs(
     """
     processes.follow_notebook()
     plan = in_order(units)
-    waiting = [unit for unit in plan if not unit.done(root)]
+    waiting = _unfinished(plan, root)
     failed: dict[str, str] = {}
     killed: set[str] = set()
     n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
@@ -515,6 +695,16 @@ def jobs(
         raise UnitsFailed(
             f"{len(failed)} of {len(plan)} units failed; run again to go on:\n  {lines}"
         )
+
+
+def _unfinished(plan: Sequence[Unit], root: Path) -> list[Unit]:
+    """Units that are to be trained, needs first; of those that they need, the weights are read."""
+    found, needed = [], set()
+    for unit in reversed(plan):
+        if not sound(unit, root, *([WEIGHTS] if unit.key in needed else [])):
+            found.append(unit)
+            needed |= {need.key for need in unit.needs.values()}
+    return found[::-1]
 
 
 def _share_out(
@@ -633,14 +823,29 @@ def kept(unit: Unit, root: Path, name: str, compute: Callable[[], Any], given: A
     for: where that has changed, it is computed anew.
     """
     path = unit.folder(root) / "shown" / f"{name}.pt"
-    if path.exists():
-        before, found = torch.load(path, weights_only=True)
+    with suppress(OSError, ValueError):  # absent or altered: computed anew
+        before, found = shown(path.read_bytes())
         if _alike(before, given):
             return found
     found = compute()
     buffer = io.BytesIO()
     torch.save((given, found), buffer)
-    write(path, buffer.getvalue())
+    write(path, files.seal(buffer.getvalue()))
+    return found
+
+
+def shown(content: bytes) -> tuple[Any, Any]:
+    """What a file of ``shown/`` holds: what it was computed for, and what was found.
+
+    Raises ValueError for one that is torn or altered.
+    """
+    body = files.unseal(content)
+    try:
+        found = torch.load(io.BytesIO(body), weights_only=True)
+    except Exception as error:  # torch and pickle raise a dozen kinds, and advise against safety
+        raise ValueError("holds no tensors, numbers and texts") from error
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise ValueError("holds no pair")
     return found
 
 
@@ -652,18 +857,30 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def frame(units: Iterable[Unit], root: Path) -> Any:
-    """Rows of all finished units as a DataFrame, their key and training CPU seconds beside them."""
+    """Rows of all finished units as a DataFrame, their key and training CPU seconds beside them.
+
+    Raises Damaged for a unit of which a file is not what was written.
+    """
     import pandas as pd
 
     parts = []
     for unit in units:
-        if unit.done(root):
-            path = unit.folder(root) / "rows.csv"
-            rows = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]})
+        if (unit.folder(root) / manifests.NAME).exists():
+            text = io.BytesIO(unit.read(root, ROWS))
+            rows = pd.read_csv(text, keep_default_na=False, na_values={"value": ["", "nan"]})
             parts.append(
                 rows.assign(unit_key=unit.key, cpu_seconds=unit.manifest(root)["cpu_seconds"])
             )
+    if not parts:
+        raise FileNotFoundError(f"no unit is done in {root}; run its paper's notebook first")
     return pd.concat(parts, ignore_index=True)
+
+
+def history(unit: Unit, root: Path) -> Any:
+    """Loss terms and evaluations of a finished unit: step, player, term, value. Raises Damaged."""
+    import pandas as pd
+
+    return pd.read_csv(io.BytesIO(unit.read(root, HISTORY)))
 
 
 def by_name(units: Iterable[Unit], name: str) -> Unit:
@@ -818,12 +1035,20 @@ def memmap(
 ) -> np.ndarray:
     """A .npy of ``shape`` computed once, ``fill(start, stop)`` at a time, read from the disk.
 
-    Resumable: a killed call leaves ``path``.part and the number of rows in it. Read-only.
+    Resumable: a killed call leaves ``path``.part and the number of rows in it. Read-only. One that
+    is not what was written, by its sha256 beside it, is computed again.
     """
-    if not path.exists():
+    told = path.with_suffix(".sha256")
+
+    def whole() -> bool:
+        with suppress(OSError):
+            return files.digest(path) == told.read_text()
+        return False
+
+    if not whole():
         part, count = path.with_suffix(".part"), path.with_suffix(".rows")
         with _alone(path.parent, path.stem + ".lock"):
-            if not path.exists():
+            if not whole():
                 check_space(path.parent, int(np.prod(shape)) * np.dtype(dtype).itemsize)
                 start = int(count.read_text()) if part.exists() and count.exists() else 0
                 mode = "r+" if start else "w+"
@@ -832,23 +1057,10 @@ def memmap(
                     rows[i : i + chunk] = fill(i, min(i + chunk, len(rows)))
                     rows.flush()
                     write(count, str(min(i + chunk, len(rows))).encode())
+                write(told, files.digest(part).encode())
                 os.replace(part, path)
                 count.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: nobody sees half of it, not even after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -862,25 +1074,29 @@ def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically, its sha256 in front: torch alone may not see a torn one."""
     buffer = io.BytesIO()
     torch.save(dict(payload), buffer)
-    body = buffer.getvalue()
-    write(path, hashlib.sha256(body).digest() + body)
+    write(path, files.seal(buffer.getvalue()))
 
 
 def load_checkpoint(path: Path, unit_key: str, device: torch.device) -> dict[str, Any]:
     """Read a checkpoint of the unit; raises CheckpointError where it is torn or another unit's."""
-    content = path.read_bytes()
-    digest, body = content[:32], content[32:]
-    if hashlib.sha256(body).digest() != digest:
-        raise CheckpointError(f"{path.name} is torn or not a checkpoint: its sha256 does not match")
+    try:
+        body = files.unseal(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} is torn or not a checkpoint: {error}") from error
     payload = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
     if payload["unit"] != unit_key:
         raise CheckpointError(f"{path.name} belongs to unit {payload['unit']}, expected {unit_key}")
     return payload
 
 
-def snapshot(path: Path) -> Tensor:
-    """Samples that a run kept: uint8 (N, C, H, W)."""
-    return torch.from_numpy(np.load(path))
+def snapshots(unit: Unit, root: Path) -> dict[str, Tensor]:
+    """Samples that a finished unit kept over training, by phase and step: uint8 (N, C, H, W)."""
+    named = [name for name in unit.manifest(root)["files"] if name.startswith("samples/")]
+    held = {name: np.load(io.BytesIO(unit.read(root, name))) for name in sorted(named)}
+    return {
+        f"{Path(name).stem[:-8]}, step {int(Path(name).stem[-7:])}": torch.from_numpy(array)
+        for name, array in held.items()
+    }
 
 
 def check_space(folder: Path, needed: int = 0, spare: int = 32 << 20) -> None:
@@ -894,12 +1110,19 @@ def check_space(folder: Path, needed: int = 0, spare: int = 32 << 20) -> None:
             f"cannot write into {folder} ({error.strerror}); free it or choose another folder "
             "with GANZIP_RUNS"
         ) from error
+    if full := lack_of_space(folder, needed + spare):
+        raise OSError(full)
+
+
+def lack_of_space(folder: Path, needed: int = 32 << 20) -> str:
+    """What is amiss where the folder's disk has fewer bytes left than are needed, or ""."""
     free = shutil.disk_usage(folder).free
-    if free < needed + spare:
-        raise OSError(
-            f"the disk of {folder} has {free >> 20} MiB left, {(needed + spare) >> 20} MiB are "
-            "needed; free some or choose another folder with GANZIP_RUNS"
-        )
+    if free >= needed:
+        return ""
+    return (
+        f"the disk of {folder} has {free >> 20} MiB left, {needed >> 20} MiB are needed; free some "
+        "or choose another folder with GANZIP_RUNS"
+    )
 
 
 def surroundings(device: torch.device | str = "cpu") -> dict[str, str]:
@@ -1038,6 +1261,20 @@ def _checkpoints(folder: Path, phase: str) -> list[Path]:
 
 def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+
+def _finite(state: Any) -> bool:
+    """Whether a state has no NaN, and infinity at most as a number that stands alone.
+
+    Such a one is a score to begin with, which the first evaluation replaces.
+    """
+    if isinstance(state, Mapping):
+        return all(map(_finite, state.values()))
+    if isinstance(state, list | tuple):
+        return all(map(_finite, state))
+    if isinstance(state, Tensor) and state.is_floating_point():
+        return bool(state.isfinite().all() if state.ndim else not state.isnan())
+    return not (isinstance(state, float) and math.isnan(state))
 
 
 def _bytes(networks: Iterable[nn.Module]) -> int:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ganzip import files
+
 PUBLISHED = Path(__file__).parent / "published"
 
 # One measured value.  `width` is the size of the network in the paper's own terms: d for DCGAN, C
@@ -539,9 +541,10 @@ def markdown(frame: pd.DataFrame, digits: int = 2) -> str:
 def save(frame: pd.DataFrame, path: str | Path) -> Path:
     """Write a frame as csv, six figures a number, so that equal frames give equal bytes."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Counts that turned to floats beside blank cells go back to whole numbers: no 4.73249e+07.
-    frame.convert_dtypes().to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    whole = frame.convert_dtypes()
+    text = whole.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    files.write(path, text.encode())
     return path
 
 

@@ -1,6 +1,5 @@
 """The plan as one, how far it is, GPUs by lock, and results that travel."""
 
-import json
 import threading
 import time
 import zipfile
@@ -9,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import toy
 
-from ganzip import batch, runs
+from ganzip import batch, manifests, runs
 from ganzip.runs import Demand, State, Unit
 
 GIVEN = batch.Given("smoke", papers=("toy",))
@@ -63,6 +62,8 @@ def test_the_state_of_a_unit_is_read_from_its_folder(tmp_path):
     assert runs.state(unit, tmp_path) == State("interrupted", 30)
     with runs._alone(folder):
         assert runs.state(unit, tmp_path) == State("running", 30)
+    (folder / "error.txt").write_text("")
+    assert "error.txt is empty; run again" in runs.state(unit, tmp_path).error
     (folder / "error.txt").write_text("Traceback\n  ...\nValueError: lower it\n")
     assert runs.state(unit, tmp_path) == State("failed", 30, "ValueError: lower it")
     (folder / "error.txt").write_text("KeyboardInterrupt\n")
@@ -86,11 +87,10 @@ def test_a_failure_is_told_with_its_step_and_remedy(plan, tmp_path):
 def test_status_counts_units_and_foretells_time_by_the_rate_so_far(plan, tmp_path):
     before = batch.progress(plan, tmp_path)
     assert "hours" not in batch.foretold(before, tmp_path)  # nothing is known yet
-    folder = runs.perform(plan[1], toy.work, tmp_path)  # and its teacher
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"wall_seconds": 7200.0}))
-    teacher = plan[0].folder(tmp_path) / "manifest.json"
-    teacher.write_text(json.dumps(json.loads(teacher.read_text()) | {"wall_seconds": 3600.0}))
+    runs.perform(plan[1], toy.work, tmp_path)  # and its teacher
+    for unit, seconds in ((plan[1], 7200.0), (plan[0], 3600.0)):
+        manifest = unit.manifest(tmp_path) | {"wall_seconds": seconds}
+        (unit.folder(tmp_path) / "manifest.json").write_bytes(manifests.written(manifest))
     frame = batch.progress(plan, tmp_path)
     (line,) = batch.status(frame).to_dict("records")
     assert (line["units"], line["done"], line["missing"]) == (3, 2, 1)
@@ -205,9 +205,9 @@ def test_a_bundle_that_was_altered_is_refused(packed, tmp_path, monkeypatch):
         return [(name, content)] + [(up, content)] * (up != name)
 
     monkeypatch.setenv("GANZIP_RUNS", str(tmp_path / "third"))
-    taken, refused = batch.merge(altered(path, out))
-    assert taken == [] and all("no file of a unit" in line for line in refused)
-    assert not list(tmp_path.rglob("evil.csv"))
+    with pytest.raises(batch.BundleError, match="evil.csv' is nothing that a bundle holds"):
+        batch.merge(altered(path, out))
+    assert not list(tmp_path.rglob("evil.csv")) and not (tmp_path / "third").exists()
 
 
 def test_what_is_no_bundle_is_named(packed, tmp_path):
@@ -217,9 +217,9 @@ def test_what_is_no_bundle_is_named(packed, tmp_path):
         batch.merge(tmp_path / "half.zip")
 
     def newer(name, content):
-        return [(name, content.replace(b'"format": 1', b'"format": 2'))]
+        return [(name, content.replace(b'"format": 2', b'"format": 3'))]
 
-    with pytest.raises(batch.BundleError, match="format 2, expected 1"):
+    with pytest.raises(batch.BundleError, match="format 3, expected 2"):
         batch.merge(altered(path, newer))
     with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as foreign:
         foreign.writestr("a.txt", "a")

@@ -7,11 +7,14 @@ import ganzip
 
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
-    0: "_compat device parallel processes checkpointing train taps losses nets.width".split(),
+    0: [
+        *"_compat device files manifests parallel processes checkpointing train taps".split(),
+        *("losses", "nets.width"),
+    ],
     1: ["parameters", "nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
     3: ["metrics", "presets", "tables", "export", "budget"],
-    4: ["papers", "figures"],
+    4: ["papers", "figures", "bundles"],
     5: ["batch", "explore", "keeping", "page", "reproduce"],
 }
 SIDEWAYS = {  # edges within a floor, by name

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import os
 import random
 import signal
@@ -154,7 +155,25 @@ def test_a_full_disk_fails_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
     with pytest.raises(OSError, match="has 5 MiB left, 32 MiB are needed"):
         perform(toy.unit(), toy.work, tmp_path)
-    assert not list(toy.unit().folder(tmp_path).glob("checkpoint-*"))
+    folder = toy.unit().folder(tmp_path)
+    assert not list(folder.glob("checkpoint-*"))
+    assert "has 5 MiB left" in runs.state(toy.unit(), tmp_path).error  # as its error.txt says
+    (folder / "error.txt").unlink()
+    assert runs.state(toy.unit(), tmp_path).name == "missing"
+    (folder / "progress").write_text("0.5")
+    state = runs.state(toy.unit(), tmp_path)  # where the disk had no room for an error either
+    assert (state.name, state.step) == ("failed", 30) and "has 5 MiB left" in state.error
+    monkeypatch.undo()
+    assert runs.state(toy.unit(), tmp_path) == runs.State("interrupted", 30)
+
+
+def test_an_error_that_cannot_be_written_hides_no_other(tmp_path, monkeypatch):
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.os, "fsync", full)
+    with pytest.raises(MemoryError, match="as asked"):
+        perform(toy.unit(crash_at=0), toy.work, tmp_path)
 
 
 def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
@@ -186,9 +205,59 @@ def test_two_processes_on_one_unit_do_not_both_train_it(tmp_path):
 
 def test_nan_stops_the_unit_with_its_name_term_and_step(tmp_path):
     with pytest.raises(
-        runs.Diverged, match="line-seed0: the term net/square is nan at step 1; lower"
+        runs.Diverged, match="line-seed0: the term net/square is nan at step 1; a rerun goes on"
     ):
         perform(toy.unit(nan=True), toy.work, tmp_path)
+
+
+def passing():
+    """Work with a NaN in one step, and none where it is done again."""
+
+    def work(run):
+        torch.manual_seed(0)
+        net = torch.nn.Linear(1, 1)
+
+        def terms(batch):
+            return {"square": net(batch.cond).square().mean()}
+
+        def batches(step):
+            if step == 21 and not (run.root / "passed").exists():
+                (run.root / "passed").write_text("")
+                return Batch(torch.full((2, 1), math.nan))
+            return Batch(torch.ones(2, 1))
+
+        player = Player("net", SGD(net.parameters(), 0.1), terms)
+        run.train([player], batches, run.config["steps"], {"net": net})
+        rows = [{"metric": "weight", "value": net.weight.item()}]
+        run.finish({"net": net}, rows)
+
+    return work
+
+
+def test_a_passing_nan_is_never_kept_and_a_rerun_goes_on_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "LOGGED", 10)
+    unit = Unit("toy", "passing", {"steps": 60, "seed": 0})  # one step in six is logged
+    with pytest.raises(runs.Diverged, match="at step 22; a rerun goes on from step 21; where"):
+        perform(unit, passing(), tmp_path, checkpoint_seconds=0.0)
+    folder = perform(unit, passing(), tmp_path)
+    runs.write(tmp_path / "whole" / "passed", b"")
+    assert hashes(perform(unit, passing(), tmp_path / "whole")) == hashes(folder)
+
+
+def test_a_checkpoint_with_nan_is_passed_over(tmp_path, capsys):
+    unit, folder = checkpointed(tmp_path)
+    newer = max(folder.glob("checkpoint-*.pt"))
+    payload = runs.load_checkpoint(newer, unit.key, torch.device("cpu"))
+    payload["state"]["net"]["0.weight"][0] = math.nan
+    runs.save_checkpoint(newer, payload)
+    run = runs.Run(unit, tmp_path)
+    net = torch.nn.Linear(1, 1)
+    with pytest.raises(RuntimeError):  # the older one is opened, and is not a Linear(1, 1)
+        run._resume("train", {"net": net})
+    assert f"{newer.name} holds NaN; going on from the one before it" in capsys.readouterr().out
+    assert runs._finite({"score": torch.tensor(math.inf), "steps": 3, "rates": (0.1, None)})
+    assert not runs._finite([{"weight": torch.tensor([1.0, math.inf])}])
+    assert not runs._finite({"score": torch.tensor(math.nan)})
 
 
 def test_jobs_do_needs_first_and_a_failure_stops_nobody_else(tmp_path, capsys):
@@ -246,6 +315,11 @@ def test_memmap_is_computed_once_and_resumes(tmp_path):
         assert np.array_equal(rows[:, 1], np.arange(10))
     assert asked == [0, 4, 8]
     assert not rows.flags.writeable
+    whole, rows = path.read_bytes(), np.array(rows)
+    for damaged in (whole[:-8], whole[:-1] + b"\1", b""):
+        path.write_bytes(damaged)
+        assert np.array_equal(runs.memmap(path, (10, 3), "float32", fill, chunk=10), rows)
+    assert asked == [0, 4, 8, 0, 0, 0] and path.read_bytes() == whole
 
 
 def test_frame_joins_rows_and_training_seconds(tmp_path):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
+from ganzip import tables
 from ganzip.runs import Run, Unit, perform
 from ganzip.train import Batch, Player, step_seed
 
@@ -45,7 +46,10 @@ def work(run: Run) -> None:
         {"net": net},
         samples=lambda: torch.zeros(2, 1, 4, 4),
     )
-    run.finish({"net": net}, [{"metric": "bias", "value": net[3].bias.item()}])  # pyright: ignore
+    of = {"data": "line", "method": "line", "preset": "smoke", **run.config}
+    where = {"paper": "toy", "table": "lines", "network": "line", "width": 1}
+    bias = tables.row(of, "bias", net[3].bias.item(), **where)  # pyright: ignore
+    run.finish({"net": net}, [bias])
 
 
 if __name__ == "__main__":

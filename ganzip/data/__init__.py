@@ -8,13 +8,16 @@ device.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
 
+from ganzip import files
 from ganzip.data import decoding, named
 from ganzip.data.batches import batch_indices, batches_of, real_batches
 from ganzip.data.images import DataAbsent, DataError, Images, describe, to_float, to_uint8
+from ganzip.data.kept import KNOWN, known_images, known_parts
 from ganzip.data.named import root, set_name
 from ganzip.data.photo_sets import cut_photos, deal_photos, photos, split_photos
 
@@ -28,6 +31,8 @@ __all__ = [
     "deal_photos",
     "describe",
     "known",
+    "known_images",
+    "known_parts",
     "load",
     "photos",
     "real_batches",
@@ -39,7 +44,6 @@ __all__ = [
 ]
 
 DEFAULT_SIZE = {"digits": 16, "celeba": 178}
-KNOWN = 8  # images that stay known of a set that is not here
 
 
 def load(
@@ -96,16 +100,20 @@ def known(
     """
     note = cache / "known" / f"{set_name(name)}-{size}-{channels}.pt"
     try:
+        before = known_images(note.read_bytes())
+    except (OSError, DataError):  # unreadable is as good as absent: it is made again
+        before = None
+    try:
         images = load(name, size=size, channels=channels, cache=cache)
     except DataAbsent:
-        if not note.exists():
+        if before is None:
             raise
-        images = Images(**torch.load(note, weights_only=True))
         print(f"{name} is not here; shown is what an earlier run kept of it")
-        return images
-    if not note.exists() or torch.load(note, weights_only=True)["facts"] != describe(images):
+        return before
+    if before is None or before.facts != describe(images):
         few = {"name": images.name, "labels": None, "fingerprint": images.fingerprint}
         few |= {"pixels": images.pixels[:KNOWN].clone(), "facts": describe(images)}
-        note.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(few, note)
+        buffer = io.BytesIO()
+        torch.save(few, buffer)
+        files.write(note, buffer.getvalue())
     return images

@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ganzip.data.images import DataError, fingerprint, finished, reason
+from ganzip.files import write
 
 CHUNK = 64  # images that a thread decodes at a time
 SAVED = 64 * CHUNK  # images after which a killed decoding goes on
@@ -239,7 +240,7 @@ def cached(
 
 def _entry(entry: Path) -> tuple[np.ndarray, np.ndarray | None, str] | None:
     """What the cache has, or None where it is absent, torn or altered."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, EOFError):
         note = json.loads(Path(f"{entry}.json").read_bytes())
         # Copy-on-write, because torch warns about arrays that cannot be written to.
         pixels = np.load(f"{entry}.npy", mmap_mode="c")
@@ -276,10 +277,3 @@ def _new_entry(
     # Last, for it declares the pixels complete.
     write(Path(f"{entry}.json"), json.dumps(note, indent=1).encode())
     return np.load(f"{entry}.npy", mmap_mode="c"), content.labels, mark
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_bytes(content)
-    os.replace(new, path)

@@ -202,7 +202,7 @@ def convergence(units: Sequence[Unit], root: Path) -> pd.DataFrame:
     """Evaluations over training of finished units: method, p, seed, step, metric, value."""
     parts = []
     for unit in units:
-        frame = pd.read_csv(unit.folder(root) / "history.csv")
+        frame = runs.history(unit, root)
         frame = frame.loc[frame["player"] == "validation"].rename(columns={"term": "metric"})
         named = {k: unit.config[k] for k in ("method", "p", "seed")}
         parts.append(frame.drop(columns="player").assign(**named))

@@ -84,11 +84,13 @@ def known_pieces(source: str) -> Pieces:
     note = runs.home() / "cache" / "known" / f"{data.set_name(source)}.json"
     try:
         pieces = load_pieces(source)
-    except data.DataAbsent:
-        if not note.exists():
-            raise
+    except data.DataAbsent as absent:
+        try:
+            parts = data.known_parts(note.read_bytes())
+        except (OSError, data.DataError):
+            raise absent from None
         print(f"{source} is not here; shown is what an earlier run kept of it")
-        return Pieces(source, {}, json.loads(note.read_text()))
+        return Pieces(source, {}, parts)
     runs.write(note, json.dumps(pieces.manifest).encode())
     return pieces
 

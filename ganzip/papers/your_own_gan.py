@@ -11,11 +11,13 @@ that a second call plans the same units.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -275,7 +277,9 @@ def rates(
     key = [common["networks"], common["width"], common["batch"], common["size"], device]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     path = runs.home() / PAPER / f"rates-{adapter.name}-{digest}.json"
-    known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    known: dict[str, float] = {}
+    with suppress(OSError, ValueError):  # absent or torn: measured anew
+        known = {str(k): float(v) for k, v in json.loads(path.read_bytes()).items()}
     wanted = [m for m in (*methods, "teacher", "answer") if m not in known]
     if wanted:
         with torch.random.fork_rng(), runs.threads(1):
@@ -684,7 +688,7 @@ def session(path: Path) -> Callable[[Tensor], Tensor]:
 def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
     """What a student's file says of it: ``export.save(path, student_of(...), card(...))``."""
     a, c = adapter or named(unit), unit.config
-    rows = pd.read_csv(unit.folder(root) / "rows.csv", keep_default_na=False)
+    rows = pd.read_csv(io.BytesIO(unit.read(root, runs.ROWS)), keep_default_na=False)
     trained = {k: c[k] for k in ("method", "steps", "seed", "data", "preset")}
     return export.Card(
         arguments=dict(a.arguments(c["width"])),

@@ -1,0 +1,459 @@
+"""Bundles as files: what may be in one, and all of it checked before anything is taken out.
+
+A bundle is a zip with ``ganzip-bundle.json``, which says what was reproduced and names every other
+entry with size and sha256. The hashes tell an accident, not a forger: who writes new rows and new
+hashes to them is believed. No entry is code, and none leads out of the folder of runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
+
+from ganzip import data, files, manifests, presets, runs, tables
+from ganzip.manifests import HISTORY, ROWS, WEIGHTS, File, Manifest
+
+FORMAT = 2
+HEADER = "ganzip-bundle.json"
+KNOWN = "cache/known"  # what stays known of data sets that are not here
+ENTRIES = 100_000
+RATIO = 300  # of unpacked to packed bytes; weights, rows and pictures stay far below
+NAMED = r"[^\W_][^/\\:*?\"<>|\x00-\x1f]{0,199}"  # a file that a user named
+KINDS = {  # of entries, with the most MiB of one
+    r"\w+/units/[\w.+-]+/manifest\.json": 4,
+    r"\w+/units/[\w.+-]+/(rows|history)\.csv": 256,
+    r"\w+/units/[\w.+-]+/(shown/[\w-]+\.pt|samples/[\w-]+\.npy)": 1024,
+    r"\w+/units/[\w.+-]+/weights\.safetensors": 32768,
+    rf"{KNOWN}/{NAMED}\.(pt|json)": 64,
+    rf"\w+/{NAMED}/((tables|figures)/[\w-]+\.(csv|json|png|pdf)|[\w-]+\.ipynb)": 256,
+}
+HEADER_MOST = 32  # MiB
+SYSTEM = ("dev", "proc", "sys")  # folders that hold no data, and do not end
+
+Text = Annotated[str, StringConstraints(max_length=300)]
+
+
+class BundleError(ValueError):
+    """No bundle of ours, or a damaged one."""
+
+
+class Header(BaseModel):
+    """What a bundle says of itself.
+
+    format: 1, of older code, has no ``files``. preset, data, scale, papers, seeds: what was
+    reproduced. device ... numpy: where. files: all entries.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    format: Annotated[int, Field(ge=1)]
+    preset: str
+    data: str
+    scale: Annotated[float, Field(gt=0, le=1000)]
+    papers: Annotated[tuple[Annotated[str, StringConstraints(pattern=r"^\w+$")], ...], Field(
+        min_length=1, max_length=20)]  # fmt: skip
+    seeds: Annotated[int, Field(ge=0, le=100)] = 0
+    device: Text = ""
+    processor: Text = ""
+    python: Text = ""
+    ganzip: Text = ""
+    torch: Text = ""
+    numpy: Text = ""
+    files: Annotated[dict[str, File], Field(max_length=ENTRIES)] = {}
+
+    @field_validator("preset")
+    @classmethod
+    def _preset(cls, preset: str) -> str:
+        if preset not in presets.NAMES:
+            raise ValueError(f"expected one of {', '.join(presets.NAMES)}, found {preset[:40]!r}")
+        return preset
+
+    @field_validator("data")
+    @classmethod
+    def _data(cls, names: str) -> str:
+        for name in names.split(",") if names else ():
+            parts = PurePosixPath(name.strip()).parts
+            system = parts == ("/",) or parts[:2] in {("/", each) for each in SYSTEM}
+            odd = not parts or ".." in parts or parts[0].startswith("~") or "\\" in name
+            if system or odd or len(name) > 1000 or not name.isprintable():
+                raise ValueError(f"expected names of data sets, or paths, found {names[:40]!a}")
+        return names
+
+    @field_validator("papers")
+    @classmethod
+    def _papers(cls, papers: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(papers)) < len(papers):
+            raise ValueError("names a paper twice")
+        return papers
+
+    @property
+    def sets(self) -> list[str]:
+        """The names under which its data sets stay known."""
+        return [data.set_name(name) for name in self.data.split(",") if name]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A unit in a bundle: its entries by file, and its fault in words, or "" for none."""
+
+    paper: str
+    name: str
+    manifest: Manifest | None
+    entries: Mapping[str, str]
+    fault: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read through: what it holds, checked.
+
+    known: files of ``cache/known`` by entry. outputs: entries that notebooks wrote.
+    size: bytes of all of it.
+    """
+
+    held: zipfile.ZipFile
+    header: Header
+    units: list[Packed]
+    known: Mapping[str, bytes]
+    outputs: list[str]
+    size: int
+
+    def read(self, entry: str) -> bytes:
+        """An entry's content; of what figures show in the form of today's files."""
+        content = self.held.read(entry)
+        old = self.header.format == 1 and "/shown/" in entry
+        return files.seal(content) if old else content
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Bundle]:
+    """A bundle, read through and checked; raises BundleError, in one line."""
+    try:
+        held = zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise BundleError(f"{path}: no such file; give the path of a bundle") from None
+    except (*UNREADABLE, OSError) as error:
+        raise BundleError(_no_bundle(path, error)) from error
+    with held:
+        try:
+            bundle = _checked(held, path)
+        except BundleError:
+            raise
+        except (*UNREADABLE, OSError) as error:
+            raise BundleError(_no_bundle(path, error)) from error
+        yield bundle
+
+
+# What zipfile raises for what is no zip, torn, encrypted or packed in an unknown way.
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError,
+    ValueError, KeyError, OverflowError,
+)  # fmt: skip
+
+
+def _no_bundle(path: Path, error: Exception) -> str:
+    said = str(error).strip("'\" \n").splitlines() or [type(error).__name__]
+    return f"{path} is no bundle, or truncated ({said[0]:.120}); get it again"
+
+
+def header_of(held: zipfile.ZipFile, path: Path) -> Header:
+    """What a bundle says of itself; raises BundleError."""
+    _check_header(held, path)
+    try:
+        header = manifests.parsed(Header, held.read(HEADER))
+    except ValueError as error:
+        raise BundleError(f"{path}: {HEADER}: {error}; get the bundle again") from error
+    if header.format > FORMAT:
+        raise BundleError(f"{path} is of format {header.format}, expected {FORMAT}: update ganzip")
+    return header
+
+
+def _check_header(held: zipfile.ZipFile, path: Path) -> None:
+    if HEADER not in held.namelist():
+        raise BundleError(f"{path} is no bundle: it has no {HEADER}")
+    if held.getinfo(HEADER).file_size > HEADER_MOST << 20:
+        raise BundleError(f"{path} is no bundle: its {HEADER} is too large for one")
+
+
+def shown(held: zipfile.ZipFile, entry: str) -> Any:
+    """What an entry of ``shown/`` shows; raises ValueError where it is damaged."""
+    content = held.read(entry)
+    if manifests.parsed(Header, held.read(HEADER)).format == 1:
+        content = files.seal(content)
+    return runs.shown(content)[1]
+
+
+def _checked(held: zipfile.ZipFile, path: Path) -> Bundle:
+    _check_header(held, path)
+    _check_entries(held, path)
+    header = header_of(held, path)
+    inside = [name for name in held.namelist() if name != HEADER]
+    units: dict[str, dict[str, str]] = {}
+    faults: dict[str, str] = {}
+    known, outputs = {}, []
+    for entry in sorted({*inside, *header.files}):
+        if not _kind(entry):
+            raise BundleError(f"{path}: {entry!a:.80} is nothing that a bundle holds")
+        content = held.read(entry) if entry in inside else None
+        why = _difference(header, entry, content)
+        front, unit, rest = entry.partition("/units/")
+        if unit:
+            folder, _, name = rest.partition("/")
+            place = f"{front}/units/{folder}"
+            if content is not None:
+                units.setdefault(place, {})[name] = entry
+                why = why or _content_fault(name, content, header.format)
+            if why:
+                faults.setdefault(place, f"{name} {why}")
+        elif why or content is None:
+            raise BundleError(f"{path}: {entry} {why}; get the bundle again")
+        elif entry.startswith(f"{KNOWN}/"):
+            known[entry] = content
+            _check_known(header, path, entry, content)
+        else:
+            outputs.append(entry)
+    packed = [
+        _packed(held, header, place, units.get(place, {}), faults.get(place, ""))
+        for place in sorted({*units, *faults})
+    ]
+    size = sum(info.file_size for info in held.infolist())
+    return Bundle(held, header, packed, known, outputs, size)
+
+
+def _kind(entry: str) -> int:
+    """The most MiB of an entry of this name, 0 for what no bundle holds."""
+    plain = all(part not in ("", ".", "..") for part in entry.split("/"))
+    found = (most for kind, most in KINDS.items() if re.fullmatch(kind, entry))
+    return next(found, 0) if plain else 0
+
+
+def _check_entries(held: zipfile.ZipFile, path: Path) -> None:
+    """Raise BundleError for links, passwords, twins and bombs, and for names of no kind."""
+    seen: set[str] = set()
+    if len(held.infolist()) > ENTRIES:
+        raise BundleError(f"{path} has {len(held.infolist())} entries, expected {ENTRIES} at most")
+    for info in held.infolist():
+        name, mode = f"{path}: {info.filename!a:.80}", info.external_attr >> 16
+        most = HEADER_MOST if info.filename == HEADER else _kind(info.filename)
+        if not most or info.filename != info.orig_filename:
+            raise BundleError(f"{name} is nothing that a bundle holds")
+        if info.is_dir() or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+            raise BundleError(f"{name} is no plain file")
+        if info.flag_bits & 1:
+            raise BundleError(f"{name} is encrypted; a bundle is not")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BundleError(f"{name} is packed in a way that a bundle is not")
+        packed = max(info.compress_size, 1)
+        if info.file_size > most << 20 or info.file_size > max(1 << 20, RATIO * packed):
+            raise BundleError(
+                f"{name} would unpack {info.compress_size} bytes to {info.file_size}, as nothing "
+                "in a bundle does"
+            )
+        if info.filename.casefold() in seen:
+            raise BundleError(f"{name} is there twice")
+        seen.add(info.filename.casefold())
+
+
+def _difference(header: Header, entry: str, content: bytes | None) -> str:
+    """How an entry differs from what the header says of it."""
+    if header.format == 1:
+        return ""
+    named = header.files.get(entry)
+    if named is None:
+        return f"is not named by {HEADER}: the bundle was altered"
+    if content is None:
+        return "is missing: the bundle was altered"
+    if (len(content), files.sha256(content)) != (named.size, named.sha256):
+        return "was altered: its sha256 is not the one that the bundle names"
+    return ""
+
+
+def _check_known(header: Header, path: Path, entry: str, content: bytes) -> None:
+    name = entry.removeprefix(f"{KNOWN}/")
+    if not any(name.startswith(each) for each in header.sets):
+        raise BundleError(f"{path}: {entry} belongs to none of its data, {header.data!r}")
+    try:
+        if name.endswith(".pt"):
+            _check_stored(content)
+            data.known_images(content)
+        else:
+            data.known_parts(content)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path}: {entry}: {error}; get the bundle again") from error
+
+
+def _check_stored(content: bytes) -> None:
+    """Raise ValueError for what torch wrote not: torch stores, so that nothing grows by reading."""
+    with zipfile.ZipFile(io.BytesIO(content)) as inner:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in inner.infolist()):
+            raise ValueError("is packed, as torch packs nothing")
+
+
+def _content_fault(name: str, content: bytes, form: int) -> str:
+    """Why a unit's file cannot be what its name says."""
+    try:
+        if name == HISTORY:
+            _check_history(content)
+        elif name == WEIGHTS:
+            from_safetensors(content)
+        elif name.startswith("shown/"):
+            _check_stored(content if form == 1 else files.unseal(content))
+            runs.shown(files.seal(content) if form == 1 else content)
+        elif name.startswith("samples/"):
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+            if array.dtype != np.uint8 or array.ndim != 4:
+                raise ValueError(f"holds {array.dtype} {array.shape}, no images")
+    except (*UNREADABLE, SafetensorError) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        return f"is damaged ({said[0]:.100})"
+    return ""
+
+
+def _check_history(content: bytes) -> None:
+    lines = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+    if next(lines, None) != ["step", "player", "term", "value"]:
+        raise ValueError("other columns than step, player, term, value")
+    for line in lines:
+        if len(line) != 4 or int(line[0]) < 0:
+            raise ValueError(f"line {lines.line_num} is torn")
+        float(line[3])
+
+
+def _last_step(content: bytes) -> int:
+    """The last step of a history, 0 of an empty one."""
+    return max((int(line.split(",")[0]) for line in content.decode().splitlines()[1:]), default=0)
+
+
+def _packed(
+    held: zipfile.ZipFile, header: Header, place: str, entries: Mapping[str, str], fault: str
+) -> Packed:
+    paper, _, folder = place.split("/")
+    manifest, name = None, folder
+    try:
+        if manifests.NAME in entries:
+            manifest = manifests.read(held.read(entries[manifests.NAME]))
+            name = manifest.unit
+    except ValueError as error:
+        fault = fault or f"{manifests.NAME}: {error}"
+    if not fault:
+        fault = _unit_fault(held, header, paper, folder, manifest, entries)
+    return Packed(paper, name, manifest, entries, fault)
+
+
+def _unit_fault(
+    held: zipfile.ZipFile,
+    header: Header,
+    paper: str,
+    folder: str,
+    manifest: Manifest | None,
+    entries: Mapping[str, str],
+) -> str:
+    """Why the files of a unit do not make one."""
+    if manifest is None:
+        return f"{manifests.NAME} is missing"
+    if paper not in header.papers:
+        return f"its paper is none of {', '.join(header.papers)}"
+    if manifest.format != header.format:
+        return f"its manifest is of format {manifest.format}, the bundle of {header.format}"
+    if not isinstance(manifest.config.get("steps"), int):
+        return f"its configuration has steps {manifest.config.get('steps')!r:.40}, no number"
+    if runs.key(paper, manifest.config, manifest.needs) != manifest.key:
+        return f"its configuration does not give its key {manifest.key}: the manifest was altered"
+    if folder != f"{manifest.unit}-{manifest.key}":
+        return f"its folder is that of another unit than {manifest.unit}-{manifest.key}"
+    there = {name for name in entries if name != manifests.NAME and not name.startswith("shown/")}
+    named = set(manifest.files) or {ROWS, HISTORY} | (there & {WEIGHTS})
+    if manifest.format == 1:
+        named |= {name for name in there if name.startswith("samples/")}
+    if there != named:
+        other = min(there ^ named)
+        return f"{other} is {'not named by its manifest' if other in there else 'missing'}"
+    for name in there:
+        content = held.read(entries[name])
+        if name == ROWS and (why := rows_fault(content, paper, manifest.config)):
+            return f"{name}: {why}"
+        if name == HISTORY and (last := _last_step(content)) not in (0, manifest.config["steps"]):
+            return f"{name}: ends at step {last} of {manifest.config['steps']}"
+        sha = manifest.weights_sha256 if name == WEIGHTS else None
+        if manifest.format == FORMAT:
+            sha = manifest.files[name].sha256
+        if sha and files.sha256(content) != sha:
+            kind = "weights are" if name == WEIGHTS else f"{name} is"
+            return f"its {kind} not what its manifest says"
+    return ""
+
+
+def rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> str:
+    """Why the text of ``rows.csv`` is not that of a unit of this paper and configuration, or ""."""
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
+        lines = list(reader)
+    except (ValueError, csv.Error) as error:
+        return f"no csv ({error})"
+    if tuple(reader.fieldnames or ()) != tables.ROW:
+        return f"its columns are not {', '.join(tables.ROW)}"
+    if not lines:
+        return "no rows"
+    if any(None in line or None in line.values() for line in lines):
+        return "a row is torn"
+    own = {"paper": paper, "seed": config.get("seed"), "preset": config.get("preset")}
+    own |= {"dataset": config.get("data")}
+    for column, expected in own.items():
+        for line in lines:
+            if expected is not None and line[column] != str(expected):
+                return f"a row of {column} {line[column]!r:.40}, the unit's is {expected!r}"
+    try:
+        checked = tables.rows(lines)
+    except ValueError as error:
+        return str(error)
+    if not any(map(math.isfinite, checked["value"])):
+        return "no value is a number"
+    if checked.drop(columns="value").astype(str).duplicated().any():
+        return "a row is there twice"
+    return ""
+
+
+# Writing one --------------------------------------------------------------------------------------
+
+
+class Writer:
+    """A bundle that is being written: entries one by one, the header, with their hashes, last."""
+
+    def __init__(self, out: zipfile.ZipFile):
+        self._out = out
+        self._files: dict[str, dict[str, Any]] = {}
+
+    def add(self, entry: str, content: bytes) -> None:
+        """Add an entry; the same content gives the same bytes, for no time is written."""
+        self._out.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
+        self._files[entry] = {"size": len(content), "sha256": files.sha256(content)}
+
+    def close(self, told: Mapping[str, Any]) -> None:
+        """Write the header: ``told`` and the hashes."""
+        fields = {"format": FORMAT, **told, "files": self._files}
+        manifests.parsed(Header, json.dumps(fields).encode())  # what cannot be read is not written
+        self._out.writestr(zipfile.ZipInfo(HEADER), json.dumps(fields), zipfile.ZIP_DEFLATED)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Writer]:
+    """A new bundle at ``path``, there when the block ends well; call ``close`` in it."""
+    with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as out:
+        yield Writer(out)
