@@ -11,7 +11,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -115,8 +115,8 @@ def reader(path: Path) -> tuple[list[str], Read]:
 def is_image(name: str) -> bool:
     """Whether a file is one, by its name."""
     # Zips made on macOS hold "__MACOSX/" entries and "._x.png", which bear no image.
-    path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and path.name[0] != "." and "__MACOSX" not in path.parts
+    *folders, file = name.split("/")
+    return file.lower().endswith(SUFFIXES) and file[0] != "." and "__MACOSX" not in folders
 
 
 # Which images of a set belong to the split asked for ----------------------------------------------
