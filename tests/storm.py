@@ -170,14 +170,14 @@ TIMES = ("ms", "s", "images/s")
 
 
 def undisturbed(paper: str, root: Path, log: IO[str]) -> None:
-    """Do all units of a paper, as its notebook does."""
+    """Do all units of a paper that are not done, as its notebook does."""
     code = (
         f"from ganzip import runs\nfrom ganzip.papers import {paper} as paper\n"
         "runs.jobs(paper.prepare('smoke'), paper.work, runs.home(), n_jobs=2)"
     )
     run = start([sys.executable, "-c", code], root, log)
     if code := run.process.wait():
-        raise RuntimeError(f"the undisturbed run of {paper} ended with {code}: {log.name}")
+        raise RuntimeError(f"undisturbed, {paper} ended with {code} in {root}: {log.name}")
 
 
 def storm(kills: int, papers: Sequence[str], root: Path, chance: random.Random) -> int:
@@ -195,9 +195,7 @@ def storm(kills: int, papers: Sequence[str], root: Path, chance: random.Random) 
                     if one := kill(chance.choice(WAYS), paper, here, chance, log):
                         to_do, told = to_do - 1, [*told, one]
                         print(*one[:4], one[4] or "none left", flush=True)
-                runs_on = command("batch", paper, here, chance)
-                if code := start(runs_on, here, log).process.wait():
-                    raise RuntimeError(f"{paper} does not go on after its kills ({code}): {here}")
+                undisturbed(paper, here, log)
                 bad, again = differing(plan, here, whole), again + 1
                 print(f"{paper}: {len(plan)} units, {len(bad)} differ {' '.join(bad)}", flush=True)
                 wrong += len(bad)
