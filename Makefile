@@ -38,8 +38,8 @@ smoke: install ## the same in a minute, to see that all of it runs
 	@PRESET=smoke $(START) ganzip.reproduce reproduce
 
 figures: install ## every kept figure and table again from kept rows, and README's; trains nothing
-	$(BIN)/python -m ganzip.keeping figures
-	$(BIN)/python -m ganzip.page
+	$(START) ganzip.keeping figures
+	$(START) ganzip.page
 
 lab: install ## explore in JupyterLab
 	$(BIN)/jupyter lab notebooks
@@ -59,7 +59,7 @@ nbval: install
 		--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 600 --nbval-kernel-startup-timeout 120
 
 bench: install ## speed and memory against plain implementations, into benchmarks/results/ (8 minutes)
-	$(BIN)/python -m benchmarks
+	$(START) benchmarks
 
 clean: ## remove runs/ and caches; .venv stays
 	rm -rf runs .pytest_cache .ruff_cache *.egg-info
