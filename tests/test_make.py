@@ -63,7 +63,7 @@ def test_values_reach_python_to_the_letter(make, value):
     names = ("DATA", "JOBS", "TO", "SCALE", "PAPER", "GANZIP_RUNS")
     environment, argv = make("status", *(f"{name}={value}" for name in names))
     assert [environment[name] for name in names] == [value] * len(names)
-    assert argv == ["-m", "ganzip.reproduce", "status"]
+    assert argv[-2:] == ["ganzip.reproduce", "status"]
     environment, _ = make("status", DATA=value)
     assert environment["DATA"] == value
 
@@ -71,7 +71,7 @@ def test_values_reach_python_to_the_letter(make, value):
 @pytest.mark.parametrize("verb", VERBS)
 def test_verbs_run_one_module(make, verb):
     environment, argv = make(verb, "SEEDS=3")
-    assert argv == ["-m", "ganzip.reproduce", "reproduce" if verb == "smoke" else verb]
+    assert argv[-2:] == ["ganzip.reproduce", "reproduce" if verb == "smoke" else verb]
     assert (environment["PRESET"] == "smoke") if verb == "smoke" else "PRESET" not in environment
     assert sorted(environment["MAKE_SET"].split()) == ["SEEDS", "VENV"]
 
