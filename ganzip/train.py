@@ -160,14 +160,27 @@ def frozen(net: nn.Module) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def averaged(net: nn.Module, optimiser: Optimizer, decay: float) -> nn.Module:
+def memory(decay: float, steps: int) -> float:
+    """The decay of an average over ``steps`` steps: at most one that remembers a quarter of them.
+
+    After all steps less than 2 % (exp -4) is left of where the network started. A decay that was
+    chosen for a million steps would leave a network of a hundred at its start.
+    """
+    return min(decay, max(0.0, 1 - 4 / steps))
+
+
+def averaged(
+    net: nn.Module, optimiser: Optimizer, decay: float, *, steps: int | None = None
+) -> nn.Module:
     """A frozen copy of the network that follows it: its moving average over optimiser steps.
 
     After each step of ``optimiser``: average = decay * average + (1 - decay) * net; buffers are
-    copied. Hand the copy to a run beside the network, for it is part of the run's state.
+    copied. ``steps`` is how many there will be: see :func:`memory`. Hand the copy to a run beside
+    the network, for it is part of the run's state.
     """
     if not 0 <= decay < 1:
         raise ValueError(f"decay is {decay}; expected 0 (no memory) to below 1")
+    decay = decay if steps is None else memory(decay, steps)
     average = frozen(copy.deepcopy(net))
 
     @torch.no_grad()

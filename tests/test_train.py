@@ -3,7 +3,18 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from ganzip.train import Batch, Player, averaged, cosine, every, frozen, lazy, step_seed, train
+from ganzip.train import (
+    Batch,
+    Player,
+    averaged,
+    cosine,
+    every,
+    frozen,
+    lazy,
+    memory,
+    step_seed,
+    train,
+)
 
 
 def noise(step):
@@ -118,6 +129,24 @@ def test_the_average_follows_the_network_after_each_step():
     assert not average.training and not any(p.requires_grad for p in average.parameters())
     with pytest.raises(ValueError, match="decay is 1"):
         averaged(net, optimiser, decay=1)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.98, 0.999, 0.5 ** (16 / 20_000)])
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 6, 35, 45, 105, 320, 10**6])
+def test_little_of_the_start_is_left_in_an_average_however_few_the_steps(decay, steps):
+    assert memory(decay, steps) ** steps < 0.05
+    assert memory(decay, 10**9) == decay
+
+
+def test_an_average_that_knows_its_steps_leaves_its_start():
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(net.weight, 0.0)
+    optimiser = SGD(net.parameters(), 1.0)
+    short, long = (averaged(net, optimiser, 0.98, steps=n) for n in (45, None))
+    player = Player("a", optimiser, lambda b: {"loss": 0.5 * (net.weight - 1).square().sum()})
+    train([player], noise, 45)  # the network is at 1 from the first step on
+    left = [1 - average.weight.item() for average in (short, long)]  # pyright: ignore
+    assert left[0] < 0.05 and left[1] == pytest.approx(0.98**45)
 
 
 def test_lazy_settings_are_those_of_stylegan2():

@@ -28,7 +28,7 @@ from ganzip.papers import adapters
 from ganzip.papers import nickel_dime as paper_c
 from ganzip.papers.adapters import Adapter
 from ganzip.taps import taps
-from ganzip.train import Batch, Player, averaged, cosine, step_seed
+from ganzip.train import Batch, Player, averaged, cosine, memory, step_seed
 
 CONTROL = "control"
 NAIVE = ("naive (C,1)", "naive (C,C)")
@@ -125,7 +125,7 @@ def distil(s: Setup, method: str, fit: Fit) -> Trained:
         fit("stage2-D", apart, 0.2, {"D": nets["D"]}, s.draw)
     own = adam(c, G, *parts.values())
     players = compose(s, method, G, own, nets, parts)
-    average = averaged(G, own, c["ema"])
+    average = averaged(G, own, c["ema"], steps=max(1, round(first * c["steps"])))
     names = {"G": G, "average": average, **parts, **nets}
     fit("train", regularised(s, players, nets), first, names, batches(s, method))
     D = nets.get("D")
@@ -248,7 +248,7 @@ def cooperative(
         s.view(G), s.view(T), D, D_T, gates, cast(nn.ModuleList, parts["adapters"]),
         g, adam(c, D), adam(c, gates), teachers,
         g_layers=adapters.inside(a, compared(names)), d_layers=compared(blocks),
-        decay=c["ema"], mixing=0.0,
+        decay=memory(c["ema"], c["steps"]), mixing=0.0,
     )  # fmt: skip
 
 

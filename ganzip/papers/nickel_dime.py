@@ -33,7 +33,7 @@ from ganzip.papers import judging
 from ganzip.papers import nickel_dime_rows as measure
 from ganzip.presets import WITHOUT, NickelDime
 from ganzip.runs import Demand, Run, Unit
-from ganzip.train import Batch, Player, averaged, cosine, frozen, lazy, step_seed
+from ganzip.train import Batch, Player, averaged, cosine, frozen, lazy, memory, step_seed
 
 PAPER = measure.PAPER
 GAN = (gan, stylegan2)
@@ -451,7 +451,7 @@ def cooperative(run: Run, nets: Mapping[str, nn.Module], g: Adam) -> list[Player
         nets["G"], nets["G_teacher"], nets["D"], nets["D_teacher"], gates, adapters,
         g, d_adam(c, nets["D"]), d_adam(c, gates, rate=1 / 8), teachers,
         g_layers=g_layers(c), d_layers=d_layers,
-        decay=0.5 ** (c["batch"] / c["half_life"]), mixing=c["mixing"],
+        decay=memory(0.5 ** (c["batch"] / c["half_life"]), c["steps"]), mixing=c["mixing"],
     )  # fmt: skip
 
 
@@ -480,12 +480,13 @@ def fit(
     c = run.config
     # Lazy path lengths add a step of G's, and of its average, to every fourth.
     share = 4 / 5 if c["path"] else 1.0
-    average = averaged(nets["G"], g, 0.5 ** (share * c["batch"] / c["half_life"]))
+    steps = c["steps"] - c.get("sparse_steps", 0)
+    average = averaged(nets["G"], g, 0.5 ** (share * c["batch"] / c["half_life"]), steps=steps)
     seen = judging.noise(16, c["latent"]).to(run.device)
     run.train(
         players,
         batches(run),
-        c["steps"] - c.get("sparse_steps", 0),
+        steps,
         {**nets, "average": average},
         samples=lambda: drawn_still(average, seen),
         epoch=c["epoch"],

@@ -349,7 +349,7 @@ def stage(
     """
     c, others = run.config, dict(others or {})
     own = adam(run, "G", *parts.values())
-    average = averaged(parts["G"], own, c["ema"])
+    average = averaged(parts["G"], own, c["ema"], steps=steps)
     ends = {**parts, **{k: v for k, v in others.items() if k == "D"}}
     kept = {**ends, "G": average}
     best, score = Best(kept), measure.selection(run)

@@ -63,6 +63,7 @@ MODULES: dict[str, tuple[ModuleType, ...]] = {
     **dict.fromkeys(("NICKEL", "DiME", "NICKEL & DiME"), (nickel_dime,)),
 }
 CHOICE = ("mse", "SDAKD", "CAGC", "DiME", "NICKEL & DiME")  # serve any generator, at little cost
+EMA = 0.998  # of the average of G, where there are steps enough for it, see ``train.memory``
 LEAST = 4  # steps below which nothing is learnt
 MARGIN = 0.7  # of a budget that is planned: side by side, processes slow each other down
 
@@ -222,8 +223,7 @@ def plan(
 
     def unit(method: str, needs: Mapping[str, Unit], n: int, seed: int = 0, **own: Any) -> Unit:
         slug = re.sub("[^a-z0-9]+", "-", f"{adapter.name} {method}".lower()).strip("-")
-        ema = 1 - 1 / max(2, min(n / 4, 500))  # a quarter of the steps, however few there are
-        config = {**common, "method": method, "seed": seed, "steps": n, "ema": round(ema, 4), **own}
+        config = {**common, "method": method, "seed": seed, "steps": n, "ema": EMA, **own}
         config["code"] = code_of(method)
         return Unit(paper, f"{slug}-seed{seed}", config, {**judge, **needs}, n, seen.source)
 
@@ -424,7 +424,7 @@ def train_teacher(run: Run, a: Adapter) -> None:
         setup = bare(run, a, run.new("G", lambda: a.generator(1.0)))
         players, source = teaching(setup, None), setup.draw
         optimiser = next(p.optimiser for p in players if p.name == "G")
-        average = averaged(setup.T, optimiser, c["ema"])
+        average = averaged(setup.T, optimiser, EMA, steps=c["steps"])
         nets = {"G": setup.T, "D": setup.D, "average": average}
     show = None if average is None else examples.sampler(run, a, average)
     run.train(distilling.paced(c, players, c["steps"]), source, c["steps"], nets, samples=show)
