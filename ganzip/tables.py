@@ -481,6 +481,35 @@ def ordering(
     return Claim(text, published, f"{spread(better)} against {spread(worse)}", found)
 
 
+def equivalence(
+    text: str, published: str, one: Sequence[float], other: Sequence[float], *, margin: float
+) -> Claim:
+    """Make the claim that two methods are alike: their means differ by less than ``margin``.
+
+    It holds where Welch's 90 % interval of the difference lies within the margin (two one-sided
+    tests at 5 %, Schuirmann 1987), and does not hold where it lies outside. Anything else, and
+    fewer than two seeds on a side, cannot be told.
+    """
+    from scipy import stats
+
+    found: Verdict = "cannot be told at this scale"
+    if min(len(one), len(other)) > 1 and all(map(math.isfinite, [*one, *other])):
+        apart, noise = _mean(one) - _mean(other), [_std(x) ** 2 / len(x) for x in (one, other)]
+        half = 0.0
+        if sum(noise):
+            freedom = sum(noise) ** 2 / sum(
+                v**2 / (len(x) - 1) for v, x in zip(noise, (one, other), strict=True)
+            )
+            half = float(stats.t.ppf(0.95, freedom)) * math.sqrt(sum(noise))
+        if abs(apart) + half < margin:
+            found = "holds"
+        elif abs(apart) - half > margin:
+            found = "does not hold"
+    return Claim(
+        f"{text}, to {margin:g}", published, f"{spread(one)} against {spread(other)}", found
+    )
+
+
 def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:
     """Lay claims out as a frame with columns claim, published, ours, verdict."""
     frame = pd.DataFrame(map(asdict, claims), columns=["text", "published", "ours", "verdict"])

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from ganzip import tables
 from ganzip.tables import Claim
@@ -388,6 +389,33 @@ def test_nickel_dime_table_by_hand():
     assert first["latency_ms"] == pytest.approx(5) and first["cpu_seconds"] == 7
     assert (first["seeds"], first["steps"], first["preset"]) == (2, 5, "cpu")
     assert table["published_rate"].isna().tolist() == [False] * 4 + [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ([0.50, 0.52, 0.51], [0.52, 0.51, 0.53], "holds"),
+        ([0.50, 0.52, 0.51], [0.80, 0.81, 0.83], "does not hold"),
+        ([0.3, 0.7, 0.5], [0.52, 0.51, 0.53], "cannot be told at this scale"),
+        ([0.5], [0.5, 0.5], "cannot be told at this scale"),
+        ([0.5, 0.5], [0.55, 0.55], "holds"),
+        ([0.5, math.nan], [0.5, 0.5], "cannot be told at this scale"),
+    ],
+)
+def test_alike_is_an_interval_within_the_margin(one, other, told):
+    claim = tables.equivalence("a is b", "figure", one, other, margin=0.1)
+    assert (claim.text, claim.verdict) == ("a is b, to 0.1", told)
+
+
+def test_the_interval_of_a_difference_is_welchs():
+    one, other = [1.0, 2.0, 4.0], [1.5, 2.5, 2.0, 3.0]
+    low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.9)
+    widest = max(abs(low), abs(high))
+    for margin, told in (
+        (widest * 1.001, "holds"),
+        (widest * 0.999, "cannot be told at this scale"),
+    ):
+        assert tables.equivalence("", "", one, other, margin=margin).verdict == told
 
 
 def test_claims_table():
