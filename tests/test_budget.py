@@ -185,7 +185,8 @@ def test_a_bundle_leaves_out_what_is_shown_of_the_least_worth(tmp_path):
         budget._packed(unit.folder(tmp_path) / name) for unit in units for name in budget.KEPT
     )
     assert budget.left_out(units, tmp_path) == []
-    out = budget.left_out(units, tmp_path, fixed + 2 * 4500)
+    each = budget._packed(units[0].folder(tmp_path) / "shown" / "fig.pt")
+    out = budget.left_out(units, tmp_path, fixed + 2 * each)
     assert out == [units[2].folder(tmp_path) / "shown" / "fig.pt"]
     assert len(budget.left_out(units, tmp_path, 0)) == 3
 
@@ -233,9 +234,15 @@ def test_what_was_planned_without_its_data_is_not_trained(tmp_path):
 def test_a_plan_of_absurd_size_is_an_error_at_once(paper):
     for given in ({"scale": 1e9}, {"scale": 1e300}, {"seeds": 10**9}, {"scale": 5000.0}):
         begin = time.process_time()
-        with pytest.raises(ValueError, match="take a smaller") as error:
+        with pytest.raises(ValueError, match="take a smaller|leave it out") as error:
             paper.prepare("cpu", **given)
         assert time.process_time() - begin < 1 and "\n" not in str(error.value)
+    for call in (
+        lambda: presets.check_units(20_001, 1000.0, 100),
+        lambda: presets.times(10**7, 1000),
+    ):
+        with pytest.raises(ValueError, match="take a smaller"):
+            call()
 
 
 def test_places_on_gpus_are_as_many_as_asked_for(tmp_path, monkeypatch):

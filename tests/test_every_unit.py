@@ -87,7 +87,15 @@ def _bits(x: Tensor) -> str:
 
 
 # Those that a cache or a store stands behind; ``python -m tests.same_bits`` trains all kinds.
-HISTORY = ("sdakd", "omgd", "dcd-", "ablation3", "control-gt", "itgc", "gcc", "gs-", "nickel-dime")
+HISTORY = (
+    "sdakd-c14",
+    "omgd-c",
+    "ablation3",
+    "itgc",
+    "gs-seed",
+    "gcfsr-nickel-dime",
+    "gcfsr-sdakd-",
+)
 
 
 def test_no_unit_starts_from_what_was_drawn_before(units, tmp_path, monkeypatch):
@@ -103,4 +111,4 @@ def test_no_unit_starts_from_what_was_drawn_before(units, tmp_path, monkeypatch)
     again = {unit.key: starts.of(unit, works[unit.key]) for unit in plan}
     differing = [f"{u.paper} {u.name}" for u in plan if again[u.key] != first[u.key]]
     assert not differing
-    assert len(set(first.values())) > 25
+    assert len(set(first.values())) > 15
