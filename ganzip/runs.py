@@ -938,16 +938,20 @@ def code(*modules: ModuleType) -> str:
 
     In a unit's configuration it makes a changed method train anew, and a reworded one not.
     """
-    text = ""
-    for module in modules:
-        tree = ast.parse(inspect.getsource(module))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                kept = [n for n in body if not _is_text(n)]
-                node.body = kept  # pyright: ignore[reportAttributeAccessIssue]
-        text += ast.dump(tree)
+    text = "".join(_syntax(inspect.getsource(module)) for module in modules)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=256)
+def _syntax(source: str) -> str:
+    """What a module does, as text; units of a plan ask for the same few modules."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [n for n in body if not _is_text(n)]
+            node.body = kept  # pyright: ignore[reportAttributeAccessIssue]
+    return ast.dump(tree)
 
 
 def in_order(units: Iterable[Unit]) -> list[Unit]:
