@@ -35,7 +35,12 @@ ITEMS = (
     ("sdakd", "Table 3: speed", "table3.csv", "each halving"),
     ("sdakd", "Table 4: ablation", "table4.csv", " adds"),
     ("sdakd", "Figure 2: DCD's discriminator", "fig2.png", "takes its student's"),
-    ("sdakd", "Figure 3: the student's discriminator", "fig3.png", r"P\(fake\) (is near|under)"),
+    (
+        "sdakd",
+        "Figure 3: the student's discriminator",
+        "fig3.png",
+        r"P\(fake\) is nearer|P\(fake\) under",
+    ),
     ("sdakd", "Figure 4: test images, GCFSR", "fig4.png", ""),
     ("sdakd", "The same, Real-ESRGAN", "fig4-realesrgan.png", ""),
     ("sdakd", "A photo by teacher and students", "photo.png", ""),
