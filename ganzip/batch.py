@@ -556,12 +556,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with lives.interruptible():
+    with lives.program("ganzip.batch"):
         try:
             sys.exit(main())
-        except KeyboardInterrupt:
-            print("ganzip.batch: interrupted; the same call goes on from there", file=sys.stderr)
-            sys.exit(130)
         except (ValueError, OSError, ImportError) as error:
             print(f"ganzip.batch: {error}", file=sys.stderr)
             sys.exit(2)

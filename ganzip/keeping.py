@@ -172,11 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with processes.interruptible():
+    with processes.program("ganzip.keeping"):
         try:
             sys.exit(main())
-        except KeyboardInterrupt:
-            sys.exit(130)
         except (ValueError, OSError, RuntimeError) as error:
             print(f"ganzip.keeping: {error}", file=sys.stderr)
             sys.exit(2)

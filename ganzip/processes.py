@@ -98,15 +98,15 @@ def run(module: str, *arguments: str, **how: Any) -> subprocess.CompletedProcess
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """TERM and HUP raise KeyboardInterrupt in the ``with`` block, as INT does.
+def interruptible() -> Iterator[list[int]]:
+    """TERM and HUP raise KeyboardInterrupt in the ``with`` block, as INT does; yields what came.
 
     What :func:`run` has started is interrupted too, and killed where it does not end. After the
     block TERM and HUP do what they did before, which is to end the process. Where a signal is
     ignored (HUP under nohup) it stays so; threads other than the main one get no signals.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield []
         return
     got: list[int] = []
     inside = True
@@ -123,7 +123,7 @@ def interruptible() -> Iterator[None]:
     for number in before:
         signal.signal(number, interrupt)
     try:
-        yield
+        yield got
     finally:
         inside = False
         for number, how in before.items():
@@ -131,6 +131,28 @@ def interruptible() -> Iterator[None]:
         for number in dict.fromkeys(got):
             if number != signal.SIGINT:
                 signal.raise_signal(number)
+
+
+@contextmanager
+def program(name: str) -> Iterator[None]:
+    """A whole program: ``interruptible``, told in a line, and over by the signal that came.
+
+    So shells and make see that it was interrupted, and nothing waits for libraries to end in order.
+    """
+    with interruptible() as got:
+        try:
+            yield
+        except KeyboardInterrupt:
+            print(f"{name}: interrupted; the same call goes on from there", file=sys.stderr)
+            sys.stderr.flush()
+            sys.stdout.flush()
+            _end(*got[:1] or [signal.SIGINT])
+
+
+def _end(number: int) -> None:
+    """End this process by a signal."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def _pass_on(number: int, children: list[subprocess.Popen[Any]]) -> None:
@@ -145,7 +167,17 @@ def _pass_on(number: int, children: list[subprocess.Popen[Any]]) -> None:
         killer.start()
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """KeyboardInterrupt for a module that is not ours, which has GRACE to end in order."""
+    killer = threading.Timer(GRACE, os._exit, [128 + number])
+    killer.daemon = True
+    killer.start()
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     starter, module, *arguments = sys.argv[1:]
     follow(int(starter))
     sys.argv = [module, *arguments]

@@ -164,11 +164,9 @@ def main(verb: str) -> int:
 
 
 if __name__ == "__main__":
-    with processes.interruptible():
+    with processes.program("ganzip"):
         try:
             sys.exit(main(sys.argv[1]))
-        except KeyboardInterrupt:
-            sys.exit(130)  # what is under way goes on from its checkpoint
         except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
             print(f"ganzip: {error}", file=sys.stderr)
             sys.exit(2)

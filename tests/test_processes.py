@@ -151,6 +151,34 @@ def test_signals_go_to_whoever_handled_them_before_and_ignored_ones_stay_so():
             signal.signal(number, how)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_program_says_in_a_line_that_it_was_interrupted_and_ends_by_the_signal(number):
+    code = (
+        "import signal; from ganzip import processes\n"
+        "with processes.program('name'):\n"
+        f"    signal.raise_signal({number.value})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -number
+    assert done.stderr == "name: interrupted; the same call goes on from there\n"
+
+
+def test_a_module_that_does_not_end_after_an_interruption_is_ended(tmp_path, sleeper):
+    path = tmp_path / "sleeper.py"
+    path.write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('asleep').touch()\n"
+        "try:\n    time.sleep(100)\nfinally:\n    time.sleep(100)"
+    )
+    run = storm.start(processes.command(sleeper), tmp_path)
+    try:
+        storm.wait_until((tmp_path / "asleep").exists)
+        run.process.send_signal(signal.SIGINT)
+        assert run.process.wait(SECONDS) == 128 + signal.SIGINT
+    finally:
+        run.kill()
+
+
 def test_ancestors_are_found():
     assert processes.descends(os.getppid()) and processes.descends(processes._parent(os.getppid()))
     assert not processes.descends(os.getpid())

@@ -56,13 +56,10 @@ def main(given: parameters.Command) -> int:
 
 
 if __name__ == "__main__":
-    with processes.interruptible():
+    with processes.program("ganzip.papers"):
         parallel.end_together()
         try:
             sys.exit(main(parse()))
-        except KeyboardInterrupt:
-            print("ganzip.papers: interrupted; the same call goes on from there", file=sys.stderr)
-            sys.exit(130)
         except (ValueError, OSError, runs.Diverged, runs.CheckpointError) as error:
             parallel.tell(f"ganzip.papers: {error}")
             sys.exit(2)
