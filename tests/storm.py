@@ -172,7 +172,8 @@ TIMES = ("ms", "s", "images/s")
 def undisturbed(paper: str, root: Path, log: IO[str]) -> None:
     """Do all units of a paper that are not done, as its notebook does."""
     code = (
-        f"from ganzip import runs\nfrom ganzip.papers import {paper} as paper\n"
+        f"from ganzip import processes, runs\nprocesses.follow({os.getpid()})\n"
+        f"from ganzip.papers import {paper} as paper\n"
         "runs.jobs(paper.prepare('smoke'), paper.work, runs.home(), n_jobs=2)"
     )
     run = start([sys.executable, "-c", code], root, log)
