@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 LOOK = 0.5  # seconds between two looks at the starter
-GRACE = 5.0  # seconds that a process has to end after a signal, before it is killed
+GRACE = 3.0  # seconds that a process has to end after a signal, before it is killed
 _followed: set[int] = set()
 _children: list[subprocess.Popen[Any]] = []
 
