@@ -112,7 +112,7 @@ class Mapping(nn.Module):
         """Map noise to styles."""
         w = self.styles(z)
         if self.training:
-            self.w_avg.lerp_(w.detach().float().mean(0), 0.005)
+            self.w_avg.lerp_(w.detach().to(self.w_avg.dtype).mean(0), 0.005)
         return w
 
     def styles(self, z: Tensor) -> Tensor:
