@@ -343,8 +343,8 @@ def quantised(path: str | Path, inputs: Tensor) -> Path:
             op_types_to_quantize=[*CONVOLUTIONS, "Gemm", "MatMul"],
             nodes_to_exclude=_thin(onnx.load(ready).graph),
             per_channel=True,
-            # Signed activations take half as long again on a CPU, for the same error. Signed weights
-            # saturate on x86 processors without VNNI, whose 8-bit products have 16 bits.
+            # Signed activations take half as long again on a CPU, for the same error. Signed
+            # weights saturate on x86 processors without VNNI, whose products have 16 bits.
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QUInt8,
         )

@@ -112,7 +112,8 @@ class Mapping(nn.Module):
         """Map noise to styles."""
         w = self.styles(z)
         if self.training:
-            self.w_avg.lerp_(w.detach().to(self.w_avg.dtype).mean(0), 0.005)
+            mean = w.detach().to(self.w_avg.dtype).mean(0)
+            self.w_avg.lerp_(mean, 0.005)
         return w
 
     def styles(self, z: Tensor) -> Tensor:
