@@ -402,8 +402,10 @@ def gaussian_noise(x: Tensor, grey: Tensor, generator: Generator) -> Tensor:
 def poisson_noise(x: Tensor, grey: Tensor, generator: Generator) -> Tensor:
     """Shot noise like ``x``; where ``grey`` (N, 1, 1, 1), that of the luminance in all channels.
 
-    An image of v different 8-bit levels counts 2^ceil(log2 v) photons at white.
+    An image of v different 8-bit levels counts 2^ceil(log2 v) photons at white. Images on a device
+    that is not the generator's stay there, and draw from the device's own.
     """
+    here = generator if generator.device == x.device else None
     red, green, blue = x.split(1, 1)
     luma = 0.2989 * red + 0.587 * green + 0.114 * blue
 
@@ -412,8 +414,7 @@ def poisson_noise(x: Tensor, grey: Tensor, generator: Generator) -> Tensor:
         seen = torch.zeros(len(x), 256, device=x.device)
         seen.scatter_(1, levels.flatten(1).long(), 1)
         photons = 2 ** seen.sum(1).log2().ceil()[:, None, None, None]
-        expected = (levels / 255 * photons).to(generator.device)
-        return torch.poisson(expected, generator=generator).to(x.device) / photons - levels / 255
+        return torch.poisson(levels / 255 * photons, generator=here) / photons - levels / 255
 
     return torch.where(grey, shot(luma), shot(x))
 

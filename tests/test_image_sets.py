@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzip import data
+from ganzip import data, degrade
 from ganzip.data import DataError, batches, decoding, load, named, trees
 
 
@@ -340,3 +340,13 @@ def test_rows_live_on_a_gpu_that_has_room_for_them(monkeypatch):
     kept = [batches.best_place(noise(n), torch.device("cuda:1")) for n in (999, 1000)]
     assert kept == ["device", "ahead"]
     assert batches.best_place(noise(1), torch.device("cpu")) == "host"
+
+
+def test_degraded_batches_ask_the_device_nothing():
+    config = degrade.sized(80, 32, 8)
+    pool, draws = degrade.Pool(config).to("meta"), torch.default_generator
+    for step in range(20):  # both kinds of noise, and a pool that is full
+        torch.manual_seed(step)
+        patches = torch.zeros(4, 3, 80, 80, device="meta")
+        batch = degrade.training_batch(patches, pool, draws, config)
+        assert batch.cond.is_meta and batch.real is not None and batch.real.is_meta
