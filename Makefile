@@ -1,4 +1,4 @@
-# PRESET=smoke|cpu|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  SEEDS=0  PAPER=dcgan_kd|sdakd|nickel_dime|your_own_gan (empty: all)  JOBS=0
+# PRESET=smoke|cpu|night|gpu|paper  DATA=digits|photos|mnist|...|a folder or zip  SCALE=1  SEEDS=0  PAPER=dcgan_kd|sdakd|nickel_dime|your_own_gan (empty: all)  JOBS=0
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin

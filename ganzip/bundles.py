@@ -61,7 +61,7 @@ class Header(BaseModel):
     reproduced. device ... numpy: where. files: all entries.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, strict=True, frozen=True, allow_inf_nan=False)
 
     format: Annotated[int, Field(ge=1)]
     preset: str

@@ -36,7 +36,7 @@ Seconds = Annotated[float, Field(ge=0, le=1e10)]
 class File(BaseModel):
     """A file: its bytes and their sha256."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, strict=True, extra="forbid", frozen=True)
 
     size: Annotated[int, Field(ge=0)]
     sha256: Digest
@@ -51,7 +51,9 @@ class Manifest(BaseModel):
     (device, versions) is kept as it is.
     """
 
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(
+        defer_build=True, strict=True, extra="allow", allow_inf_nan=False, frozen=True
+    )
 
     format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
     unit: Name

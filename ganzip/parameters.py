@@ -148,7 +148,9 @@ def _of(known: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     return check
 
 
-Preset = Annotated[Literal["smoke", "cpu", "gpu", "paper"], Field(description="how much is done")]
+Preset = Annotated[
+    Literal["smoke", "cpu", "night", "gpu", "paper"], Field(description="how much is done")
+]
 PRESETS: tuple[str, ...] = get_args(get_args(Preset)[0])
 Text = Annotated[str, BeforeValidator(_text), Field(title="a text")]
 Data = Annotated[

@@ -95,7 +95,7 @@ def test_running_statistics_are_those_of_all_processes(root):
 def test_nan_in_one_process_stops_all_with_the_message(root):
     for rank in (0, 1):
         said = (root / f"nan{rank}").read_text()
-        assert said.startswith("nan: the term net/square is nan at step 1; lower")
+        assert said.startswith("nan: the term net/square is nan at step 1; a rerun goes on")
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_before_training(root, monkeypatch):

@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_refused_in_one_line(notebook, name):
 def test_refusals_name_what_was_meant():
     paper, explore = NOTEBOOKS["1_dcgan_kd"], NOTEBOOKS["5_explore"]
     assert refusal(paper, "preset", "cpuu") == (
-        "preset is 'cpuu'; expected one of smoke, cpu, gpu, paper; did you mean cpu?"
+        "preset is 'cpuu'; expected one of smoke, cpu, night, gpu, paper; did you mean cpu?"
     )
     assert refusal(paper, "scale", math.nan) == (
         "scale is nan; expected a number from 0.01 to 1000; leave it out for 1.0"

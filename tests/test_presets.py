@@ -92,7 +92,7 @@ def test_other_data_plan_everything_anew(digits):
 
 def test_unknown_names_are_refused():
     with pytest.raises(
-        ValueError, match="preset is 'huge'; expected one of smoke, cpu, gpu, paper"
+        ValueError, match="preset is 'huge'; expected one of smoke, cpu, night, gpu, paper"
     ):
         presets.dcgan_kd("huge")
 

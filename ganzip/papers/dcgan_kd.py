@@ -100,7 +100,7 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
 
     def regular(d: int, seed: int, method: str = "regular", loss: str = preset.teacher_gan) -> Unit:
         if loss == "gan":
-            recipe = preset.teacher_recipe if d == preset.teacher_d else preset.gan_recipe
+            recipe = preset.teacher_recipe if d >= preset.teacher_d else preset.gan_recipe
         else:
             steps = gan.wgan_steps(preset.wgan_recipe.steps)
             recipe = dataclasses.replace(preset.wgan_recipe, steps=steps)
@@ -131,9 +131,9 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
         for alpha in preset.alphas
         for d, s in each(preset.joint)
     ]
-    for d, s in each(preset.warm if preset.alphas else {}):
+    for d, s in each(preset.warm):
         needs = {"teacher": teachers[s], "start": student("mse", d, s, preset.mse_recipe)}
-        units.append(unit("joint", d, s, preset.joint_recipe, needs, alpha=preset.alphas[-1]))
+        units += [unit("joint", d, s, preset.joint_recipe, needs, alpha=a) for a in preset.alphas]
     return runs.in_order(units)
 
 
@@ -426,10 +426,12 @@ def interpolate(z: Tensor, steps: int) -> Tensor:
     return torch.stack([*path, z[-1]])
 
 
-def pick(units: Iterable[Unit], method: str, d: int, *, seed: int = 0, **config: Any) -> Unit:
-    """The unit of a method, size and seed that has no warm start."""
+def pick(
+    units: Iterable[Unit], method: str, d: int, *, seed: int = 0, warm: bool = False, **config: Any
+) -> Unit:
+    """The unit of a method, size and seed; ``warm`` for the one that starts from an MSE student."""
     found = runs.find(units, method=method, d=d, seed=seed, **config)
-    return next(unit for unit in found if "start" not in unit.needs)
+    return next(unit for unit in found if ("start" in unit.needs) == warm)
 
 
 def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
@@ -440,8 +442,8 @@ def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
 def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
     """Calls that compute and keep what notebook 1 shows of finished units: see ``runs.kept``."""
     first = [unit for unit in runs.find(units, seed=0) if unit.done(root)]
-    first = [unit for unit in first if "start" not in unit.needs]
-    students, joint = runs.find(first, method="mse"), runs.find(first, method="joint")
+    students = runs.find(first, method="mse")
+    joint = [unit for unit in runs.find(first, method="joint") if "start" in unit.needs]
     teachers = {unit.key: unit for each in students for unit in each.needs.values()}
     teachers = [unit for unit in teachers.values() if "d" in unit.config]
     regular = {unit.key: unit for unit in (*teachers, *runs.find(first, method="regular"))}
@@ -537,9 +539,9 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
         text = f"MSE students are blurred: the teacher is sharper than the student with d={small}"
         sharp = of("regular", top, "VoL"), of("mse", small, "VoL")
         found.append(claim(text, "figure 11", "VoL", *sharp))
-    for alpha, d in itertools.product(filter(None, preset.alphas), preset.joint):
+    for alpha, d in itertools.product(filter(None, preset.alphas), preset.warm):
         text = f"The joint loss brings detail back: sharper at alpha {alpha:g} than at 0, d={d}"
-        sharp = of(f"joint {alpha:g}", d, "VoL"), of("joint 0", d, "VoL")
+        sharp = of(f"joint {alpha:g} warm", d, "VoL"), of("joint 0 warm", d, "VoL")
         found.append(claim(text, "figure 11: alpha 0.0001", "VoL", *sharp))
     return found
 

@@ -48,6 +48,12 @@ WIDTHS = {"DCGAN": 0.25, "StyleGAN2": 0.25, "GCFSR": 0.25, "RealESRGAN": 0.25}
 STEPS: dict[str, dict[str, tuple[int, int]]] = {
     "smoke": dict.fromkeys(WIDTHS, (5, 1)),
     "cpu": {"DCGAN": (400, 2), "StyleGAN2": (50, 2), "GCFSR": (30, 2), "RealESRGAN": (24, 2)},
+    "night": {
+        "DCGAN": (2000, 3),
+        "StyleGAN2": (500, 3),
+        "GCFSR": (200, 3),
+        "RealESRGAN": (150, 3),
+    },
     "gpu": {"DCGAN": (5000, 3), "StyleGAN2": (500, 3), "GCFSR": (500, 3), "RealESRGAN": (500, 3)},
     "paper": {
         "DCGAN": (50_000, 3),

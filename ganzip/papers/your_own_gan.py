@@ -99,6 +99,10 @@ EFFORTS = {
         name="cpu", minutes=8, count={"train": 160, "test": 32}, n_images=1500, judge_steps=600,
         trial=8, moments=16, passes=15,
     ),
+    "night": Effort(
+        name="night", minutes=120, count={"train": 1000, "test": 100}, n_images=2000,
+        judge_steps=2000, trial=50, moments=64, passes=30,
+    ),
     "gpu": Effort(
         name="gpu", minutes=25, count={"train": 4000, "test": 100}, n_images=10_000,
         judge_steps=4000, trial=100, moments=64, passes=50,
@@ -320,7 +324,7 @@ def stopwatch(
         return make().to(device)
 
     setup = Setup(
-        a, {**c, "ema": 0.5, "seed": 0}, c["width"], student, student, new, T, D,
+        a, {**c, "ema": 0.5, "seed": 0, "steps": 3}, c["width"], student, student, new, T, D,
         lambda _: batch, kernel, device, None if a.latent else known,
     )  # fmt: skip
     spent: list[float] = []
