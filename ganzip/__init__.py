@@ -8,17 +8,17 @@ function, and the package reads from the bottom up:
   path, and units of work that are done once and resume after a kill;
 - ``methods``: one function a method, each returning the players that the loop trains;
 - ``metrics``, ``presets``, ``tables``: numbers about images, numbers that decide a run, numbers
-  beside the published ones; ``export``, networks as files;
+  beside the published ones; ``export``, networks as files, and ``zoo``, those that come along;
 - ``papers``, ``figures``: what each paper trains, measures and draws. The notebooks call these.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import nn
 
@@ -26,7 +26,10 @@ __version__ = "0.1.0"
 
 
 def load(path: str | Path, constructor: Callable[..., nn.Module] | None = None) -> nn.Module:
-    """The network of a file that ``export.save`` wrote, frozen: see ``export.load``."""
-    from ganzip import export
+    """The network of a file that ``export.save`` wrote, frozen: see ``export.load``.
 
-    return export.load(path, constructor)
+    Those of this repository have names, such as "nickel_dime/teacher": see ``zoo``.
+    """
+    from ganzip import export, zoo
+
+    return export.load(path if Path(path).is_file() else zoo.find(str(path)), constructor)

@@ -108,11 +108,15 @@ class Card:
     architecture: str = ""
 
 
-def save(path: str | Path, net: nn.Module, card: Card) -> Card:
+def save(
+    path: str | Path, net: nn.Module, card: Card, *, dtype: torch.dtype = torch.float32
+) -> Card:
     """Write a network and its card as one safetensors file, whole or not at all.
 
-    Returns the card as written: numbers that are not finite became None. Raises Misfit where the
-    card's arguments do not build this network, ValueError for a card that JSON cannot hold.
+    dtype: of the floating-point tensors in the file; ``load`` gives them in 32 bits. Returns the
+    card as written: numbers that are not finite became None. Raises Misfit where the card's
+    arguments do not build this network, ValueError for a card that JSON cannot hold or weights that
+    ``dtype`` cannot.
     """
     architecture = f"{type(net).__module__}.{type(net).__qualname__}"
     if card.architecture not in ("", architecture):
@@ -124,6 +128,10 @@ def save(path: str | Path, net: nn.Module, card: Card) -> Card:
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in net.state_dict().items()
     }
+    if dtype != torch.float32:
+        state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
+        if wrong := [k for k, v in state.items() if not v.isfinite().all()]:
+            raise ValueError(f"{path}: {wrong[0]} is too large for {dtype}; save it in float32")
     versions = {package: version(package) for package in ("ganzip", "torch")}
     card = replace(card, architecture=architecture, provenance={**card.provenance, **versions})
     try:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, data, figures, files, parameters, processes, runs
+from ganzip import batch, data, figures, files, parameters, processes, runs, zoo
 from ganzip.batch import NOTEBOOKS, Given
 from ganzip.parameters import OWN
 
@@ -41,9 +41,13 @@ NAMES = {**NOTEBOOKS, OWN: "4_your_own_gan"}
 DRAWN = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
 
 
+class OlderPlan(RuntimeError):
+    """A kept run that lacks units of today's plan: its figures stay as they were drawn."""
+
+
 def folder() -> Path:
     """Where kept runs are."""
-    return runs.repository() / "figures"
+    return zoo.folder()
 
 
 def kept_runs() -> list[Path]:
@@ -72,6 +76,8 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
             files.write(place / name, (out / name).read_bytes())
         if paper in NOTEBOOKS:
             batch.pack(alone, root, place / RUN)
+            if given.preset == zoo.MAIN:
+                zoo.keep(alone.units(), root, place / zoo.PLACE)
         places.append(place)
     return places
 
@@ -100,8 +106,8 @@ def figure_of(path: Path) -> Figure:
 def redrawn(place: Path) -> list[str]:
     """Draw the figures and tables of a kept run again; returns the tables that came out otherwise.
 
-    Nothing is trained: raises RuntimeError for a run that lacks a unit of today's plan, and where
-    the notebook fails.
+    Nothing is trained: raises OlderPlan for a run that lacks a unit of today's plan, RuntimeError
+    where the notebook fails.
     """
     if place.parent.name == OWN:
         for file, name in DRAWN.items():
@@ -134,7 +140,9 @@ def _run(module: Sequence[str], root: str, place: Path) -> None:
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     done = processes.run(*module, env=here, cwd=root, **both)
     if done.returncode:
-        raise RuntimeError(f"{place}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        reason = (done.stderr or done.stdout).strip().splitlines()[-1]
+        older = reason.endswith("not in the bundle")
+        raise (OlderPlan if older else RuntimeError)(f"{place}: {reason}")
 
 
 def _copied(out: Path, place: Path) -> list[Path]:
@@ -149,8 +157,13 @@ def all_redrawn(places: Iterable[Path]) -> int:
     """Draw several kept runs, one a core; returns how many tables came out otherwise."""
     places, changed = list(places), 0
     with ThreadPoolExecutor(runs.cores()) as pool:
-        drawn = pool.map(redrawn, places)
-        for place, tables in zip(places, tqdm(drawn, total=len(places), unit="run"), strict=True):
+        drawn = [pool.submit(redrawn, place) for place in places]
+        for place, its in zip(places, tqdm(drawn, unit="run"), strict=True):
+            try:
+                tables = its.result()
+            except OlderPlan as lacking:
+                tqdm.write(f"left as it was drawn: {lacking}")
+                continue
             tqdm.write(
                 f"{place}: {', '.join(tables) or 'all tables'} {'differ' if tables else 'equal'}"
             )

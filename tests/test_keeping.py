@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganzip import batch, keeping, runs
+from ganzip import batch, keeping, runs, zoo
 from ganzip.batch import Given
 from ganzip.keeping import RUN
 
@@ -26,9 +26,13 @@ def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path):
     for path in again.iterdir():
         if path.name != RUN:
             path.unlink()
-    keeping.redrawn(again)
+    try:
+        keeping.redrawn(again)
+    except keeping.OlderPlan as lacking:
+        assert place.name != "cpu", f"the default's run is of an older plan: {lacking}"
+        pytest.skip(str(lacking))
     executed = {path.name for path in place.glob("*.ipynb")}
-    assert {path.name for path in again.iterdir()} == before - executed
+    assert {path.name for path in again.iterdir()} == before - executed - {zoo.PLACE}
     for path in sorted(place.glob("*.csv")):
         kept, drawn = pd.read_csv(path), pd.read_csv(again / path.name)
         # To the letter on one machine; elsewhere sums may differ in the last bit.

@@ -209,7 +209,8 @@ def test_every_preset_of_paper_c_plans_all_methods_at_equal_steps(name):
     assert at_98 >= {*presets.COMPARED, presets.WITHOUT, "fine-tune", "DiME, batch targets"}
     assert {unit.config["steps"] for unit in students} == {cfg.steps}
     assert {unit.config["lr"] for unit in students} == {cfg.lr}
-    assert {u.config["p"] for u in students if u.config["method"] == "ITGC"} >= {0.7, 0.9}
+    if name != "night":  # its time goes to seeds
+        assert {u.config["p"] for u in students if u.config["method"] == "ITGC"} >= {0.7, 0.9}
     assert cfg.steps >= 3 * cfg.epoch and cfg.sparse_steps < cfg.steps
     assert cfg.batch % cfg.group == 0 and cfg.batch % cfg.moment_batch == 0
 

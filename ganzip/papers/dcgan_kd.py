@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, RMSprop
 
-from ganzip import data, features, metrics, presets, runs, tables
+from ganzip import data, export, features, metrics, presets, runs, tables, zoo
 from ganzip.data import Images
 from ganzip.methods import gan, mse_joint
 from ganzip.nets import dcgan
@@ -262,6 +262,16 @@ def generator(unit: Unit, root: Path) -> nn.Module:
     c = unit.config
     G = dcgan.Generator(c["d"], channels=c["channels"], size=c["size"], latent=c["latent"])
     return frozen(runs.load(G, unit.weights(root), "G"))
+
+
+def networks_of(unit: Unit, root: Path) -> dict[str, tuple[nn.Module, export.Card]]:
+    """A finished unit's generator with its card."""
+    arguments = {name: unit.config[name] for name in ("d", "channels", "size", "latent")}
+    z, width = noise(1, arguments["latent"]), 1.0
+    if "teacher" in unit.needs:
+        width = arguments["d"] / unit.needs["teacher"].config["d"]
+    made = zoo.card(unit, root, arguments, z, noise=True, width=width)
+    return {"G": (generator(unit, root), made)}
 
 
 def demand(unit: Unit) -> Demand:

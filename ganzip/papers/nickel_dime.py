@@ -23,7 +23,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, losses, metrics, parallel, presets, prune, runs
+from ganzip import (
+    assets,
+    data,
+    export,
+    features,
+    losses,
+    metrics,
+    parallel,
+    presets,
+    prune,
+    runs,
+    zoo,
+)
 from ganzip.data import Images
 from ganzip.losses import Distance, Mask
 from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
@@ -650,6 +662,21 @@ def generator_of(unit: Unit, root: Path) -> nn.Module:
 def discriminator_of(unit: Unit, root: Path) -> nn.Module:
     """The finished unit's own discriminator, frozen."""
     return frozen(runs.load(discriminator(unit.config), unit.weights(root), "D"))
+
+
+def networks_of(unit: Unit, root: Path) -> dict[str, tuple[nn.Module, export.Card]]:
+    """A finished unit's networks with their cards: G, and of the teacher D too."""
+    c, z = unit.config, judging.noise(1, unit.config["latent"])
+    sizes = {"size": c["size"], "latent": c["latent"], "layers": c["layers"], "width": 1 - c["p"]}
+    found = {"G": (generator_of(unit, root), c["net"] | sizes, z)}
+    if c["method"] == "teacher":
+        shape = {"size": c["size"], "group": c["group"]}
+        image = sample_shape(c, z.device)
+        found["D"] = discriminator_of(unit, root), c.get("d_net", c["net"]) | shape, image
+    return {
+        role: (net, zoo.card(unit, root, arguments, x, noise=role == "G", width=1 - c["p"]))
+        for role, (net, arguments, x) in found.items()
+    }
 
 
 def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, features, losses, metrics, presets, runs
+from ganzip import assets, export, features, losses, metrics, presets, runs, zoo
 from ganzip.losses import Supervision
 from ganzip.methods import dcd, gan, omgd, sdakd
 from ganzip.nets import connectors, gcfsr, realesrgan, stylegan2
@@ -402,6 +402,16 @@ def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
             yield functools.partial(measure.figure4, units, root, network)
     if its := there("RealESRGAN", ("SDAKD", "1/4"), ("naive (C,C)", "1/4")):
         yield lambda: measure.enlarged_photo(units, root, sr.known_pieces(its[0].source))
+
+
+def networks_of(unit: Unit, root: Path) -> dict[str, tuple[nn.Module, export.Card]]:
+    """A finished unit's generator with its card."""
+    c = unit.config
+    width = sr.share(c["C"])
+    made = zoo.card(
+        unit, root, {**c["net"], "width": width}, sr.example(c), noise=False, width=width
+    )
+    return {"G": (measure.trained(unit, root), made)}
 
 
 def demand(unit: Unit) -> Demand:

@@ -11,7 +11,6 @@ that a second call plans the same units.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import re
@@ -28,7 +27,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, export, features, metrics, parameters, presets, runs
+from ganzip import data, export, features, metrics, parameters, presets, runs, zoo
 from ganzip._compat import optional
 from ganzip.methods import (
     cagc,
@@ -691,18 +690,9 @@ def session(path: Path) -> Callable[[Tensor], Tensor]:
 
 def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
     """What a student's file says of it: ``export.save(path, student_of(...), card(...))``."""
-    a, c = adapter or named(unit), unit.config
-    rows = pd.read_csv(io.BytesIO(unit.read(root, runs.ROWS)), keep_default_na=False)
-    trained = {k: c[k] for k in ("method", "steps", "seed", "data", "preset")}
-    return export.Card(
-        arguments=dict(a.arguments(c["width"])),
-        input_shape=tuple(a.example().shape),
-        input_kind="noise" if a.latent else "image in [-1, 1]",
-        width=c["width"],
-        training=trained | {"teacher": a.name},
-        metrics=rows.to_dict("records"),
-        provenance={"unit": unit.key},
-    )
+    a, width = adapter or named(unit), unit.config["width"]
+    given = {"noise": bool(a.latent), "width": width, "teacher": a.name}
+    return zoo.card(unit, root, a.arguments(width), a.example(), **given)
 
 
 def said(unit: Unit, root: Path, adapter: Adapter | None = None, n: int = 297) -> dict[str, Tensor]:

@@ -1,0 +1,118 @@
+"""Networks that come with the repository, in ``figures/<paper>/<run>/weights/``.
+
+    G = ganzip.load("nickel_dime/nickel-dime-p90")
+
+Each is a file of 16 bits with a card (``export``): teachers, and of every method and size the
+student whose Frechet distance is the smallest among its seeds.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ganzip import export, runs
+from ganzip.runs import Unit
+
+PLACE, SUFFIX = "weights", ".safetensors"
+MAIN = "night"  # the preset whose networks come first
+DISTANCE = r"FID|FD-\w+( test .+)?"  # the metric that chooses, where a unit has several their mean
+
+
+def folder() -> Path:
+    """Where kept runs are, one folder a paper."""
+    return runs.repository() / "figures"
+
+
+def files(paper: str) -> dict[str, Path]:
+    """The files of a paper by name, such as "teacher"; those of the longest runs before others."""
+    places = sorted(folder().glob(f"{paper}/*/{PLACE}"), key=lambda p: MAIN not in p.parent.name)
+    found: dict[str, Path] = {}
+    for place in places:
+        for path in sorted(place.glob(f"*{SUFFIX}")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find(name: str) -> Path:
+    """The file of a network, "paper/name"; raises FileNotFoundError, which says what there is."""
+    paper, _, short = name.partition("/")
+    there = files(paper) if paper.isidentifier() else {}
+    if short in there:
+        return there[short]
+    known = [f"{path.parents[2].name}/{path.stem}" for path in folder().glob(f"*/*/{PLACE}/*")]
+    raise FileNotFoundError(
+        f"{name} is no file and no network of this repository, which has "
+        f"{', '.join(sorted(set(known))) or 'none yet'}; take one of those, or a path"
+    )
+
+
+def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
+    """Write a finished run's networks into ``place``; returns their files.
+
+    Of units that differ by their seed alone the one with the smallest distance, among those whose
+    weights are here. Of a teacher its discriminator too, which students are trained with.
+    """
+    best: dict[str, tuple[float, Unit]] = {}
+    for unit in units:
+        if unit.done(root) and (unit.folder(root) / runs.WEIGHTS).exists():
+            tensors = unit.weights(root)
+            if any(name.startswith("G.") for name in tensors):
+                name, score = short_name(unit), distance(unit, root)
+                if name not in best or score < best[name][0]:
+                    best[name] = score, unit
+    written = []
+    for name, (_, unit) in best.items():
+        networks = import_module(f"ganzip.papers.{unit.paper}").networks_of(unit, root)
+        for role, (net, card) in networks.items():
+            suffix = "" if role == "G" else f"-{role}"
+            path = place / f"{name}{suffix}{SUFFIX}"
+            export.save(path, net, card, dtype=torch.float16)
+            written.append(path)
+    return written
+
+
+def short_name(unit: Unit) -> str:
+    """A unit's name without its seed; "teacher" for what others learn from."""
+    return re.sub(r"-seed\d+$", "", unit.name)
+
+
+def distance(unit: Unit, root: Path) -> float:
+    """The Frechet distance in a finished unit's rows, the mean where there are several."""
+    rows = pd.read_csv(io.BytesIO(unit.read(root, runs.ROWS)))
+    return float(rows.loc[rows["metric"].str.fullmatch(DISTANCE), "value"].mean())
+
+
+def card(
+    unit: Unit,
+    root: Path,
+    arguments: Mapping[str, Any],
+    example: torch.Tensor,
+    *,
+    noise: bool,
+    width: float = 1.0,
+    **more: Any,
+) -> export.Card:
+    """The card of a finished unit's network: how it was trained and what was measured of it.
+
+    arguments: its constructor's. example: one input. more: stands beside method, steps, seed, data
+    and preset.
+    """
+    names = ("method", "steps", "seed", "data", "preset", "network", "d", "p", "alpha", "C")
+    rows = pd.read_csv(io.BytesIO(unit.read(root, runs.ROWS)), keep_default_na=False)
+    return export.Card(
+        arguments=dict(arguments),
+        input_shape=tuple(example.shape),
+        input_kind="noise" if noise else "image in [-1, 1]",
+        width=width,
+        training={k: unit.config[k] for k in names if k in unit.config} | more,
+        metrics=rows.to_dict("records"),
+        provenance={"unit": unit.key},
+    )

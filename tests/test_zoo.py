@@ -1,0 +1,70 @@
+"""Networks that come with the repository: chosen, written in 16 bits, found by name."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import ganzip
+from ganzip import data, export, presets, runs, zoo
+from ganzip.papers import dcgan_kd
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A teacher and two seeds of a student, after two steps each."""
+    smoke = presets.dcgan_kd("smoke")
+    rows = ("regular", "letter", "other", "penalty", "cached", "joint", "warm")
+    empty = {name: {} for name in rows}
+    short = dataclasses.replace(smoke.mse_recipe, steps=2)
+    preset = dataclasses.replace(
+        smoke, **empty, judge_steps=2, n_images=16, mse={2: 2}, mse_recipe=short,
+        teacher_recipe=dataclasses.replace(smoke.teacher_recipe, steps=2),
+    )  # fmt: skip
+    units = dcgan_kd.plan(preset, data.load("digits", size=16), "digits")
+    root = tmp_path_factory.mktemp("runs")
+    for unit in units:
+        runs.perform(unit, dcgan_kd.work, root)
+    return units, root
+
+
+def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
+    trained, tmp_path, monkeypatch
+):
+    units, root = trained
+    place = tmp_path / "dcgan_kd" / "night-digits" / zoo.PLACE
+    written = zoo.keep(units, root, place)
+    assert {path.stem for path in written} == {"regular-d4", "mse-d2"}
+    monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
+    students = runs.find(units, method="mse")
+    best = min(students, key=lambda unit: zoo.distance(unit, root))
+    assert export.card(zoo.find("dcgan_kd/mse-d2")).provenance["unit"] == best.key
+    G, z = ganzip.load("dcgan_kd/mse-d2"), dcgan_kd.noise(4)
+    expected = dcgan_kd.images_of(best, root, z)
+    torch.testing.assert_close(dcgan_kd.sample(G, z), expected, atol=5e-3, rtol=0)
+    with pytest.raises(FileNotFoundError, match="which has dcgan_kd/mse-d2, dcgan_kd/regular-d4"):
+        ganzip.load("dcgan_kd/mse-d64")
+
+
+def test_a_run_of_the_main_preset_comes_before_others(tmp_path, monkeypatch):
+    for run in ("cpu", "night-mnist", "gpu"):
+        (tmp_path / "sdakd" / run / zoo.PLACE).mkdir(parents=True)
+        (tmp_path / "sdakd" / run / zoo.PLACE / "teacher.safetensors").touch()
+    monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
+    assert "night" in str(zoo.find("sdakd/teacher"))
+
+
+def test_weights_too_large_for_16_bits_are_refused(tmp_path):
+    net = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(net.weight, 1e6)
+    card = export.Card(arguments={"in_features": 1, "out_features": 1}, input_shape=(1, 1))
+    with pytest.raises(ValueError, match=r"weight is too large for torch.float16; save it in"):
+        export.save(tmp_path / "net.safetensors", net, card, dtype=torch.float16)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", sorted(zoo.folder().glob(f"*/*/{zoo.PLACE}/*")), ids=str)
+def test_every_network_that_comes_along_loads_and_answers(path):
+    G, card = ganzip.load(path), export.card(path)
+    x = torch.zeros(tuple(card.input_shape))
+    assert G(x).isfinite().all() and card.metrics
