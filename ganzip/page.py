@@ -22,9 +22,9 @@ import pandas as pd
 from ganzip import batch, bundles, data, figures, files, keeping, papers, runs, tables
 
 SIGNS: dict[str, str] = {
-    "holds": "✓",
-    "does not hold": "✗",
-    "cannot be told at this scale": "?",
+    "supported": "✓",
+    "contradicted": "✗",
+    "inconclusive": "?",
 }
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}

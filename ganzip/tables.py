@@ -42,7 +42,7 @@ HIGHER_IS_BETTER = {
     **dict.fromkeys(("FID", "FD", "KID", "MSE", "LPIPS"), False),
 }
 
-Verdict = Literal["holds", "does not hold", "cannot be told at this scale"]
+Verdict = Literal["supported", "contradicted", "inconclusive"]
 
 
 def higher_is_better(metric: str) -> bool | None:
@@ -450,22 +450,21 @@ def verdict(better: Sequence[float], worse: Sequence[float], higher_is_better: b
     """Tell whether `better` is better than `worse`, from one value per seed on either side.
 
     The rule: Welch's t-test, two-sided, at the 90 % level.  A difference of means inside that
-    margin cannot be told, nor can one with fewer than two seeds on a side, or with a seed that
+    margin is inconclusive, as is one with fewer than two seeds on a side, or with a seed that
     diverged.  Where neither side varies at all, any difference counts.
     """
     from scipy import stats
 
-    untold = "cannot be told at this scale"
     if min(len(better), len(worse)) < 2 or not all(map(math.isfinite, [*better, *worse])):
-        return untold
+        return "inconclusive"
     gain = (_mean(better) - _mean(worse)) * (1 if higher_is_better else -1)
     # From the moments: scipy warns about the values of seeds that agree to the last digits.
     sides = [(_mean(side), _std(side), len(side)) for side in (better, worse)]
     varies = max(std for _, std, _ in sides) > 0
     welch: Any = stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False)
     if gain == 0 or (varies and welch.pvalue >= 0.1):
-        return untold
-    return "holds" if gain > 0 else "does not hold"
+        return "inconclusive"
+    return "supported" if gain > 0 else "contradicted"
 
 
 def ordering(
@@ -486,13 +485,13 @@ def equivalence(
 ) -> Claim:
     """Make the claim that two methods are alike: their means differ by less than ``margin``.
 
-    It holds where Welch's 90 % interval of the difference lies within the margin (two one-sided
-    tests at 5 %, Schuirmann 1987), and does not hold where it lies outside. Anything else, and
-    fewer than two seeds on a side, cannot be told.
+    It is supported where Welch's 90 % interval of the difference lies within the margin (two
+    one-sided tests at 5 %, Schuirmann 1987), and contradicted where it lies outside. Anything else,
+    and fewer than two seeds on a side, is inconclusive.
     """
     from scipy import stats
 
-    found: Verdict = "cannot be told at this scale"
+    found: Verdict = "inconclusive"
     if min(len(one), len(other)) > 1 and all(map(math.isfinite, [*one, *other])):
         apart, noise = _mean(one) - _mean(other), [_std(x) ** 2 / len(x) for x in (one, other)]
         half = 0.0
@@ -502,9 +501,9 @@ def equivalence(
             )
             half = float(stats.t.ppf(0.95, freedom)) * math.sqrt(sum(noise))
         if abs(apart) + half < margin:
-            found = "holds"
+            found = "supported"
         elif abs(apart) - half > margin:
-            found = "does not hold"
+            found = "contradicted"
     return Claim(
         f"{text}, to {margin:g}", published, f"{spread(one)} against {spread(other)}", found
     )

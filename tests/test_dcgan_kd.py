@@ -171,17 +171,20 @@ def test_claims_follow_the_rows():
         return {claim.text.split(",")[0]: claim.verdict for claim in found}
 
     good = verdicts({2: [6.0, 6.1, 5.9], 4: [7.0, 7.1, 6.9]})
-    assert good["The student is better than a regular GAN of its size"] == "holds"
-    assert good["The gap to the regular GAN is wider at d=2 than at d=4"] == "holds"
-    assert good["No student beats its teacher: d=16 is better than the student with d=4"] == "holds"
+    assert good["The student is better than a regular GAN of its size"] == "supported"
+    assert good["The gap to the regular GAN is wider at d=2 than at d=4"] == "supported"
+    assert (
+        good["No student beats its teacher: d=16 is better than the student with d=4"]
+        == "supported"
+    )
     assert good["No loss at the headline ratios: the student with d=2 equals its teacher"] == (
-        "does not hold"
+        "contradicted"
     )
     assert good["The joint loss brings detail back: sharper at alpha 0.0001 than at 0"].startswith(
-        "cannot be told"
+        "inconclusive"
     )
     bad = verdicts({2: [3.0, 3.1, 2.9], 4: [9.0, 9.1, 8.9]})
-    assert bad["The gap to the regular GAN is wider at d=2 than at d=4"] == "does not hold"
+    assert bad["The gap to the regular GAN is wider at d=2 than at d=4"] == "contradicted"
     assert bad["No student beats its teacher: d=16 is better than the student with d=4"] == (
-        "does not hold"
+        "contradicted"
     )

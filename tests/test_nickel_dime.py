@@ -319,19 +319,25 @@ def test_claims_follow_the_rows():
         values |= {(ours, p, "fake logit of D_T"): [teacher, teacher + 0.01]}
     found = verdicts(values)
     said = {text: claim.verdict for text, claim in found.items()}
-    assert said[f"p = 0.9: {ours} is better than CAGC, by {FD}"] == "holds"
+    assert said[f"p = 0.9: {ours} is better than CAGC, by {FD}"] == "supported"
     assert "15.93" in found[f"p = 0.9: {ours} is better than CAGC, by {FD}"].published
-    assert said[f"The gap to CAGC is wider at p = 0.9 than at p = 0.5, by {FD}"] == "holds"
-    assert said[f"p = 0.9: {ours} keeps more recall than CAGC"] == "does not hold"
-    assert said[f"p = 0.9: {ours} is better than DiME, by {FD}"] == "does not hold"
-    assert said[f"p = 0.9: DiME is better than DiME, batch targets, by {FD}"] == "holds"
-    assert said[f"p = 0.9: {ours} is better than fine-tune, by {FD}"] == "holds"
+    assert said[f"The gap to CAGC is wider at p = 0.9 than at p = 0.5, by {FD}"] == "supported"
+    assert said[f"p = 0.9: {ours} keeps more recall than CAGC"] == "contradicted"
+    assert said[f"p = 0.9: {ours} is better than DiME, by {FD}"] == "contradicted"
+    assert said[f"p = 0.9: DiME is better than DiME, batch targets, by {FD}"] == "supported"
+    assert said[f"p = 0.9: {ours} is better than fine-tune, by {FD}"] == "supported"
     (collapse,) = [v for text, v in said.items() if text.startswith("CAGC collapses")]
-    assert collapse == "holds"
+    assert collapse == "supported"
     (costs,) = [claim for text, claim in found.items() if "full model" in text]
-    assert costs.verdict == "holds" and costs.ours.startswith("5.50 ±")
+    assert costs.verdict == "supported" and costs.ours.startswith("5.50 ±")
     logits = {text: v for text, v in said.items() if "logits" in text}
-    assert list(logits.values()) == ["holds", "holds", "holds", "does not hold", "does not hold"]
+    assert list(logits.values()) == [
+        "supported",
+        "supported",
+        "supported",
+        "contradicted",
+        "contradicted",
+    ]
 
 
 def test_one_seed_tells_nothing_and_the_loss_at_the_mildest_rate_may_refute():
@@ -339,6 +345,6 @@ def test_one_seed_tells_nothing_and_the_loss_at_the_mildest_rate_may_refute():
     values = {("teacher", 0.0, FD): [100.0], (ours, 0.5, FD): [150.0, 151.0]}
     values |= {(ours, 0.9, FD): [1.0], ("CAGC", 0.9, FD): [100.0]}
     said = verdicts(values)
-    assert said[f"p = 0.9: {ours} is better than CAGC, by {FD}"].verdict.startswith("cannot")
+    assert said[f"p = 0.9: {ours} is better than CAGC, by {FD}"].verdict == "inconclusive"
     (costs,) = [claim for text, claim in said.items() if "full model" in text]
-    assert costs.verdict == "does not hold" and "9.68" in costs.published
+    assert costs.verdict == "contradicted" and "9.68" in costs.published

@@ -251,7 +251,7 @@ def test_tables_and_claims_are_made_of_the_rows(frame, root):
         (control,) = [r for r in rows if r["our_method"] == sr.CONTROL]
         assert pd.isna(control["method"]) and control["seeds"] == 1
     claims = tables.claims_table(sdakd_claims.claims(frame, "KID-efflite2"))
-    known = {"holds", "does not hold", "cannot be told at this scale"}
+    known = {"supported", "contradicted", "inconclusive"}
     assert set(claims["verdict"]) <= known
     text = "GCFSR, C = 1/4: SDAKD is better than naive (C,C)"
     (ours,) = [r for r in claims.to_dict("records") if r["claim"] == text]
@@ -268,9 +268,9 @@ def test_stage_2_is_compared_at_equal_steps_too():
     ]
     found = sdakd_claims.ablation_claims(pd.DataFrame(rows), "KID test mean")
     verdicts = {claim.text.removeprefix("GCFSR, C = 1/4: "): claim.verdict for claim in found}
-    assert verdicts["stage 2 adds"] == "holds"
-    assert verdicts["stage 2 adds more than as many steps of stage 3"] == "does not hold"
-    assert verdicts["the student discriminator adds"] == "holds"
+    assert verdicts["stage 2 adds"] == "supported"
+    assert verdicts["stage 2 adds more than as many steps of stage 3"] == "contradicted"
+    assert verdicts["the student discriminator adds"] == "supported"
 
 
 def test_speeds_stand_beside_the_published_ones(frame, root):

@@ -325,18 +325,18 @@ def test_sdakd_table_refuses_what_it_cannot_place():
     [
         # Means 2 and 5, both variances 1, n = 3: t = 3 / sqrt(2/3) = 3.67 with 4 degrees of
         # freedom, over the two-sided 90 % point of 2.13.
-        ([4, 5, 6], [1, 2, 3], True, "holds"),
-        ([4, 5, 6], [1, 2, 3], False, "does not hold"),
+        ([4, 5, 6], [1, 2, 3], True, "supported"),
+        ([4, 5, 6], [1, 2, 3], False, "contradicted"),
         # Means 2 and 3: t = 1.22, under 2.13.
-        ([2, 3, 4], [1, 2, 3], True, "cannot be told at this scale"),
+        ([2, 3, 4], [1, 2, 3], True, "inconclusive"),
         # n = 2, both variances 2: t = 4 / sqrt(2) = 2.83, under 2.92; 6 / sqrt(2) = 4.24, over it.
-        ([5, 7], [1, 3], True, "cannot be told at this scale"),
-        ([7, 9], [1, 3], True, "holds"),
-        ([9], [1, 2, 3], True, "cannot be told at this scale"),
-        ([], [], True, "cannot be told at this scale"),
-        ([9, math.nan], [1, 2], True, "cannot be told at this scale"),
-        ([3, 3], [2, 2], True, "holds"),
-        ([3, 3], [3, 3], True, "cannot be told at this scale"),
+        ([5, 7], [1, 3], True, "inconclusive"),
+        ([7, 9], [1, 3], True, "supported"),
+        ([9], [1, 2, 3], True, "inconclusive"),
+        ([], [], True, "inconclusive"),
+        ([9, math.nan], [1, 2], True, "inconclusive"),
+        ([3, 3], [2, 2], True, "supported"),
+        ([3, 3], [3, 3], True, "inconclusive"),
     ],
 )
 def test_verdicts_by_hand(better, worse, higher, expected):
@@ -394,12 +394,12 @@ def test_nickel_dime_table_by_hand():
 @pytest.mark.parametrize(
     ("one", "other", "told"),
     [
-        ([0.50, 0.52, 0.51], [0.52, 0.51, 0.53], "holds"),
-        ([0.50, 0.52, 0.51], [0.80, 0.81, 0.83], "does not hold"),
-        ([0.3, 0.7, 0.5], [0.52, 0.51, 0.53], "cannot be told at this scale"),
-        ([0.5], [0.5, 0.5], "cannot be told at this scale"),
-        ([0.5, 0.5], [0.55, 0.55], "holds"),
-        ([0.5, math.nan], [0.5, 0.5], "cannot be told at this scale"),
+        ([0.50, 0.52, 0.51], [0.52, 0.51, 0.53], "supported"),
+        ([0.50, 0.52, 0.51], [0.80, 0.81, 0.83], "contradicted"),
+        ([0.3, 0.7, 0.5], [0.52, 0.51, 0.53], "inconclusive"),
+        ([0.5], [0.5, 0.5], "inconclusive"),
+        ([0.5, 0.5], [0.55, 0.55], "supported"),
+        ([0.5, math.nan], [0.5, 0.5], "inconclusive"),
     ],
 )
 def test_alike_is_an_interval_within_the_margin(one, other, told):
@@ -412,8 +412,8 @@ def test_the_interval_of_a_difference_is_welchs():
     low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.9)
     widest = max(abs(low), abs(high))
     for margin, told in (
-        (widest * 1.001, "holds"),
-        (widest * 0.999, "cannot be told at this scale"),
+        (widest * 1.001, "supported"),
+        (widest * 0.999, "inconclusive"),
     ):
         assert tables.equivalence("", "", one, other, margin=margin).verdict == told
 
@@ -423,7 +423,10 @@ def test_claims_table():
         "students win", "19 of 19", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True
     )
     assert claim == Claim(
-        "students win", "19 of 19", "5.00 ± 1.00 (3 seeds) against 2.00 ± 1.00 (3 seeds)", "holds"
+        "students win",
+        "19 of 19",
+        "5.00 ± 1.00 (3 seeds) against 2.00 ± 1.00 (3 seeds)",
+        "supported",
     )
     table = tables.claims_table([claim])
     assert list(table.columns) == ["claim", "published", "ours", "verdict"]

@@ -191,9 +191,9 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
     )
     probability, known = of("Ablation3", "P(fake)"), of("Ablation3", "AUC")
     low = {p <= 0.25 for p in probability}
-    shown: Verdict = "cannot be told at this scale"
+    shown: Verdict = "inconclusive"
     if len(low) == 1:
-        shown = "holds" if low == {True} else "does not hold"
+        shown = "supported" if low == {True} else "contradicted"
     near_zero = Claim(
         f"{network}, C = 1/4: P(fake) under the teacher's discriminator is near 0 (below 0.25 for "
         "every seed; a threshold, no test)",
@@ -240,7 +240,7 @@ def speed_claim(timed: pd.DataFrame, network: str) -> Claim:
         f"{network}: each halving of C speeds up less than the one before (one timing, no test)",
         f"speed-ups {said[0]}",
         f"{said[1]}",
-        "holds" if falling else "does not hold",
+        "supported" if falling else "contradicted",
     )
 
 

@@ -176,19 +176,19 @@ def costs(cost: pd.DataFrame, of: str) -> dict[str, float]:
 LIKENESS = "PSNR to teacher"
 
 
-def told(frame: pd.DataFrame, one: str, other: str) -> str:
+def standing(frame: pd.DataFrame, one: str, other: str) -> str:
     """How a method stands to another, from the seeds: ``tables.verdict``'s, so never from one."""
     ours, its = (tables.values(frame, method=m, metric=quality(frame)) for m in (one, other))
     worth = {
-        "holds": "better",
-        "does not hold": "worse",
-        "cannot be told at this scale": "not told apart",
+        "supported": "better",
+        "contradicted": "worse",
+        "inconclusive": "inconclusive",
     }[tables.verdict(ours, its, higher_is_better=False)]
     return f"{tables.spread(ours)} against {tables.spread(its)}: {worth}"
 
 
 def choice(frame: pd.DataFrame) -> tuple[str, list[str]]:
-    """The method to take, and all that are not told apart from the lowest mean, that one first.
+    """The method to take, and all whose difference from the lowest mean is inconclusive, it first.
 
     Of those it is the nearest to the teacher's images, where inputs are images: a distance between
     distributions of few images says little about a single one.
@@ -196,7 +196,7 @@ def choice(frame: pd.DataFrame) -> tuple[str, list[str]]:
     shown = table(frame)
     students = shown.loc[~shown["method"].isin(LEVELS)].sort_values(quality(frame))
     names = [str(method) for method in students["method"]]
-    alike = [m for m in names if m == names[0] or "not told" in told(frame, names[0], m)]
+    alike = [m for m in names if m == names[0] or "inconclusive" in standing(frame, names[0], m)]
     if LIKENESS not in shown:
         return names[0], alike
     near = dict(zip(students["method"], students[LIKENESS], strict=True))
@@ -213,22 +213,25 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
     why = f"the lowest mean {metric} of {len(students)} methods"
     if best != alike[0]:
         why = (
-            f"{lines[best][LIKENESS]:.1f} dB from the teacher's images, the nearest of those that "
+            f"{lines[best][LIKENESS]:.1f} dB from the teacher's images, the nearest of those whose "
         )
-        why += f"{metric} does not tell from the lowest mean ({alike[0]})"
+        why += f"{metric} does not differ significantly from the lowest mean ({alike[0]})"
     found = [
         f"Take {name}: {why}; at {lines[best]['ratio']:.1f} times fewer parameters and "
         f"{lines[best]['speed-up']:.1f} times the speed."
     ]
     if best != CONTROL:
-        found.append(f"Against the control, which has no teacher: {told(frame, best, CONTROL)}.")
+        found.append(
+            f"Against the control, which has no teacher: {standing(frame, best, CONTROL)}."
+        )
     ranked = sorted(set(students) - {best, CONTROL}, key=lambda m: lines[m][metric])
     if ranked:
-        found.append(f"Against the next, {ranked[0]}: {told(frame, best, ranked[0])}.")
+        found.append(f"Against the next, {ranked[0]}: {standing(frame, best, ranked[0])}.")
     if len(alike) > 1:
-        found.append(f"Not told apart: {', '.join(alike)}.")
+        others = ", ".join(alike[1:])
+        found.append(f"Inconclusive against {alike[0]}, the lowest mean: {others}.")
     if min(lines[m]["seeds"] for m in students) < 2:
-        found.append("With one seed no difference can be told from chance: take two or more.")
+        found.append("One seed shows no difference beyond chance: take two or more.")
     means = {m: line[metric] for m, line in lines.items()}
     return found + [sentence for sentence in levels(means, best, metric) if sentence]
 
