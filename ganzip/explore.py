@@ -1,12 +1,14 @@
-"""Looking at finished generators: pick a method, a size and a seed, and walk through z.
+"""Looking at trained generators: pick a method, a size and a seed, and walk through z.
 
-Nothing is trained here: units that are done are loaded, others are not offered.
+Nothing is trained here: units that are done are loaded, and networks of the zoo; others are not
+offered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzip import figures
+from ganzip import export, figures, zoo
+from ganzip.nets import stylegan2
 from ganzip.papers import dcgan_kd, judging
 from ganzip.runs import Unit
 
-# What tells the units of papers A and C apart, in the order in which one chooses.
+# What tells generators of papers A and C apart, in the order in which one chooses.
 CHOICES = {"method": "method", "d": "d", "p": "p, pruned", "alpha": "alpha", "seed": "seed"}
 NOISES = 20  # of the fixed list that no network was trained on
 
 
-def generators(units: Iterable[Unit], root: Path) -> list[Unit]:
-    """The finished units that have a generator which draws from noise."""
+@dataclass(frozen=True)
+class Generator:
+    """A generator that draws from noise.
+
+    facts: its values of ``CHOICES``. draw: images of z (n, latent). teacher: of a student.
+    """
+
+    facts: Mapping[str, Any]
+    latent: int
+    draw: Callable[[Tensor], Tensor]
+    teacher: Generator | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is: "mse d = 4"."""
+        named = [f"{k} = {self.facts[k]:g}" for k in ("d", "p", "alpha") if k in self.facts]
+        return "\n".join([self.facts["method"], *named])
+
+
+def generators(units: Iterable[Unit], root: Path) -> list[Generator]:
+    """Those of finished units."""
     return [
-        unit
+        of_unit(unit, root)
         for unit in units
         if unit.done(root)
         and "latent" in unit.config
@@ -34,56 +56,77 @@ def generators(units: Iterable[Unit], root: Path) -> list[Unit]:
     ]
 
 
-def offered(units: Sequence[Unit], chosen: Mapping[str, Any], name: str) -> list[Any]:
-    """Values of one of ``CHOICES`` among the units that fit what was chosen before it."""
-    fitting = matching(units, chosen)
-    return sorted({u.config[name] for u in fitting if name in u.config})
+def of_unit(unit: Unit, root: Path) -> Generator:
+    """The generator of a finished unit."""
+    its = unit.needs.get("teacher")
+    teacher = None if its is None else of_unit(its, root)
+    draw = partial(import_module(f"ganzip.papers.{unit.paper}").images_of, unit, root)
+    return Generator(_facts(unit.config), unit.config["latent"], draw, teacher)
 
 
-def matching(units: Sequence[Unit], chosen: Mapping[str, Any]) -> list[Unit]:
-    """Units whose configuration has the chosen values, where it has such a value at all."""
-    return [u for u in units if all(u.config.get(k, v) == v for k, v in chosen.items())]
+def kept(paper: str) -> list[Generator]:
+    """Those that come with the repository for paper A ("dcgan_kd") or C ("nickel_dime")."""
+    files = zoo.files(paper)
+    its = files.pop(zoo.TEACHER, None)
+    teacher = [] if its is None else [_of_file(its)]
+    found = [_of_file(path, *teacher) for path in files.values()]
+    return [one for one in (*found, *teacher) if one.latent]
 
 
-def walk(unit: Unit, root: Path, first: int = 0, last: int = 1, steps: int = 7) -> Any:
-    """A figure: the unit's images from one z to another, its teacher's of the same z above.
+def _of_file(path: Path, teacher: Generator | None = None) -> Generator:
+    card = export.card(path)
+    latent = card.input_shape[1] if card.input_kind == "noise" else 0
+
+    @lru_cache(maxsize=1)
+    def network() -> Any:
+        return export.load(path)
+
+    @torch.no_grad()
+    def draw(z: Tensor) -> Tensor:
+        with stylegan2.stored_noise(network()):
+            return network()(z)
+
+    return Generator(_facts(card.training), latent, draw, teacher)
+
+
+def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in CHOICES if name in config}
+
+
+def offered(generators: Sequence[Generator], chosen: Mapping[str, Any], name: str) -> list[Any]:
+    """Values of one of ``CHOICES`` among the generators that fit what was chosen before it."""
+    fitting = matching(generators, chosen)
+    return sorted({one.facts[name] for one in fitting if name in one.facts})
+
+
+def matching(generators: Sequence[Generator], chosen: Mapping[str, Any]) -> list[Generator]:
+    """Generators that have the chosen values, where they have such a value at all."""
+    return [g for g in generators if all(g.facts.get(k, v) == v for k, v in chosen.items())]
+
+
+def walk(generator: Generator, first: int = 0, last: int = 1, steps: int = 7) -> Any:
+    """A figure: images from one z to another, the teacher's of the same z above.
 
     first, last: of the fixed list of ``NOISES``. The way is a great circle.
     """
-    z = judging.noise(NOISES, unit.config["latent"])
+    z = judging.noise(NOISES, generator.latent)
     path = dcgan_kd.interpolate(z[[first, last]], steps)
-    teacher = unit.needs.get("teacher")
-    rows = {} if teacher is None else {"teacher": _images(teacher, root, path)}
-    return figures.sample_grid(rows | {label(unit): _images(unit, root, path)})
+    teacher = generator.teacher
+    rows = {} if teacher is None else {"teacher": teacher.draw(path)}
+    return figures.sample_grid(rows | {generator.label: generator.draw(path)})
 
 
-def label(unit: Unit) -> str:
-    """What a unit is, as far as it was chosen: "mse d = 4"."""
-    named = [f"{k} = {unit.config[k]:g}" for k in ("d", "p", "alpha") if k in unit.config]
-    return "\n".join([unit.config["method"], *named])
-
-
-@lru_cache(maxsize=64)
-def _kept(unit: Unit, root: Path, path: tuple[tuple[float, ...], ...]) -> Tensor:
-    return import_module(f"ganzip.papers.{unit.paper}").images_of(unit, root, torch.tensor(path))
-
-
-def _images(unit: Unit, root: Path, path: Tensor) -> Tensor:
-    return _kept(unit, root, tuple(map(tuple, path.tolist())))
-
-
-def panel(units: Iterable[Unit], root: Path) -> Any:
-    """Widgets over the finished generators of a plan; raises ValueError where there are none.
+def panel(generators: Sequence[Generator]) -> Any:
+    """Widgets over generators; raises ValueError where there are none.
 
     Choosing a method leaves those sizes, alphas and seeds that it has.
     """
     import ipywidgets as widgets
     from IPython.display import display
 
-    ready = generators(units, root)
-    if not ready:
-        raise ValueError(f"no generator under {root} is done; run the paper's notebook first")
-    names = [name for name in CHOICES if any(name in unit.config for unit in ready)]
+    if not generators:
+        raise ValueError("no generator is here; run the paper's notebook first")
+    names = [name for name in CHOICES if any(name in one.facts for one in generators)]
     boxes = {name: widgets.Dropdown(description=CHOICES[name]) for name in names}
     ends = [
         widgets.IntSlider(value=i, max=NOISES - 1, description=text, continuous_update=False)
@@ -94,19 +137,19 @@ def panel(units: Iterable[Unit], root: Path) -> Any:
     def refresh(*_: Any) -> None:
         chosen: dict[str, Any] = {}
         for name, box in boxes.items():
-            values = offered(ready, chosen, name)
+            values = offered(generators, chosen, name)
             if list(box.options) != values:
-                kept = box.value if box.value in values else next(iter(values), None)
+                value = box.value if box.value in values else next(iter(values), None)
                 box.unobserve(refresh, "value")
-                box.options, box.value = values, kept
+                box.options, box.value = values, value
                 box.observe(refresh, "value")
             box.layout.display = "" if values else "none"
             if values:
                 chosen[name] = box.value
-        (unit, *_rest) = matching(ready, chosen)
+        (one, *_rest) = matching(generators, chosen)
         with shown:
             shown.clear_output(wait=True)
-            display(walk(unit, root, ends[0].value, ends[1].value))
+            display(walk(one, ends[0].value, ends[1].value))
 
     for box in boxes.values():
         box.observe(refresh, "value")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ganzip import export, runs
 from ganzip.runs import Unit
 
 PLACE, SUFFIX = "weights", ".safetensors"
+TEACHER = "teacher"
 MAIN = "night"  # the preset whose networks come first
 DISTANCE = r"FID|FD-\w+( test .+)?"  # the metric that chooses, where a unit has several their mean
 
@@ -61,11 +62,13 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     weights are here. Of a teacher its discriminator too, which students are trained with.
     """
     best: dict[str, tuple[float, Unit]] = {}
+    units = list(units)
+    teachers = {unit.needs["teacher"].key for unit in units if "teacher" in unit.needs}
     for unit in units:
         if unit.done(root) and (unit.folder(root) / runs.WEIGHTS).exists():
             tensors = unit.weights(root)
             if any(name.startswith("G.") for name in tensors):
-                name, score = short_name(unit), distance(unit, root)
+                name, score = short_name(unit, teachers), distance(unit, root)
                 if name not in best or score < best[name][0]:
                     best[name] = score, unit
     written = []
@@ -79,9 +82,9 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     return written
 
 
-def short_name(unit: Unit) -> str:
-    """A unit's name without its seed; "teacher" for what others learn from."""
-    return re.sub(r"-seed\d+$", "", unit.name)
+def short_name(unit: Unit, teachers: Collection[str]) -> str:
+    """A unit's name without its seed; ``TEACHER`` where its key is among those of teachers."""
+    return TEACHER if unit.key in teachers else re.sub(r"-seed\d+$", "", unit.name)
 
 
 def distance(unit: Unit, root: Path) -> float:

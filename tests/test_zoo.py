@@ -34,7 +34,7 @@ def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
     units, root = trained
     place = tmp_path / "dcgan_kd" / "night-digits" / zoo.PLACE
     written = zoo.keep(units, root, place)
-    assert {path.stem for path in written} == {"regular-d4", "mse-d2"}
+    assert {path.stem for path in written} == {"teacher", "mse-d2"}
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
     students = runs.find(units, method="mse")
     best = min(students, key=lambda unit: zoo.distance(unit, root))
@@ -42,7 +42,7 @@ def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
     G, z = ganzip.load("dcgan_kd/mse-d2"), dcgan_kd.noise(4)
     expected = dcgan_kd.images_of(best, root, z)
     torch.testing.assert_close(dcgan_kd.sample(G, z), expected, atol=5e-3, rtol=0)
-    with pytest.raises(FileNotFoundError, match="which has dcgan_kd/mse-d2, dcgan_kd/regular-d4"):
+    with pytest.raises(FileNotFoundError, match="which has dcgan_kd/mse-d2, dcgan_kd/teacher"):
         ganzip.load("dcgan_kd/mse-d64")
 
 
