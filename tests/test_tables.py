@@ -471,3 +471,11 @@ def test_saved_csv_is_stable_and_keeps_whole_numbers(tmp_path):
     first = tables.save(shown, tmp_path / "new" / "a.csv").read_bytes()
     again = tables.save(shown.copy(), tmp_path / "b.csv").read_bytes()
     assert first == again == b"params,IS,data\n47324929,0.333333,a\n,2,\n"
+
+
+def test_a_deviation_that_all_seeds_share_makes_verdicts_careful():
+    better, worse = [1.0, 1.1, 0.9], [2.0, 2.1, 1.9]
+    for shared, expected in ((0.0, "supported"), (0.1, "supported"), (0.5, "inconclusive")):
+        assert tables.verdict(better, worse, higher_is_better=False, shared=shared) == expected
+    assert tables.verdict([1.0, 1.0], [2.0, 2.0], False, 0.5) == "supported"  # z = 2
+    assert tables.verdict([1.0, 1.0], [2.0, 2.0], False, 0.7) == "inconclusive"
