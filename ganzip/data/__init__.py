@@ -19,6 +19,7 @@ from ganzip.data.batches import batch_indices, batches_of, real_batches
 from ganzip.data.images import DataAbsent, DataError, Images, describe, to_float, to_uint8
 from ganzip.data.kept import KNOWN, known_images, known_parts
 from ganzip.data.named import root, set_name
+from ganzip.data.part_sources import part_sources, photo_parts
 from ganzip.data.photo_sets import cut_photos, deal_photos, photos, split_photos
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "known_images",
     "known_parts",
     "load",
+    "part_sources",
+    "photo_parts",
     "photos",
     "real_batches",
     "root",
