@@ -11,6 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganzip import parameters
+from ganzip.families import (
+    GCFSR,
+    PLAIN,
+    REAL_ESRGAN,
+    Sdakd,
+    SuperResolution,
+    rows_of_plain,
+    rows_of_tables,
+)
 
 NAMES = parameters.PRESETS
 MOST_UNITS = 20_000  # of a plan
@@ -225,97 +234,6 @@ def dcgan_kd(
     return chosen
 
 
-@dataclass(frozen=True, kw_only=True)
-class SuperResolution:
-    """One of paper B's two networks: its sizes, and how it and its students are trained.
-
-    ``seeds`` are the rows of the tables: for a method the generator's C, and its number of seeds.
-    """
-
-    network: str  # "GCFSR" or "RealESRGAN"
-    net: Mapping[str, Any]  # arguments of the generator at C = 1
-    d_net: Mapping[str, Any]  # and of the discriminator
-    d_width: float = 1.0  # the discriminator's width where the tables say C = 1
-    start: str = ""  # "nearest": Real-ESRGAN's generators start as nearest-neighbour enlargement
-    size: int  # pixels of a training image
-    span: int  # pixels that a square takes of a photo; GCFSR reduces it, aligned faces come whole
-    square: int  # pixels of the squares cut out, of which Real-ESRGAN trains on crops
-    count: Mapping[str, int]  # squares of each part
-    factors: tuple[int, ...]  # GCFSR's, each equally often
-    shown: tuple[int, ...]  # the three that the tables show, largest first
-    stored: bool = False  # Real-ESRGAN: whether inputs and the teacher's answers are a finite set
-    pool: int = 0  # Real-ESRGAN: training pairs in the pool, where they are not stored
-    batch: int
-    teacher_steps: int  # stage 1; of Real-ESRGAN the discriminator's alone
-    naive_steps: int
-    online_steps: int  # OMGD and DCD, which train their teachers as well
-    steps: int  # stage 2, and stage 3
-    d_steps: int  # stage 2 of the student discriminator
-    epoch: int  # steps from one validation to the next
-    lr: float
-    d_lr: float
-    l1_lr: float = 0.0  # of the first phase of Real-ESRGAN's recipe
-    betas: tuple[float, float]
-    d_betas: tuple[float, float]
-    cosine: bool = False
-    ema: float
-    l1: float
-    perceptual: float  # weight of VGG's distance
-    stand_in: float  # and of its embedded stand-in's, which is relative
-    adversarial: float  # the family's own, stage 1 and naive
-    r1: float = 0.0
-    lambda1: float = 1.0
-    lambda2: float = 0.1
-    seeds: Mapping[str, Mapping[str, int]]
-    speed: Mapping[str, Any]  # arguments of the generators of table 3
-    speed_input: int  # and pixels of their input
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sdakd:
-    """Paper B."""
-
-    name: str
-    families: tuple[SuperResolution, ...]
-    passes: int = 50  # forward passes of table 3
-
-
-# The published numbers. Betas and averages of GCFSR are those of StyleGAN2's lazy regularisation.
-GCFSR = SuperResolution(
-    network="GCFSR", net={"size": 1024}, d_net={"size": 1024}, size=1024, span=1024, square=1024,
-    count={"train": 70_000, "validation": 100, "test": 100},
-    factors=(64, 64, 64, 64, 32, 32, 16, 16, 8, 4), shown=(64, 32, 16), batch=24,
-    teacher_steps=87_500, naive_steps=87_500, online_steps=87_500, steps=87_500, d_steps=87_500,
-    epoch=2917,
-    lr=2e-3, d_lr=2e-3, betas=(0.0, 0.99 ** (4 / 5)), d_betas=(0.0, 0.99 ** (16 / 17)),
-    ema=0.5 ** (32 / 10_000), l1=1.0, perceptual=0.01, stand_in=0.1, adversarial=0.01, r1=10.0,
-    seeds={}, speed={"size": 1024}, speed_input=1024,
-)  # fmt: skip
-REAL_ESRGAN = SuperResolution(
-    network="RealESRGAN", net={"blocks": 23}, d_net={}, size=256, span=400, square=400,
-    count={"train": 56_000, "validation": 150, "test": 150}, factors=(4,), shown=(4,),
-    pool=720, batch=48,
-    teacher_steps=400_000, naive_steps=1_400_000, online_steps=1_400_000, steps=1_400_000,
-    d_steps=1_400_000, epoch=4667,
-    lr=1e-4, d_lr=1e-4, l1_lr=2e-4, betas=(0.9, 0.99), d_betas=(0.9, 0.99), ema=0.999,
-    l1=0.5,  # 1 for images in [0, 1]
-    perceptual=1.0, stand_in=1.0, adversarial=0.1,
-    seeds={}, speed={"blocks": 23}, speed_input=100,
-)  # fmt: skip
-SIZES = ("1/2", "1/4", "1/8")
-
-
-def rows_of_tables(full: int, others: int, online: int, ablations: bool) -> dict[str, Any]:
-    """Seeds by method and C: of C = 1/4, of the other two, and of OMGD and DCD at 1/2."""
-    main = {"1/4": full, "1/2": others, "1/8": others}
-    found = dict.fromkeys(("naive (C,1)", "naive (C,C)", "SDAKD"), main)
-    found |= {key: {"1/2": online} for key in ("OMGD", "DCD", "DCD_modified")}
-    found["control GT"] = {"1/4": full}
-    chain = ("Ablation1", "Ablation1 as long", "Ablation2", "Ablation3")
-    names = chain if ablations else chain[-1:]
-    return found | {key: {"1/4": full} for key in names}
-
-
 def sdakd(
     preset: str = "cpu", *, aligned: bool = False, scale: float = 1.0, seeds: int = 0
 ) -> Sdakd:
@@ -333,7 +251,6 @@ def sdakd(
             with_(
                 GCFSR, net=tiny | {"latent": 8}, d_net=tiny, size=32, span=64, square=32, count=few,
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=12, naive_steps=12,
-                online_steps=6,
                 steps=6, d_steps=4, epoch=6, cosine=True, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, True), speed=tiny | {"latent": 8}, speed_input=32,
             ),
@@ -341,9 +258,14 @@ def sdakd(
                 REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 8,
                 size=32, span=80, square=80,
                 count=few, stored=True, batch=4, teacher_steps=8, naive_steps=14,
-                online_steps=7, steps=7, d_steps=4, epoch=7, lr=2e-3, d_lr=4e-4, l1_lr=2e-3,
+                steps=7, d_steps=4, epoch=7, lr=2e-3, d_lr=4e-4, l1_lr=2e-3,
                 cosine=True, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, False), speed={"blocks": 1}, speed_input=8,
+            ),
+            with_(
+                PLAIN, net={"blocks": 4}, d_width=1 / 8, size=32, span=80, square=80, count=few,
+                batch=4, teacher_steps=4, naive_steps=10, steps=5, d_steps=4, epoch=5,
+                seeds=rows_of_plain(1, 1),
             ),
         )  # fmt: skip
         chosen = Sdakd(name=preset, families=families, passes=5)
@@ -352,19 +274,25 @@ def sdakd(
         families = (
             with_(
                 GCFSR, net=small | {"latent": 32}, d_net=small, size=32, span=96, square=32,
-                count={"train": 512, "validation": 12, "test": 32},
+                count={"train": 512, "validation": 32, "test": 32},
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=500,
-                naive_steps=140, online_steps=80, steps=70, d_steps=35, epoch=35,
+                naive_steps=140, steps=70, d_steps=35, epoch=35,
                 lr=1e-2, betas=(0.9, 0.99), cosine=True, ema=0.98,
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 32}, speed_input=32,
             ),
             with_(
                 REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 4,
                 size=64, span=96, square=96,
-                count={"train": 96, "validation": 12, "test": 32}, stored=True, batch=4,
-                teacher_steps=200, naive_steps=90, online_steps=30, steps=45, d_steps=24, epoch=15,
+                count={"train": 96, "validation": 32, "test": 32}, stored=True, batch=4,
+                teacher_steps=200, naive_steps=90, steps=45, d_steps=24, epoch=23,
                 lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, ema=0.98,
-                seeds=rows_of_tables(3, 1, 1, False), speed_input=16,
+                seeds=rows_of_tables(2, 1, 1, False), speed_input=16,
+            ),
+            with_(
+                PLAIN, net={"blocks": 4}, size=64, span=104, square=104,
+                count={"train": 96, "validation": 32, "test": 32}, batch=4,
+                teacher_steps=60, naive_steps=200, steps=100, d_steps=24, epoch=50,
+                seeds=rows_of_plain(2, 1),
             ),
         )  # fmt: skip
         chosen = Sdakd(name=preset, families=families)
@@ -374,19 +302,25 @@ def sdakd(
             with_(
                 GCFSR, net=small | {"latent": 64}, d_net=small, size=64, span=192, square=64,
                 count={"train": 3000, "validation": 100, "test": 100},
-                factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=8, teacher_steps=4000,
-                naive_steps=1200, online_steps=1200, steps=600, d_steps=300, epoch=150,
-                lr=5e-3, betas=(0.9, 0.99), cosine=True, ema=0.995,
+                factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=8, teacher_steps=6000,
+                naive_steps=2000, steps=1000, d_steps=300, epoch=250,
+                lr=5e-3, betas=(0.9, 0.99), cosine=True, ema=0.995, stand_in=1.0,
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 64}, speed_input=64,
             ),
             with_(
                 REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 4,
-                size=128, span=160, square=160,
+                size=96, span=160, square=160,
                 count={"train": 400, "validation": 100, "test": 100}, stored=True, batch=4,
-                teacher_steps=800, naive_steps=1600, online_steps=1600, steps=800, d_steps=300,
-                epoch=200,
+                teacher_steps=800, naive_steps=2000, steps=1000, d_steps=300, epoch=250,
                 lr=1e-3, d_lr=4e-4, l1_lr=1e-3, cosine=True, ema=0.995,
                 seeds=rows_of_tables(3, 1, 1, False), speed_input=32,
+            ),
+            with_(
+                PLAIN, net={"blocks": 4}, size=64, span=160, square=160,
+                count={"train": 400, "validation": 100, "test": 100}, batch=4,
+                teacher_steps=400, naive_steps=2000, steps=1000, d_steps=200, epoch=250,
+                lr=2e-3, l1_lr=2e-3, ema=0.99,
+                seeds=rows_of_plain(3, 1, ("Ablation3", "SDAKD balanced")),
             ),
         )  # fmt: skip
         chosen = Sdakd(name=preset, families=families)
@@ -397,25 +331,34 @@ def sdakd(
                 GCFSR, net=half | {"latent": 512}, d_net=half, size=128, span=192, square=128,
                 count={"train": 4000, "validation": 100, "test": 100},
                 factors=(32, 32, 16, 8), shown=(32, 16, 8), batch=32, teacher_steps=4000,
-                naive_steps=4000, online_steps=4000, steps=2000, d_steps=1000, epoch=500,
+                naive_steps=4000, steps=2000, d_steps=1000, epoch=500,
                 cosine=True, ema=0.99,
                 seeds=rows_of_tables(3, 1, 1, True),
             ),
             with_(
                 REAL_ESRGAN, net={"blocks": 8}, start="nearest", size=128, span=160, square=160,
                 count={"train": 4000, "validation": 100, "test": 100}, pool=160, batch=32,
-                teacher_steps=2000, naive_steps=4000, online_steps=4000, steps=2000, d_steps=1000,
-                epoch=500,
+                teacher_steps=2000, naive_steps=4000, steps=2000, d_steps=1000, epoch=500,
                 lr=5e-4, d_lr=2e-4, l1_lr=5e-4, cosine=True, ema=0.99,
                 seeds=rows_of_tables(3, 1, 1, False),
+            ),
+            with_(
+                PLAIN, net={"blocks": 8}, size=128, span=160, square=160,
+                count={"train": 4000, "validation": 100, "test": 100}, stored=False, batch=32,
+                teacher_steps=2000, naive_steps=4000, steps=2000, d_steps=1000, epoch=500,
+                lr=5e-4, d_lr=2e-4, l1_lr=5e-4, ema=0.99, seeds=rows_of_tables(3, 1, 1, False),
             ),
         )  # fmt: skip
         chosen = Sdakd(name=preset, families=families)
     else:
         families = (
-            with_(GCFSR, seeds=rows_of_tables(3, 3, 3, True)),
-            with_(REAL_ESRGAN, seeds=rows_of_tables(3, 3, 3, False)),
-        )
+            with_(GCFSR, fresh=True, seeds=rows_of_tables(3, 3, 3, True)),
+            with_(REAL_ESRGAN, fresh=True, seeds=rows_of_tables(3, 3, 3, False)),
+            with_(
+                REAL_ESRGAN, network=PLAIN.network, fresh=True, pool=0, speed={},
+                seeds=rows_of_tables(3, 3, 3, False),
+            ),
+        )  # fmt: skip
         chosen = Sdakd(name=preset, families=families)
     if aligned:
         first, *rest = chosen.families
@@ -581,7 +524,7 @@ def scaled(preset: DcganKd, scale: float, least: int) -> DcganKd:
 
 def lengthened(family: SuperResolution, scale: float, least: int) -> SuperResolution:
     """The family with all steps and seeds multiplied, at least one of each."""
-    names = ("teacher_steps", "naive_steps", "online_steps", "steps", "d_steps", "epoch")
+    names = ("teacher_steps", "naive_steps", "steps", "d_steps", "epoch")
     changed: dict[str, Any] = {name: times(getattr(family, name), scale) for name in names}
     return dataclasses.replace(family, **changed, seeds=multiplied(family.seeds, scale, least))
 

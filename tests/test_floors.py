@@ -13,7 +13,7 @@ FLOORS = {
     ],
     1: ["parameters", "nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
-    3: ["metrics", "presets", "tables", "export", "budget"],
+    3: ["metrics", "families", "presets", "tables", "export", "budget"],
     4: ["papers", "figures", "bundles"],
     5: ["batch", "explore", "keeping", "page", "reproduce"],
 }
@@ -27,6 +27,8 @@ SIDEWAYS = {  # edges within a floor, by name
     ("methods", "methods.gan"),
     ("nets.gcfsr", "nets.stylegan2"),
     ("nets.checkpoints", "nets"),
+    ("nets.enlarging", "nets.realesrgan"),
+    ("presets", "families"),
     ("features", "assets"),
     ("runs", "data"),
     ("export", "metrics"),

@@ -15,12 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzip import data, presets, runs, tables
+from ganzip import data, degrade, presets, runs, tables, train
+from ganzip.data.part_sources import PARTS
+from ganzip.nets import enlarging, realesrgan
 from ganzip.papers import sdakd, sdakd_claims
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 
-METHODS = ("naive (C,C)", "SDAKD", "DCD_modified", "control GT", "Ablation3")
+METHODS = ("naive (C,C)", "SDAKD", "SDAKD balanced", "DCD_modified", "control GT", "Ablation3")
 
 
 def short():
@@ -105,10 +107,12 @@ def test_a_killed_unit_ends_in_the_same_bits(name, root, tmp_path):
 def test_rows_are_complete_and_finite(frame):
     assert np.isfinite(frame["value"]).all()
     students = frame[frame["method"] == "SDAKD"]
-    for network, labels in (("GCFSR", ("8x", "4x", "2x", "mean")), ("RealESRGAN", ("4x", "mean"))):
+    shown = {"GCFSR": ("8x", "4x", "2x", "mean"), "RealESRGAN": ("4x", "mean")}
+    for network, labels in (shown | {sr.PLAIN: shown["RealESRGAN"]}).items():
         metrics = set(students.loc[students["network"] == network, "metric"])
         for label in labels:
             wanted = {f"KID-efflite2 {part} {label}" for part in ("val", "test")}
+            wanted |= {f"KID-efflite2 half {i} test {label}" for i in range(measure.HALVES)}
             wanted |= {f"{m} test {label}" for m in ("PSNR", "SSIM", "distance to teacher")}
             assert wanted <= metrics
         assert {"P(fake)", "P(real)", "AUC", "parameters", "perceptual steps"} <= metrics
@@ -123,7 +127,7 @@ def test_the_mean_is_over_the_factors(frame):
 
 
 def test_the_teachers_are_untouched_by_their_students(root):
-    for network in ("gcfsr", "realesrgan"):
+    for network in ("gcfsr", "realesrgan", "realesrgan-bicubic"):
         teacher = unit(f"{network}-teacher-c1-seed0")
         weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
         assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
@@ -159,6 +163,65 @@ def test_stored_answers_are_the_teachers(root):
     (held,) = sr.examples(run, "test").values()
     expected = sr.answers(sr.released("cpu"), held.cond[:1])
     assert (held.teacher[:1] - expected).abs().max() < 2e-3  # kept in half precision
+
+
+def test_plain_inputs_are_reduced_and_no_more(root):
+    run = runs.Run(unit("realesrgan-bicubic-sdakd-c14-seed0"), root)
+    (held,) = sr.examples(run, "test").values()
+    small = degrade.bicubic(held.truth, 20, 20)
+    assert (held.cond - small).abs().max() <= 1 / 127  # 8-bit levels
+    c = dict(run.config) | {"stored": False, "batch": 2}
+    live = sr.batches(runs.Run(dataclasses.replace(run.unit, config=c), root))
+    torch.manual_seed(0)
+    batch = live.batch(0)
+    assert live.pool is None and batch.cond.shape == (2, 3, 8, 8)  # pyright: ignore
+    assert (batch.cond - degrade.bicubic(batch.real, 8, 8)).abs().max() <= 1 / 127  # pyright: ignore
+
+
+def test_students_of_plain_inputs_start_near_the_bicubic_enlargement():
+    c = unit("realesrgan-bicubic-sdakd-c14-seed0").config
+    cond = torch.rand(2, 3, 8, 8) * 2 - 1
+    torch.manual_seed(0)
+    G = sr.generator(c, "1/4")
+    enlarged = torch.nn.functional.interpolate(cond, scale_factor=4, mode="bicubic")
+    assert isinstance(G, enlarging.Residual)
+    assert (G(cond) - enlarged).abs().mean() < 0.05
+    names = [name for name, _ in realesrgan.RRDBNet(width=1 / 4, blocks=4).named_parameters()]
+    assert [name for name, _ in G.named_parameters()] == names
+
+
+def test_learning_rates_rise_first(root):
+    run = runs.Run(unit("realesrgan-bicubic-control-gt-c14-seed0"), root)
+    G = sdakd.student(run)
+    player = train.Player("G", sdakd.adam(run, "G", G), lambda batch: {})
+    (warm,) = sdakd.scheduled(run, [player], 100)
+    rates = [warm.lr(step) for step in range(100)]  # pyright: ignore
+    assert run.config["warmup"] == 10 and rates[0] == pytest.approx(5e-3 / 11, rel=1e-2)
+    assert max(rates) == rates[10] > 0.9 * 5e-3 and rates[-1] < 1e-4
+
+
+def test_verdicts_count_draws_of_the_test_images():
+    def rows(spread):
+        for method, mean in (("SDAKD", 10.0), ("OMGD", 12.0)):
+            own = {"method": method, "width": "1/2", "steps": 8}
+            for seed in range(3):
+                yield own | {"metric": "KID test mean", "seed": seed, "value": mean + seed / 10}
+                for i in range(measure.HALVES):
+                    apart = (i % 2 * 2 - 1) * spread * (method == "SDAKD")
+                    yield own | {"metric": f"KID half {i} test mean", "seed": seed, "value": apart}
+
+    verdicts = {}
+    for spread in (0.1, 3.0):
+        frame = pd.DataFrame(rows(spread))
+        claim = sdakd_claims.smaller(
+            frame, "", "", "KID test mean", ("SDAKD", "1/2"), ("OMGD", "1/2")
+        )
+        verdicts[spread] = claim.verdict
+    assert claim.ours.endswith("± 3.08 over draws of test images")
+    assert verdicts == {0.1: "supported", 3.0: "inconclusive"}
+    frame["steps"] = [8 if method == "SDAKD" else 4 for method in frame["method"]]
+    claim = sdakd_claims.smaller(frame, "", "", "KID test mean", ("SDAKD", "1/2"), ("OMGD", "1/2"))
+    assert claim.ours.endswith("; 8 against 4 steps")
 
 
 def test_live_batches_have_the_teachers_image_and_map(root):
@@ -237,12 +300,88 @@ def test_aligned_faces_are_shown_whole_to_gcfsr(tmp_path):
     assert parts.count("validation") == parts.count("test") == 5
 
 
+def test_sources_by_part_and_fresh_squares(tmp_path):
+    """Preset paper's form, small: two sets to train on, another to test on."""
+    for name, n in (("div", 3), ("ost", 2), ("held", 4)):
+        for i in range(n):
+            photo(tmp_path / name, f"{i}.png", (440, 420 + i))
+    for name, n in (("ffhq", 3), ("celeba-hq", 4)):
+        for i in range(n):
+            photo(tmp_path / name, f"{i}{name}.png", (64, 64))
+    div, ost, held, ffhq, celeba = (
+        str(tmp_path / name) for name in ("div", "ost", "held", "ffhq", "celeba-hq")
+    )
+    source = f"train:{div}+{ost}; test:{held}"
+    units = sdakd.prepare("paper", f"train:{ffhq};test:{celeba},{source}")
+    (face,) = runs.find(units, network="GCFSR", method="control GT", C="1/4", seed=0)
+    assert face.config["span"] == 0 and face.config["data"] == "ffhq+celeba-hq"
+    whole = sr.fresh_squares(runs.Run(face, tmp_path))
+    assert face.config["batch"] == 24 and whole(1).shape == (24, 3, 1024, 1024)
+    pieces = sr.load_pieces(source)
+    parts = {part: {e["photo"] for e in pieces.manifest if e["part"] == part} for part in PARTS}
+    assert [len(parts[part]) for part in PARTS] == [5, 2, 2]
+    assert all(name.startswith("held-") for name in parts["validation"] | parts["test"])
+    assert not parts["validation"] & parts["test"] and pieces.name == "div+ost+held"
+
+    (plain,) = runs.find(units, network=sr.PLAIN, method="control GT", C="1/4", seed=0)
+    c = dict(plain.config) | {"batch": 5, "size": 64}
+    cut = sr.fresh_squares(runs.Run(dataclasses.replace(plain, config=c), tmp_path))
+    drawn = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        drawn.append(cut(0))
+    assert drawn[0].shape == (5, 3, 400, 400) and drawn[0].dtype == torch.uint8
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+    seen = sr.batches(runs.Run(dataclasses.replace(plain, config=c), tmp_path)).batch(0)
+    assert seen.cond.shape == (5, 3, 16, 16)  # pyright: ignore
+    assert not list(tmp_path.rglob("*.npy")), "training stores nothing"
+
+
+def test_a_unit_trains_on_sources_by_part(tmp_path):
+    for name, n in (("train", 3), ("test", 2)):
+        for i in range(n):
+            photo(tmp_path / name, f"{i}.png", (96, 96 + 8 * i))
+    source = f"train:{tmp_path / 'train'};test:{tmp_path / 'test'}"
+    cfg = short()
+    (plain,) = [f for f in cfg.families if f.network == sr.PLAIN]
+    fresh = dataclasses.replace(plain, fresh=True, stored=False, seeds={"control GT": {"1/4": 1}})
+    held = dict.fromkeys(sr.GENERATORS, sr.load_pieces(source))
+    units = sdakd.plan(dataclasses.replace(cfg, families=(fresh,)), held)
+    runs.jobs(units, sdakd.work, tmp_path / "runs", n_jobs=1)
+    found = runs.frame(units, tmp_path / "runs")
+    assert np.isfinite(found["value"]).all() and set(found["dataset"]) == {"train+test"}
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("train:a;tests:b", r"'tests:b' names none of train, validation, test; expected parts as"),
+        ("train:a;test:", "test has an empty name"),
+        ("train:a;train:b", "train is named twice; join its sources by "),
+        ("test:a", "nothing to train on"),
+        ("train:a;validation:b", "nothing to test on"),
+        ("train:nowhere-at-all;test:b", "nowhere-at-all"),
+    ],
+)
+def test_sources_by_part_are_refused_in_one_line(source, told):
+    with pytest.raises(data.DataError, match=told) as found:
+        sr.load_pieces(source)
+    assert "\n" not in str(found.value)
+
+
+def test_a_photo_is_of_one_part(tmp_path):
+    for i in range(4):
+        photo(tmp_path / "set", f"{i}.png", (96, 96))
+    with pytest.raises(data.DataError, match="is in two parts; take it out of one"):
+        sr.load_pieces(f"train:{tmp_path / 'set'};test:{tmp_path / 'set'}")
+
+
 def test_tables_and_claims_are_made_of_the_rows(frame, root):
     trained = frame[frame["method"] != "speed"]
     units = plan()
-    for number, network in ((1, "GCFSR"), (2, "RealESRGAN")):
+    for number, network in ((1, "GCFSR"), (2, "RealESRGAN"), (2, sr.PLAIN)):
         columns = measure.columns(units, network, "KID-efflite2")
-        table = tables.sdakd_table(trained, number, columns)
+        table = tables.sdakd_table(trained, number, columns, network)
         paper = tables.published("sdakd", number)
         assert table.iloc[: len(paper)][list(paper)].equals(paper)
         rows = table.to_dict("records")

@@ -3,7 +3,7 @@ from math import nan
 import pytest
 import torch
 
-from ganzip import assets, data, presets, runs, tables
+from ganzip import assets, data, families, presets, runs, tables
 from ganzip.methods import gan
 from ganzip.nets import realesrgan
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd
@@ -138,11 +138,35 @@ def test_every_preset_of_paper_b_plans_the_rows_of_its_tables(name):
             if printed["gen_C"] != "1":
                 assert (network, method, printed["gen_C"]) in rows
         assert (network, "control GT", "1/4") in rows and (network, "speed", None) in rows
+    for C in families.SIZES:
+        assert (sr.PLAIN, "SDAKD", C) in rows
+    assert (sr.PLAIN, "speed", None) not in rows, "the same networks are timed once"
     assert {("GCFSR", f"Ablation{i}", "1/4") for i in (1, 2, 3)} <= rows
 
 
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_online_methods_have_as_many_steps_of_the_student_as_sdakd(name):
+    """The abstract compares SDAKD with them; naive too, but at preset paper, where it is as
+    published."""
+    units = sdakd.plan(presets.sdakd(name), big_photos())
+    for network in ("GCFSR", "RealESRGAN"):
+        steps = {
+            u.config["method"]: u.config["steps"] - u.config["d2"]
+            for u in runs.find(units, network=network, C="1/2")
+        }
+        assert len({steps[m] for m in ("SDAKD", *sdakd.ONLINE)}) == 1
+        assert (steps["naive (C,C)"] == steps["SDAKD"]) == (name != "paper")
+
+
+def test_lambda2_that_balances_is_a_row_of_its_own():
+    units = sdakd.plan(presets.sdakd("cpu"), big_photos())
+    for method, expected in (("SDAKD", 0.1), (sr.BALANCED, 0.75), ("Ablation3", 0.1)):
+        found = runs.find(units, network="RealESRGAN", method=method, C="1/4")
+        assert {u.config["lambda2"] for u in found} == {expected} and len(found) >= 2
+
+
 def test_paper_b_as_published():
-    gcfsr, real = presets.sdakd("paper").families
+    gcfsr, real, plain = presets.sdakd("paper").families
     assert gcfsr.betas[1] == pytest.approx(0.99199, abs=1e-5)
     assert gcfsr.d_betas[1] == pytest.approx(0.99059, abs=1e-5)
     assert gcfsr.ema == pytest.approx(0.997784, abs=1e-6)
@@ -153,7 +177,8 @@ def test_paper_b_as_published():
     assert real.steps == 1_400_000 and 300 * real.epoch == pytest.approx(real.steps, rel=1e-3)
     assert (2 * real.l1, real.perceptual, real.adversarial, real.r1) == (1.0, 1.0, 0.1, 0.0)
     assert real.pool % real.batch == 0 and (real.square, real.size) == (400, 256)
-    for family in (gcfsr, real):
+    for family in (gcfsr, real, plain):
+        assert family.fresh and not family.start  # squares cut anew, the usual first weights
         assert (family.lambda1, family.lambda2, family.d_width) == (1.0, 0.1, 1.0)
 
 
@@ -175,7 +200,8 @@ def test_schedules_of_paper_b():
     assert steps("naive (C,C)", "1/8", "RealESRGAN") == (
         [1_000_000, 0, 0, 400_000], "1/8", False,
     )  # fmt: skip
-    assert steps("OMGD", "1/2", "RealESRGAN") == ([0, 0, 0, real], "1", False)
+    assert steps("OMGD", "1/2", "RealESRGAN") == ([0, 0, 0, 2 * real], "1", False)
+    assert steps("SDAKD balanced", "1/4", "RealESRGAN") == ([0, real, real, real], "1/4", True)
 
 
 def test_scale_and_aligned_faces_in_paper_b():
@@ -184,7 +210,7 @@ def test_scale_and_aligned_faces_in_paper_b():
         assert (b.steps, b.naive_steps, b.epoch) == (2 * a.steps, 2 * a.naive_steps, 2 * a.epoch)
         assert b.seeds["SDAKD"]["1/4"] == 2 * a.seeds["SDAKD"]["1/4"] and b.net == a.net
     faces = presets.sdakd("cpu", aligned=True).families
-    assert [family.span for family in faces] == [0, one.families[1].span]
+    assert [family.span for family in faces] == [0, *(f.span for f in one.families[1:])]
     with pytest.raises(ValueError, match="scale is 0; expected a number from 0.01"):
         presets.sdakd("cpu", scale=0)
     compared = presets.sdakd("cpu").families[0].seeds

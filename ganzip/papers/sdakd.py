@@ -25,20 +25,26 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganzip import assets, export, features, losses, metrics, presets, runs, zoo
+from ganzip.families import SIZES, Sdakd, SuperResolution
 from ganzip.losses import Supervision
 from ganzip.methods import dcd, gan, omgd, sdakd
-from ganzip.nets import connectors, gcfsr, realesrgan, stylegan2
+from ganzip.nets import connectors, enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
-from ganzip.presets import SIZES, Sdakd, SuperResolution
 from ganzip.runs import Demand, Run, Unit
 from ganzip.train import Batch, Player, averaged, cosine, frozen
 
-CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan,)}
+CODE = {
+    "GCFSR": (gcfsr, stylegan2),
+    "RealESRGAN": (realesrgan,),
+    sr.PLAIN: (realesrgan, enlarging),
+}
 NAIVE = ("teacher", "naive (C,1)", "naive (C,C)")
 ABLATIONS = ("Ablation1", sr.LONGER, "Ablation2", "Ablation3")  # with the teacher's discriminator
+WHOLE = ("SDAKD", sr.BALANCED)  # nothing left out
 ONLINE = ("OMGD", "DCD", "DCD_modified")  # their teachers train beside them
-COST = {"GCFSR": 0.08, "RealESRGAN": 0.12}  # seconds a step; only the shown time left rests on it
+# Seconds a step; only the shown time left rests on it.
+COST = {"GCFSR": 0.08, "RealESRGAN": 0.12, sr.PLAIN: 0.15}
 VGG16 = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # what OMGD and DCD compare
 VGG19 = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
 LITE = (0, 2, 4, 10)  # blocks in their place: at 1/2, 1/4, 1/8 and 1/16 of the size
@@ -59,7 +65,8 @@ def prepare(
 def foreseen(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
     """The plan where the photos are not here, to be counted alone; see ``presets.facts``."""
     first, *others = map(sr.stand_in, presets.facts(sr.PAPER, preset, source))
-    held = {"GCFSR": first, "RealESRGAN": others[0] if others else first}
+    real = others[0] if others else first
+    held = {"GCFSR": first, "RealESRGAN": real, sr.PLAIN: real}
     return plan(presets.sdakd(preset, aligned=first.aligned, scale=scale, seeds=seeds), held)
 
 
@@ -73,10 +80,12 @@ def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
         pieces = held[family.network]
         sr.check_sizes(pieces, family.span)
         common = settings(preset, family, pieces)
-        if family.network == "RealESRGAN" and common["released_d"]:
+        if family.network != "GCFSR" and common["released_d"]:
             check_released(common)
         teacher = unit(family, common, "teacher", "1", 0, {}, pieces.source)
-        units += [teacher, speed(family, common, preset.passes)]
+        units.append(teacher)
+        if family.speed:
+            units.append(speed(family, common, preset.passes))
         units += [
             unit(family, common, method, C, seed, {"teacher": teacher}, pieces.source)
             for method, sizes in family.seeds.items()
@@ -97,10 +106,10 @@ def check_released(c: Mapping[str, Any]) -> None:
 def settings(preset: Sdakd, family: SuperResolution, pieces: sr.Pieces) -> dict[str, Any]:
     """What all units of a network share."""
     large = preset.name in ("gpu", "paper")
-    vgg = {"GCFSR": "vgg16", "RealESRGAN": "vgg19"}[family.network]
+    vgg = "vgg16" if family.network == "GCFSR" else "vgg19"
     found = dataclasses.asdict(family)
     left_out = ("seeds", "speed", "speed_input", "perceptual")
-    left_out += ("teacher_steps", "naive_steps", "online_steps", "steps", "d_steps")
+    left_out += ("teacher_steps", "naive_steps", "steps", "d_steps", "balancing")
     use_vgg = large and assets.available(vgg)
     return {k: v for k, v in found.items() if k not in left_out} | {
         "data": pieces.name,
@@ -129,19 +138,20 @@ def unit(
         steps["n3"] = family.teacher_steps
     elif method in NAIVE:
         # The recipe of Real-ESRGAN trains a million steps with L1 alone, then 400,000 with all.
-        first = round(family.naive_steps * 5 / 7) if family.network == "RealESRGAN" else 0
+        first = round(family.naive_steps * 5 / 7) if family.network != "GCFSR" else 0
         steps |= {"l1_steps": first, "n3": family.naive_steps - first}
     elif method in ONLINE:
-        steps["n3"] = family.online_steps
+        steps["n3"] = 2 * family.steps  # as the student of SDAKD in its two stages
     else:
         n2 = 0 if method in ABLATIONS[:2] else family.steps
         steps |= {"n2": n2, "n3": family.steps * (2 if method == sr.LONGER else 1)}
-        steps["d2"] = family.d_steps if method == "SDAKD" else 0
+        steps["d2"] = family.d_steps if method in WHOLE else 0
     own = {
         "method": method,
         "C": C,
-        "disc": C if method in ("naive (C,C)", "SDAKD", sr.CONTROL) else "1",
-        "features": method in ("SDAKD", "Ablation3"),
+        "disc": C if method in ("naive (C,C)", *WHOLE, sr.CONTROL) else "1",
+        "features": method in (*WHOLE, "Ablation3"),
+        "lambda2": family.balancing if method == sr.BALANCED else family.lambda2,
         "seed": seed,
         **steps,
         "perceptual_steps": steps["n2"] + steps["n3"],
@@ -264,7 +274,7 @@ def distil(run: Run) -> None:
         return in_order(run, two, gan.r1(D, d, gamma=c["r1"]))
 
     more = []
-    if c["method"] == "SDAKD":
+    if c["method"] in WHOLE:
         more = measure.balance_rows(run, players(adam(run, "G", *parts.values())), seen)
     stage(run, "stage3", parts, players, seen, c["n3"], {"D": D})
     finish(run, G, D, more)
@@ -388,8 +398,9 @@ def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
     """Calls that compute and keep what notebook 2 shows of finished units: see ``runs.kept``."""
 
     def there(network: str, *rows: tuple[str, str]) -> list[Unit]:
-        found = [measure.pick(units, network, method, C) for method, C in rows]
-        return found if all(unit.done(root) for unit in found) else []
+        found = [runs.find(units, network=network, method=m, C=C, seed=0) for m, C in rows]
+        done = all(its and its[0].done(root) for its in found)
+        return [unit for its in found for unit in its] if done else []
 
     for network in CODE:
         judged = [("DCD", "1/2"), ("DCD_modified", "1/2"), ("Ablation3", "1/4"), ("SDAKD", "1/4")]
@@ -400,7 +411,8 @@ def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
             yield functools.partial(measure.inputs, units, root, network)
         if there(network, *(("SDAKD", C) for C in SIZES)):
             yield functools.partial(measure.figure4, units, root, network)
-    if its := there("RealESRGAN", ("SDAKD", "1/4"), ("naive (C,C)", "1/4")):
+    its = there("RealESRGAN", ("SDAKD", "1/4"), ("naive (C,C)", "1/4"))
+    if its and there(sr.PLAIN, ("SDAKD", "1/4")):
         yield lambda: measure.enlarged_photo(units, root, sr.known_pieces(its[0].source))
 
 
@@ -471,12 +483,13 @@ def adam(run: Run, kind: str, *networks: nn.Module) -> Adam:
 def scheduled(
     run: Run, players: Sequence[Player], steps: int, lr: float | None = None
 ) -> list[Player]:
-    """Players with their learning rates: constant, or falling to 0 along a cosine."""
+    """Players with their learning rates: constant, or falling to 0 along a cosine; and warm-up."""
     c = run.config
 
     def rate(player: Player) -> Callable[[int], float]:
         its = c["d_lr"] if player.name.endswith("D") else lr or c["lr"]
-        return cosine(its, steps) if c["cosine"] else lambda step: its
+        curve = cosine(its, steps) if c["cosine"] else lambda step: its
+        return lambda step: curve(step) * min(1.0, (step + 1) / (c["warmup"] + 1))
 
     return [dataclasses.replace(player, lr=rate(player)) for player in players]
 
@@ -523,7 +536,7 @@ def finish(run: Run, G: nn.Module, D: nn.Module, more: Iterable[Mapping[str, Any
     rows.append(measure.row(run, "parameters", metrics.params(G)))
     rows.append(measure.row(run, "multiply-adds", metrics.macs(G, sr.example(c).to(run.device))))
     rows.append(measure.row(run, "perceptual steps", c["perceptual_steps"]))
-    if c["network"] == "RealESRGAN":
+    if c["network"] != "GCFSR":
         rows.append(measure.row(run, "blocks", len(list(G.body))))  # pyright: ignore
     kept: dict[str, Any] = {"G": G, "D": D}
     if c["method"] == "teacher":

@@ -19,7 +19,8 @@ from ganzip.papers import super_resolution as sr
 from ganzip.runs import Run, Unit
 from ganzip.train import Player, frozen, step_seed
 
-TABLE = {"GCFSR": "table1", "RealESRGAN": "table2"}
+TABLE = {"GCFSR": "table1", "RealESRGAN": "table2", sr.PLAIN: "table2"}
+HALVES = 20  # halves of the test images, on which the distance is measured again
 SHOWN = 100  # training images whose probabilities figures 2 and 3 show
 
 
@@ -91,6 +92,7 @@ def measured(run: Run, G: nn.Module) -> list[dict[str, Any]]:
                     f"KID-{see.name}": (kernel, "1e-3"),
                 }
                 if part == "test":
+                    found |= by_halves(see, seen, truth, inception=c["inception"])
                     found |= likeness(run, images, e, with_teacher=method != "teacher")
                 out += [
                     row(run, f"{metric} {short} {label}", value, unit, len(images), see.name)
@@ -98,6 +100,26 @@ def measured(run: Run, G: nn.Module) -> list[dict[str, Any]]:
                     for metric, (value, unit) in found.items()
                 ]
     return out + means_over_factors(out)
+
+
+def by_halves(
+    see: Features, seen: Tensor, truth: Tensor, *, inception: bool
+) -> dict[str, tuple[float, str]]:
+    """The distance that decides, from half of the test images: the same halves for all units.
+
+    Images and truth are drawn as pairs, without repetition. Over halves a number spreads as the
+    number from all images does over draws of images (half-samples, McCarthy 1969).
+    """
+    found: dict[str, tuple[float, str]] = {}
+    draws = np.random.default_rng(0)
+    for i in range(HALVES):
+        at = torch.from_numpy(draws.permutation(len(truth))[: max(2, len(truth) // 2)])
+        if inception:
+            found[f"FID half {i}"] = metrics.frechet_distance(seen[at], truth[at]), ""
+        else:
+            value = 1000 * metrics.kernel_distance(seen[at], truth[at], subsets=1)[0]
+            found[f"KID-{see.name} half {i}"] = value, "1e-3"
+    return found
 
 
 def likeness(
@@ -148,7 +170,7 @@ def stored(c: Mapping[str, Any]) -> bool:
 
 def is_released(c: Mapping[str, Any]) -> bool:
     """Whether the unit's generator is the released one, which is not trained."""
-    return c["method"] == "teacher" and c["network"] == "RealESRGAN"
+    return c["method"] == "teacher" and c["network"] != "GCFSR"
 
 
 def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]:
@@ -172,7 +194,7 @@ def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]
     elif c["stored"]:
         fake = sr.answers(G, sr.floats(run, "low", "train", stop=SHOWN))
     else:
-        cond = [degrade.degrade(x, draws, sr.degradation(c)) for x in real.split(1)]
+        cond = [sr.reduced(x, draws, c) for x in real.split(1)]
         fake = sr.answers(G, torch.cat(cond))
     with features.evaluating(D):
         return said(fake), said(real)
@@ -400,11 +422,12 @@ def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> S
 def enlarged_photo(
     units: Sequence[Unit], root: Path, pieces: sr.Pieces, most: tuple[int, int] = (192, 256)
 ) -> Shown:
-    """The middle of a photo's test part, reduced plainly and degraded, enlarged by three networks.
+    """The middle of a photo's test part, reduced plainly and degraded, enlarged by four networks.
 
     "china" of the embedded photos, else the first photo with a test part.
     """
     student, naive = (pick(units, "RealESRGAN", m, "1/4") for m in ("SDAKD", "naive (C,C)"))
+    plainly = pick(units, sr.PLAIN, "SDAKD", "1/4")
 
     def found() -> dict[str, Tensor]:
         parts = {e["photo"]: e for e in pieces.manifest if e["part"] == "test"}
@@ -419,11 +442,12 @@ def enlarged_photo(
         cond = torch.cat([plain, degrade.degrade(truth, draws, degrade.sized(side, side))])
         nets = {"released teacher": sr.released("cpu"), "SDAKD, C = 1/4": trained(student, root)}
         nets["naive (C,C), C = 1/4"] = trained(naive, root)
+        nets["SDAKD, plain inputs"] = trained(plainly, root)
         shown = {"input, 4x": cond, "truth": truth.expand(2, -1, -1, -1)}
         shown |= {f"{name}\n{_millions(G)}": sr.answers(G, cond) for name, G in nets.items()}
         return _in_8_bits(shown)
 
-    shown = _floats(runs.kept(student, root, "photo", found, most))
+    shown = _floats(runs.kept(student, root, "photo", found, (most, plainly.key)))
     truth = shown["truth"]
     size = min(truth.shape[-2:]) // 4
     zoom = (*_busiest(truth[0], size), size)

@@ -9,7 +9,9 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -20,16 +22,26 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import assets, data, degrade, features, parallel, presets, runs
-from ganzip.nets import gcfsr, realesrgan, stylegan2
+from ganzip.nets import enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, parted, step_seed
 
 PAPER = "sdakd"
+PLAIN = "RealESRGAN-bicubic"  # Real-ESRGAN's other column: its inputs are reduced, no more
 CONTROL = "control GT"  # SDAKD's schedule, the ground truth in the teacher's place
+BALANCED = "SDAKD balanced"  # with the lambda2 that makes the terms of eq. (3) about equal
 LONGER = "Ablation1 as long"  # stage 3 alone like ablation 1, for as many steps as both stages have
-GENERATORS = {"GCFSR": gcfsr.Generator, "RealESRGAN": realesrgan.RRDBNet}
-DISCRIMINATORS = {"GCFSR": gcfsr.Discriminator, "RealESRGAN": realesrgan.UNetDiscriminator}
+GENERATORS = {
+    "GCFSR": gcfsr.Generator,
+    "RealESRGAN": realesrgan.RRDBNet,
+    PLAIN: realesrgan.RRDBNet,
+}
+DISCRIMINATORS = {
+    "GCFSR": gcfsr.Discriminator,
+    "RealESRGAN": realesrgan.UNetDiscriminator,
+    PLAIN: realesrgan.UNetDiscriminator,
+}
 
 # Photos, their parts, and what is cut out of them -------------------------------------------------
 
@@ -47,8 +59,9 @@ class Pieces:
 
     @property
     def name(self) -> str:
-        """What rows call the set."""
-        return Path(self.source).stem
+        """What rows call the set; of several, each once, as "ffhq+celeba-hq"."""
+        names = [name for part in data.part_sources(self.source).values() for name in part]
+        return "+".join(dict.fromkeys(Path(name).stem for name in names))
 
     @property
     def fingerprint(self) -> str:
@@ -66,14 +79,11 @@ class Pieces:
 
 @lru_cache(maxsize=2)
 def load_pieces(source: str) -> Pieces:
-    """Photos and their parts: fewer than 20 photos are cut into parts, more are dealt whole.
+    """Photos and their parts, see ``data.photo_parts``. Raises DataError.
 
-    Every photo is decoded once, so that a damaged one is named before any training. Raises
-    DataError.
+    Every photo is decoded once, so that a damaged one is named before any training.
     """
-    photos = data.photos(source)
-    manifest = data.split_photos(photos) if len(photos) < 20 else data.deal_photos(photos)
-    return Pieces(source, photos, manifest)
+    return Pieces(source, *data.photo_parts(source))
 
 
 def known_pieces(source: str) -> Pieces:
@@ -103,9 +113,13 @@ def stand_in(facts: presets.Facts) -> Pieces:
 
 
 def sources(data: str) -> dict[str, str]:
-    """Which photos are whose: one set for both networks, or GCFSR's and Real-ESRGAN's, "a,b"."""
+    """Which photos are whose: one source for both networks, or GCFSR's and Real-ESRGAN's, "a,b".
+
+    Each is a set, or sets by part: see ``data.part_sources``.
+    """
     first, _, second = data.partition(",")
-    return {"GCFSR": first.strip(), "RealESRGAN": (second or first).strip()}
+    real = (second or first).strip()
+    return {"GCFSR": first.strip(), "RealESRGAN": real, PLAIN: real}
 
 
 def check_sizes(pieces: Pieces, span: int) -> None:
@@ -142,20 +156,60 @@ def squares(pieces: Pieces, part: str, c: Mapping[str, Any]) -> Callable[[int], 
             image = max((degrade.patch(piece(k), c["span"], g) for k in drawn), key=detail)
         else:
             image = data.to_float(piece(i % len(entries)))
-        if image.shape[-1] != c["square"]:
-            image = degrade.bicubic(image[None], c["square"], c["square"])[0]
-        return data.to_uint8(image)
+        return _sized(image, c["square"])
 
     return square
+
+
+def fresh_squares(run: Run) -> Callable[[int], Tensor]:
+    """The function from a step to squares of the training photos, uint8 (batch, 3, square, square).
+
+    Every photo has its turn once an epoch; where ``span`` pixels are cut, the place, and whether
+    they are mirrored, come from torch's global generator. Photos are decoded side by side.
+    """
+    c, pieces = run.config, planned_pieces(run)
+    entries = [entry for entry in pieces.manifest if entry["part"] == "train"]
+    indices = data.batch_indices(len(entries), c["batch"], c["seed"])
+
+    def one(k: int, seed: int) -> Tensor:
+        (photo,) = data.cut_photos(pieces.photos, [entries[k]], "train")
+        g = torch.Generator().manual_seed(seed)
+        image = degrade.patch(photo, c["span"], g) if c["span"] else data.to_float(photo)
+        return _sized(image, c["square"])
+
+    def cut(step: int) -> Tensor:
+        seeds = torch.randint(2**31, (c["batch"],)).tolist()
+        with ThreadPoolExecutor(max_workers=min(c["batch"], os.cpu_count() or 1)) as pool:
+            return torch.stack(list(pool.map(one, indices(step).tolist(), seeds))).to(run.device)
+
+    return cut
+
+
+def _sized(image: Tensor, side: int) -> Tensor:
+    """An image (3, S, S) in [-1, 1] as uint8 of ``side`` pixels."""
+    if image.shape[-1] != side:
+        image = degrade.bicubic(image[None], side, side)[0]
+    return data.to_uint8(image)
+
+
+def planned_pieces(run: Run) -> Pieces:
+    """The photos that a unit was planned for; raises DataError where they have changed."""
+    c, pieces = run.config, load_pieces(run.unit.source)
+    if pieces.fingerprint != c["fingerprint"]:
+        raise data.DataError(
+            f"{c['data']}: the photos have fingerprint {pieces.fingerprint}, this unit was "
+            f"planned for {c['fingerprint']}; plan again, or bring the old photos back"
+        )
+    return pieces
 
 
 def stored(run: Run, what: str, part: str) -> np.ndarray:
     """What is computed once for a set of photos, by the unit that needs it first; read-only.
 
-    "high": squares, uint8 (n, 3, side, side). "low", of Real-ESRGAN: each degraded by a draw of its
-    own, uint8 (n, 3, side / 4, side / 4). "teacher": the teacher's answers, float16 (n, channels,
-    side, side): of Real-ESRGAN the image and, in training, the feature map behind it; of GCFSR an
-    image for each of the factors shown.
+    "high": squares, uint8 (n, 3, side, side). "low", of Real-ESRGAN: each reduced, or degraded by a
+    draw of its own, uint8 (n, 3, side / 4, side / 4). "teacher": the teacher's answers, float16
+    (n, channels, side, side): of Real-ESRGAN the image and, in training, the feature map behind it;
+    of GCFSR an image for each of the factors shown.
     """
     c = run.config
     n, side = c["count"][part], c["square"]
@@ -175,13 +229,7 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
     path = run.root / PAPER / "cache" / f"{c['network']}-{what}-{part}-{digest}.npy"
 
     def high(start: int, stop: int) -> np.ndarray:
-        pieces = load_pieces(run.unit.source)
-        if pieces.fingerprint != c["fingerprint"]:
-            raise data.DataError(
-                f"{c['data']}: the photos have fingerprint {pieces.fingerprint}, this unit was "
-                f"planned for {c['fingerprint']}; plan again, or bring the old photos back"
-            )
-        square = squares(pieces, part, c)
+        square = squares(planned_pieces(run), part, c)
         return torch.stack([square(i) for i in range(start, stop)]).numpy()
 
     def low(start: int, stop: int) -> np.ndarray:
@@ -189,7 +237,7 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
         drawn = []
         for i, image in enumerate(images.split(1), start):
             g = torch.Generator().manual_seed(step_seed(len(part), i))
-            drawn.append(degrade.degrade(image, g, degrade.sized(side, side)))
+            drawn.append(reduced(image, g, c, degrade.sized(side, side)))
         return data.to_uint8(torch.cat(drawn)).numpy()
 
     @torch.no_grad()
@@ -249,17 +297,20 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
 
     With a teacher, the target is its image, and its last feature map stands beside. Real-ESRGAN's
     own target is the sharpened ground truth; at small presets its inputs and the teacher's answers
-    come from the store. What is random comes from torch's global generator, which ``train`` seeds
-    by the step.
+    come from the store, at preset paper squares are cut anew. What is random comes from torch's
+    global generator, which ``train`` seeds by the step.
     """
     c, device, draws = run.config, run.device, torch.default_generator
     indices = data.batch_indices(c["count"]["train"], c["batch"], c["seed"])
     names, pool = ["high"], None
     if c["stored"]:
         names += ["low", "teacher"] if teacher else ["low"]
-    elif c["network"] == "RealESRGAN":
+    elif c["network"] == "RealESRGAN":  # degraded
         pool = degrade.Pool(degradation(c)).to(device)
-    picks = {n: data.batches_of(stored(run, n, "train"), indices, device) for n in names}
+    if c["fresh"]:
+        picks = {"high": fresh_squares(run)}
+    else:
+        picks = {n: data.batches_of(stored(run, n, "train"), indices, device) for n in names}
 
     def pick(name: str, step: int) -> Tensor:
         rows = picks[name](step)
@@ -280,6 +331,12 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
         assert pool is not None
         return degrade.training_batch(pick("high", step), pool, draws, degradation(c))
 
+    def plain(step: int) -> Batch:
+        """Real-ESRGAN: cropped and reduced."""
+        real = pick("high", step)
+        real, _ = degrade.crop_pair(real, real, c["size"], draws)
+        return Batch(reduced(real, draws, c), real, degrade.sharpen(real, degradation(c).usm))
+
     def kept(step: int) -> Batch:
         """Real-ESRGAN: a random crop of stored pairs and of the teacher's answers to them."""
         real, low = pick("high", step), pick("low", step)
@@ -290,7 +347,7 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
 
     if c["stored"]:
         return Seen(kept)
-    drawn = degraded if pool else enlarged
+    drawn = degraded if pool else enlarged if c["network"] == "GCFSR" else plain
     if teacher is None:
         return Seen(drawn, pool)
 
@@ -314,6 +371,22 @@ def conditioned(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) ->
     return gcfsr.condition(degrade.gcfsr_input(images, factors), share)
 
 
+def reduced(
+    images: Tensor,
+    draws: torch.Generator,
+    c: Mapping[str, Any],
+    numbers: degrade.Degradation | None = None,
+) -> Tensor:
+    """Real-ESRGAN's inputs of images (N, 3, S, S): degraded by a draw, or bicubic, at 8-bit levels.
+
+    ``numbers`` are those of the degradation, where they are not the unit's.
+    """
+    if c["network"] == PLAIN:
+        side = images.shape[-1] // realesrgan.SCALE
+        return data.to_float(data.to_uint8(degrade.bicubic(images, side, side)))
+    return degrade.degrade(images, draws, numbers or degradation(c))
+
+
 def degradation(c: Mapping[str, Any]) -> degrade.Degradation:
     """Real-ESRGAN's numbers, changed only where patches are too small for them."""
     return degrade.sized(c["square"], c["size"], c["pool"] or degrade.PAPER.pool)
@@ -324,7 +397,9 @@ def degradation(c: Mapping[str, Any]) -> degrade.Degradation:
 
 def generator(c: Mapping[str, Any], width: str, **changed: Any) -> nn.Module:
     """A new generator; ``width`` is the table's C: "1", "1/2", "1/4" or "1/8"."""
-    G = GENERATORS[c["network"]](**{**c["net"], **changed}, width=share(width))
+    residual = c.get("start") == "bicubic"
+    make = enlarging.Residual if residual else GENERATORS[c["network"]]
+    G = make(**{**c["net"], **changed}, width=share(width))
     if c.get("start") == "nearest":
         realesrgan.start_nearest(G)
     return G
@@ -342,7 +417,7 @@ def share(width: str) -> float:
 
 def tap(c: Mapping[str, Any]) -> str:
     """The module whose output enters the last RGB layer: SDAKD's feature map."""
-    return "last" if c["network"] == "RealESRGAN" else f"decoder.b{c['size']}.conv1"
+    return "last" if c["network"] != "GCFSR" else f"decoder.b{c['size']}.conv1"
 
 
 def four_taps(G: nn.Module, c: Mapping[str, Any]) -> list[str]:
@@ -352,7 +427,7 @@ def four_taps(G: nn.Module, c: Mapping[str, Any]) -> list[str]:
     four resolutions, the last four layers of any kind.
     """
     layers = [name for name, m in G.named_modules() if isinstance(m, gcfsr.FeatureConv)]
-    if c["network"] == "RealESRGAN":
+    if c["network"] != "GCFSR":
         layers = [name for name, m in G.named_modules() if isinstance(m, realesrgan.RRDB)]
     if len(layers) < 4:
         layers = [name for name, m in G.named_modules() if isinstance(m, stylegan2.StyleConv)]
@@ -384,7 +459,7 @@ def answers(G: nn.Module, cond: Tensor, batch: int = 16) -> Tensor:
 
 def teacher_key(unit: Unit) -> str:
     """What the teacher's answers depend on, beside their inputs."""
-    if unit.config["network"] == "RealESRGAN":
+    if unit.config["network"] != "GCFSR":
         return "released"
     return unit.needs["teacher"].key
 
@@ -392,7 +467,7 @@ def teacher_key(unit: Unit) -> str:
 def teacher_generator(run: Run) -> nn.Module:
     """The frozen teacher of a unit: the released generator, or GCFSR's of stage 1."""
     c = run.config
-    if c["network"] == "RealESRGAN":
+    if c["network"] != "GCFSR":
         return released(str(run.device))
     T = runs.load(generator(c, "1"), run.needed("teacher"), "G")
     return frozen(T).to(run.device)
@@ -420,7 +495,7 @@ def examples(run: Run, part: str) -> dict[str, Example]:
     """Held-out inputs by factor: "16x", ... of GCFSR, "4x" of Real-ESRGAN."""
     c = run.config
     truth = floats(run, "high", part)
-    if c["network"] == "RealESRGAN":
+    if c["network"] != "GCFSR":
         low = floats(run, "low", part)
         teacher = floats(run, "teacher", part).clamp(-1, 1)
         return {"4x": Example(low, truth, teacher)}
