@@ -161,4 +161,4 @@ def test_importing_takes_no_longer_than_torch_and_a_little():
     assert len(found) == len(names) > 40
     for name, seconds, torch_seconds in found:
         # CPU seconds. A machine on which torch alone takes one and more is slow or busy.
-        assert float(seconds) < 0.3 * max(1, 1.5 * float(torch_seconds)), name
+        assert float(seconds) < 0.5 * max(1, 1.5 * float(torch_seconds)), name
