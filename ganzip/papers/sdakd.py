@@ -34,11 +34,8 @@ from ganzip.papers import super_resolution as sr
 from ganzip.runs import Demand, Run, Unit
 from ganzip.train import Batch, Player, averaged, cosine, frozen
 
-CODE = {
-    "GCFSR": (gcfsr, stylegan2),
-    "RealESRGAN": (realesrgan,),
-    sr.PLAIN: (realesrgan, enlarging),
-}
+CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan, enlarging)}
+CODE[sr.PLAIN] = CODE["RealESRGAN"]
 NAIVE = ("teacher", "naive (C,1)", "naive (C,C)")
 ABLATIONS = ("Ablation1", sr.LONGER, "Ablation2", "Ablation3")  # with the teacher's discriminator
 WHOLE = ("SDAKD", sr.BALANCED)  # nothing left out
