@@ -29,7 +29,7 @@ reproduce: install ## every table and figure of the papers, into runs/<paper>/<p
 status: install ## units done, running, failed, missing; time, GPU hours and disk of the plan
 bundle: install ## what is done into a zip (TO=), no data; WEIGHTS=1 with weights
 merge: install ## take in what another machine did: FROM=its bundle
-keep: install ## reproduce, and keep what came out in figures/; at the defaults also in notebooks/
+keep: install ## reproduce, and keep what came out in figures/
 references: install ## execute at smoke what nbval replays, into tests/notebooks/
 reproduce status bundle merge keep references:
 	@$(START) ganzip.reproduce $@
@@ -37,7 +37,7 @@ reproduce status bundle merge keep references:
 smoke: install ## the same in a minute, to see that all of it runs
 	@PRESET=smoke $(START) ganzip.reproduce reproduce
 
-figures: install ## every kept figure and table again from kept rows, and README's; trains nothing
+figures: install ## every kept figure, table and page again from kept rows; trains nothing
 	$(START) ganzip.keeping figures
 	$(START) ganzip.page
 

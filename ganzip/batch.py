@@ -33,6 +33,7 @@ from ganzip import budget, bundles, manifests, parallel, parameters, presets, ru
 from ganzip import processes as lives
 from ganzip.bundles import HEADER, KNOWN, BundleError
 from ganzip.data import DataAbsent, DataError, set_name
+from ganzip.files import sha256
 from ganzip.manifests import HISTORY, ROWS, WEIGHTS, Manifest
 from ganzip.runs import Demand, Run, State, Unit
 
@@ -335,11 +336,13 @@ def pack(
     more: Iterable[Path] = (),
     *,
     weights: bool = False,
+    losses: bool = True,
     without: Collection[Path] = (),
 ) -> int:
     """Pack what is done of a plan, what is known of its data, and more files of ``root``.
 
-    without: files of ``shown/`` that stay here.
+    losses: False leaves evaluations alone in the histories, which figures draw; losses are most of
+    a bundle. without: files of ``shown/`` that stay here.
     """
     names = [HISTORY, ROWS, *([WEIGHTS, "samples/*"] if weights else [])]
     done = [unit for unit in given.units() if unit.done(root)]
@@ -352,9 +355,14 @@ def pack(
                 for name, file in told["files"].items()
                 if any(fnmatch(name, pattern) for pattern in names)
             }
+            content = {name: unit.read(root, name) for name in told["files"]}
+            if not losses:
+                content[HISTORY] = evaluations(content[HISTORY])
+                sealed = {"size": len(content[HISTORY]), "sha256": sha256(content[HISTORY])}
+                told["files"][HISTORY] = sealed
             out.add(f"{place}/{manifests.NAME}", manifests.written(told))
-            for name in told["files"]:
-                out.add(f"{place}/{name}", unit.read(root, name))
+            for name, its in content.items():
+                out.add(f"{place}/{name}", its)
             for file in [f for f in _files(folder, "shown/*.pt") if f not in without]:
                 with suppress(ValueError):  # an altered one is drawn anew where its unit is
                     runs.shown(content := file.read_bytes())
@@ -364,6 +372,12 @@ def pack(
             out.add(file.relative_to(root).as_posix(), file.read_bytes())
         out.close({**asdict(given), **runs.surroundings()})
     return len(done)
+
+
+def evaluations(history: bytes) -> bytes:
+    """A history without its losses."""
+    head, *lines = history.decode().splitlines(keepends=True)
+    return "".join([head, *(line for line in lines if ",validation," in line)]).encode()
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

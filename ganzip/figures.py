@@ -77,22 +77,17 @@ def style() -> Iterator[None]:
 
 
 @style()
-def save(figure: Figure, folder: str | Path, stem: str) -> dict[str, Path]:
-    """Write STEM.png (150 dpi) and STEM.pdf and return their paths by suffix.
+def save(figure: Figure, folder: str | Path, stem: str) -> Path:
+    """Write STEM.png (200 dpi) and return its path.
 
     No date and no version is written, so that equal figures give equal bytes.  The figure stays
     usable.
     """
-    metadata: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    }
-    paths = {suffix: Path(folder) / f"{stem}.{suffix}" for suffix in metadata}
-    for suffix, path in paths.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, metadata=metadata[suffix])
-        files.write(path, buffer.getvalue())
-    return paths
+    path, buffer = Path(folder) / f"{stem}.png", io.BytesIO()
+    packed = {"optimize": True}
+    figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs=packed)
+    files.write(path, buffer.getvalue())
+    return path
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:

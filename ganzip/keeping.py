@@ -3,9 +3,11 @@
     python -m ganzip.keeping keep --preset cpu --data mnist --scale 2 --papers dcgan_kd
     python -m ganzip.keeping figures
 
-``figures/<paper>/<run>/`` holds what a notebook wrote, the executed notebook, and ``run.zip``: the
-rows, manifests, histories and pictures of its units, without data and weights. Of notebook 4, whose
-plan hangs on the speed of a machine, it holds in the place of ``run.zip`` the pictures it drew.
+``figures/<paper>/<run>/`` holds what a notebook wrote, and ``run.zip``: the rows, manifests,
+evaluations and pictures of its units, without data, weights and losses. ``run.json`` says in short
+what the run was. Of a run that no page draws, rows and claims are enough. Of notebook 4, whose plan
+hangs on the speed of a machine, it holds in the place of ``run.zip`` the pictures it drew.
+The notebooks in ``notebooks/`` show the reference run of their paper, see :func:`reference`.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import nbformat
 import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, data, figures, files, parameters, processes, runs, zoo
+from ganzip import batch, data, figures, files, manifests, parameters, processes, runs, zoo
 from ganzip.batch import NOTEBOOKS, Given
 from ganzip.parameters import OWN
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RUN = "run.zip"
+TOLD = "run.json"
+REFERENCE = "reference"  # the tag of the cell that says which run a notebook shows
 NAMES = {**NOTEBOOKS, OWN: "4_your_own_gan"}
 DRAWN = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
 
@@ -51,8 +56,51 @@ def folder() -> Path:
 
 
 def kept_runs() -> list[Path]:
-    """The folders of all kept runs."""
-    return sorted(path.parent for path in folder().glob("*/*/rows.csv"))
+    """The folders of all kept runs that can be drawn again."""
+    own = folder() / OWN / "cpu"
+    return sorted([*(path.parent for path in folder().glob(f"*/*/{RUN}")), own])
+
+
+def runs_of(paper: str) -> list[Path]:
+    """The folders of a paper's kept runs, the reference first.
+
+    It is the run of preset night where there is one, and of several the one that trained longest;
+    only a run that can be drawn again is it.
+    """
+
+    def rank(place: Path) -> tuple[bool, bool, float]:
+        its = described(place)
+        return (place / RUN).exists(), its["preset"] == zoo.MAIN, its["cpu_seconds"]
+
+    found = sorted(path.parent for path in (folder() / paper).glob(f"*/{TOLD}"))
+    return sorted(found, key=rank, reverse=True)
+
+
+def reference(paper: str) -> Path:
+    """The run that pages and notebooks speak of first; see :func:`runs_of`."""
+    return runs_of(paper)[0]
+
+
+def kept(paper: str, file: str) -> Path:
+    """A file of the reference run, or, of notebook 4, a file of its folder."""
+    return (reference(paper) if paper in NOTEBOOKS else folder() / paper) / file
+
+
+def described(place: Path) -> dict[str, Any]:
+    """What a kept run was: what it was given, its units, their CPU seconds, and where it ran."""
+    return json.loads((place / TOLD).read_text())
+
+
+def description(place: Path) -> dict[str, Any]:
+    """The same, from ``run.zip``."""
+    with zipfile.ZipFile(place / RUN) as held:
+        given = batch.given_of(held, place / RUN)
+        here = json.loads(held.read(batch.HEADER))
+        inside = [name for name in held.namelist() if name.endswith(f"/{manifests.NAME}")]
+        seconds = [json.loads(held.read(name))["cpu_seconds"] for name in inside]
+    told = {name: getattr(given, name) for name in ("preset", "data", "scale", "seeds")}
+    told |= {"units": len(inside), "cpu_seconds": round(sum(seconds))}
+    return told | {name: here[name] for name in ("processor", "python", "torch", "numpy", "ganzip")}
 
 
 def keep(given: Given, root: Path, into: Path) -> list[Path]:
@@ -70,12 +118,10 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         _copied(out, place)
-        alone = replace(given, papers=(paper,))
-        if alone.parameters():  # with the defaults it is the one in notebooks/
-            name = f"{NAMES[paper]}.ipynb"
-            files.write(place / name, (out / name).read_bytes())
         if paper in NOTEBOOKS:
-            batch.pack(alone, root, place / RUN)
+            alone = replace(given, papers=(paper,))
+            batch.pack(alone, root, place / RUN, losses=False)
+            _describe(place)
             if given.preset == zoo.MAIN:
                 zoo.keep(alone.units(), root, place / zoo.PLACE)
         places.append(place)
@@ -126,11 +172,55 @@ def redrawn(place: Path) -> list[str]:
         _run(["papermill", *written], root, place)
         before = {path.name: path.read_bytes() for path in place.glob("*.csv")}
         new = _copied(out, place)
+        _describe(place)
+        if place == reference(paper):
+            show(out / notebook.name, notebook, place)
         return [
             path.name
             for path in new
             if path.suffix == ".csv" and path.read_bytes() != before.get(path.name)
         ]
+
+
+def show(executed: Path, notebook: Path, place: Path) -> None:
+    """Make a notebook show a kept run: its outputs, and in a cell at the top how it was made."""
+    shown = nbformat.read(executed, as_version=4)
+    cells = [cell for cell in shown.cells if REFERENCE not in cell.metadata.get("tags", ())]
+    told = described(place)
+    names = ("preset", "data", "scale", "seeds")
+    set_ = ", ".join(f"`{name}={told[name]!r}`" for name in names if told[name])
+    said = (
+        f"**Shown here is the reference run**, made with {set_}: {told['units']} networks, "
+        f"{told['cpu_seconds'] / 3600:.1f} CPU hours. With the parameters above as they stand the "
+        "notebook needs no data and runs in some 8 minutes on 2 cores."
+    )
+    cell = nbformat.v4.new_markdown_cell(said, metadata={"tags": [REFERENCE]}, id=REFERENCE)
+    at = next(i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", ()))
+    cells = [c for c in cells if "injected-parameters" not in c.metadata.get("tags", ())]
+    shown.cells = [*cells[: at + 1], cell, *cells[at + 1 :]]
+    code = [cell for cell in shown.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+    nbformat.write(shown, executed)
+    tidy(executed)
+    files.write(notebook, executed.read_bytes())
+
+
+def tidy(notebook: Path) -> None:
+    """Outputs stay, progress bars shrink to their last line, the times of one machine go."""
+    one_line = "--CoalesceStreamsPreprocessor.enabled=True"
+    what = ("--log-level", "WARN", "--to", "notebook", "--inplace", one_line)
+    processes.run("nbconvert", *what, str(notebook)).check_returncode()
+    times = "metadata.papermill cell.metadata.papermill cell.metadata.execution"
+    stay = ("--keep-output", "--keep-count", "--keep-id")
+    processes.run("nbstripout", *stay, "--extra-keys", times, str(notebook)).check_returncode()
+
+
+def _describe(place: Path) -> None:
+    files.write(place / TOLD, (json.dumps(description(place), indent=1) + "\n").encode())
 
 
 def _run(module: Sequence[str], root: str, place: Path) -> None:

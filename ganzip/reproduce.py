@@ -68,19 +68,18 @@ def reproduce(given: Given, jobs: int = 0) -> int:
 
 
 def keep(given: Given, jobs: int = 0) -> int:
-    """Reproduce, and keep what came out in figures/; at the defaults also the notebooks."""
+    """Reproduce, and keep what came out in figures/; at the defaults also two notebooks."""
     if code := reproduce(given, jobs):
         return code
     usual, notebooks = not given.parameters(), runs.repository() / "notebooks"
-    for paper in given.papers:
-        notebook, out = place(given, paper)
-        tidy(out)
-        if usual:
-            shutil.copy(out, notebook)
+    if usual and OWN in given.papers:
+        notebook, out = place(given, OWN)
+        keeping.tidy(out)
+        shutil.copy(out, notebook)
     print(*keeping.keep(given, runs.home(), keeping.folder()), sep="\n")
     for name in ("unit", "0_start_here") if usual else ("0_start_here",):
         execute(notebooks / f"{name}.ipynb", notebooks / f"{name}.ipynb")
-        tidy(notebooks / f"{name}.ipynb")
+        keeping.tidy(notebooks / f"{name}.ipynb")
     return 0
 
 
@@ -91,7 +90,7 @@ def references() -> int:
     for notebook in sorted((runs.repository() / "notebooks").glob("*.ipynb")):
         kept = runs.repository() / "tests" / "notebooks" / notebook.name
         execute(notebook, kept, {"preset": "smoke"})
-        tidy(kept)
+        keeping.tidy(kept)
     return _module("ruff", "format", "-q", runs.repository() / "tests" / "notebooks")
 
 
@@ -122,15 +121,6 @@ def execute(notebook: Path, out: Path, given: Mapping[str, Any] | None = None) -
         )
     except PapermillExecutionError as error:
         raise RuntimeError(f"{error.ename}: {error.evalue} (whole traceback: {out})") from None
-
-
-def tidy(notebook: Path) -> None:
-    """Outputs stay, progress bars shrink to their last line, the times of one machine go."""
-    one_line = "--CoalesceStreamsPreprocessor.enabled=True"
-    _module("nbconvert", "--log-level", "WARN", "--to", "notebook", "--inplace", one_line, notebook)
-    times = "metadata.papermill cell.metadata.papermill cell.metadata.execution"
-    stay = ("--keep-output", "--keep-count", "--keep-id")
-    _module("nbstripout", *stay, "--extra-keys", times, notebook)
 
 
 def _module(name: str, *arguments: str | Path) -> int:

@@ -1,17 +1,68 @@
-"""README's tables and its figure come from the kept runs."""
+"""What pages and README show comes from the kept runs."""
+
+import json
+import re
 
 import pandas as pd
 import pytest
 
-from ganzip import keeping, page, papers, runs
+from ganzip import keeping, metrics, page, papers, runs, tables
+from ganzip.nets import dcgan
+
+
+@pytest.fixture(scope="module")
+def pages():
+    return page.rendered()
+
+
+def test_every_page_is_what_the_rows_give(pages):
+    names = {path.relative_to(runs.repository()).as_posix() for path in pages}
+    assert names == {
+        "README.md",
+        "figures/RESULTS.md",
+        *(f"figures/{paper}/README.md" for paper in (*page.PAPERS, "your_own_gan")),
+    }
+    for path, text in pages.items():
+        assert path.read_text() == text, f"{path} is not what the rows give: make figures"
+    kept = pd.read_csv(keeping.folder() / "runs.csv")
+    assert kept["run"].tolist() == page.manifest()["run"].tolist()
+
+
+def test_a_page_shows_every_figure_table_and_run_of_its_paper(pages):
+    for paper in page.PAPERS:
+        place, text = keeping.reference(paper), pages[keeping.folder() / paper / "README.md"]
+        shown = {path.name for path in place.iterdir() if f"{place.name}/{path.name})" in text}
+        assert shown >= {path.name for path in place.glob("*.png")}
+        for owner, _, file, _ in papers.ITEMS:
+            assert owner != paper or file in shown, file
+        for other in keeping.runs_of(paper):
+            assert page.label(other) in text and f"{other.name}/rows.csv" in text
+        first = text.index(page.label(place))
+        assert all(text.index(page.label(other)) > first for other in keeping.runs_of(paper)[1:])
+        assert all(claim in text for claim in pd.read_csv(place / "claims.csv")["claim"])
+
+
+def test_a_run_of_preset_night_comes_first_and_then_the_longest(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "folder", lambda: tmp_path)
+    kinds = {"cpu": ("cpu", 9.0, True), "night-mnist": ("night", 1.0, True)}
+    kinds |= {"cpu-x9": ("cpu", 90.0, True), "rows-alone": ("night", 99.0, False)}
+    for name, (preset, seconds, drawn) in kinds.items():
+        place = tmp_path / "sdakd" / name
+        place.mkdir(parents=True)
+        (place / keeping.TOLD).write_text(json.dumps({"preset": preset, "cpu_seconds": seconds}))
+        if drawn:
+            (place / keeping.RUN).touch()
+    found = [place.name for place in keeping.runs_of("sdakd")]
+    assert found == ["night-mnist", "cpu-x9", "cpu", "rows-alone"]
+    assert keeping.kept("sdakd", "fig2.png") == tmp_path / "sdakd" / "night-mnist" / "fig2.png"
 
 
 def test_only_blocks_change_and_a_block_that_is_not_there_is_named():
     text = (runs.repository() / "README.md").read_text()
-    changed = text.replace("<!-- runs -->\n", "<!-- runs -->\nan old line\n")
+    changed = text.replace("<!-- found -->\n", "<!-- found -->\nan old line\n")
     assert changed != text and page.written(changed) == text
-    with pytest.raises(ValueError, match="README.md has no block <!-- status -->"):
-        page.written(text.replace("<!-- status -->", ""))
+    with pytest.raises(ValueError, match="README.md has no block <!-- found -->"):
+        page.written(text.replace("<!-- found -->", ""))
 
 
 def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
@@ -20,7 +71,7 @@ def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
     resting = [pattern for *_, pattern in papers.ITEMS if pattern]
     assert len([said for said in table["verdicts"].tolist() if said]) == len(resting)
     for paper in page.PAPERS:
-        claims = pd.read_csv(page.kept(paper)[0] / "claims.csv")
+        claims = pd.read_csv(keeping.kept(paper, "claims.csv"))
         row = table.loc[table["item"].str.contains(f"{paper}/.*/claims.csv", regex=True)].iloc[0]
         numbers = [int(part.split()[0]) for part in row["verdicts"].split(", ")]
         assert sum(numbers) == len(claims) == int(row["ours"].split()[0])
@@ -29,15 +80,34 @@ def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
 @pytest.mark.parametrize("paper", page.PAPERS)
 def test_claims_stand_beside_the_verdicts_of_other_runs(paper):
     table = page.claims(paper)
-    others = page.kept(paper)[1:]
-    known = {*page.SIGNS.values(), ""}
-    assert set(table["verdict"]) <= known - {""}
-    for place in others:
+    assert set(table["verdict"]) <= set(page.VERDICTS)
+    for place in keeping.runs_of(paper)[1:]:
         column = table[page.label(place)]
-        assert known >= set(column) != {""}
+        assert {*page.VERDICTS, ""} >= set(column) != {""}
         said = pd.read_csv(place / "claims.csv").iloc[0]
         plain = [page._plain(claim) for claim in table["claim"]]
-        assert column.iloc[plain.index(page._plain(said["claim"]))] == page.SIGNS[said["verdict"]]
+        assert column.iloc[plain.index(page._plain(said["claim"]))] == said["verdict"]
+
+
+def test_a_table_for_the_eye_says_constant_columns_in_words():
+    frame = pd.DataFrame(
+        {
+            "method": ["a", "b"],
+            "FD_mean": [1.0, 2.5],
+            "FD_std": [0.25, None],
+            "empty": [None, None],
+            "preset": ["cpu", "cpu"],
+            "steps": [10, 20],
+            "our_params": [3, 4],
+        }
+    )
+    table, notes = page.compact(frame, ["our_.*"])
+    assert notes == "preset: cpu"
+    assert table.to_dict("list") == {
+        "method": ["a", "b"],
+        "FD": ["1.00 ± 0.25", "2.50"],
+        "steps": ["10", "20"],
+    }
 
 
 def test_claims_of_other_features_are_the_same_claim():
@@ -53,7 +123,7 @@ def test_the_front_figure_shows_three_papers():
 
 
 def test_shares_are_of_the_trained_networks():
-    place = page.kept("dcgan_kd")[0]
+    place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
     drawn = page.shrunk(place, {"mse": "taught"}, "FD-", ("regular", 16.0))
     assert drawn["method"].tolist() == ["teacher", "taught", "taught", "taught"]
     assert drawn["ratio"].round(1).tolist() == [1.0, 2.2, 4.5, 9.1]
@@ -82,40 +152,68 @@ def test_what_is_told_of_variants_is_in_their_rows(paper, metric, groups, form):
         assert form.format(mean, std) in told
 
 
-SAID = [
-    ("A", "IS", "{:.2f}", {"network": "DCGAN"}, [
-        ("mse", 2), ("regular", 2), ("regular", 16), ("letter", 2),
-    ]),
-    ("B", "KID-efflite2 test mean", "{:.0f}", {"network": "RealESRGAN"}, [
-        ("SDAKD", "1/4"), ("naive (C,C)", "1/4"), ("control GT", "1/4"), ("Ablation3", "1/4"),
-        ("input", "1"), ("teacher", "1"), ("naive (C,1)", "1/2"),
-    ]),
-    ("B", "KID-efflite2 test mean", "{:.0f}", {"network": "GCFSR"}, [
-        ("SDAKD", "1/4"), ("input", "1"), ("teacher", "1"), ("Ablation1", "1/4"),
-        ("Ablation1 as long", "1/4"), ("Ablation2", "1/4"),
-    ]),
-    ("C", "FD-mnist", "{:.0f}", {}, [
-        *((m, 0.1) for m in ("NICKEL & DiME", "CAGC", "ITGC", "StyleKD", "fine-tune", "GS", "GCC")),
-        *((m, 0.1) for m in ("DiME", "NICKEL", "NICKEL & DiME without D_T", "from scratch")),
-        *((m, 0.3) for m in ("CAGC", "ITGC", "NICKEL & DiME")), ("teacher", 1.0),
-    ]),
-    ("C", "recall-mnist", "{:.3f}", {}, [("NICKEL & DiME", 0.1), ("from scratch", 0.1)]),
-]  # fmt: skip
+# What the texts say in words, by run: a claim and its verdict.
+SAID = {
+    "dcgan_kd/cpu-mnist-x2": {
+        "student is better than a regular GAN of its size, d=2": ["supported"] * 2,
+        "student is better than a regular GAN of its size, d=8": ["supported", "inconclusive"],
+        "gap to the regular GAN is wider": ["supported"] * 2,
+        "No student beats": ["supported"] * 2,
+        "No loss": ["contradicted"] * 2,
+        "MSE students are blurred": ["supported"],
+        "sharper at alpha 0.0001": ["inconclusive"],
+        "sharper at alpha 0.1": ["supported"],
+    },
+    "sdakd/cpu-faces-ffhq-style-256+photos-bsds-train-x1.5-s3": {
+        "RealESRGAN, .*SDAKD is better than naive": ["supported"] * 6,
+        "RealESRGAN, .*SDAKD is better than control": ["supported"],
+        "GCFSR, .*SDAKD is better than naive": ["inconclusive"] * 6,
+        "GCFSR, .*SDAKD is better than control": ["contradicted"],
+        "GCFSR, .*stage 2 adds$": ["supported"],
+        "stage 2 adds more than as many": ["contradicted"],
+        "student discriminator adds more than stage 2": ["contradicted"],
+        "student discriminator adds$": ["inconclusive"],
+        "GCFSR, .*naive .* better than (OMGD|DCD$)": ["supported"] * 2,
+        "RealESRGAN, .*(OMGD|DCD) is better than naive": ["inconclusive", "contradicted"],
+        "GCFSR, .*P.fake. is nearer to 0.5": ["supported"],
+        "RealESRGAN, .*P.fake. is nearer to 0.5": ["inconclusive"],
+        "is near 0": ["contradicted"] * 2,
+    },
+    "nickel_dime/cpu-mnist-s3": {
+        "p = 0.9: NICKEL & DiME is better than (CAGC|ITGC|StyleKD|fine)": ["supported"] * 4,
+        "p = 0.9: NICKEL & DiME is better than (GS|GCC|from scratch)": ["inconclusive"] * 3,
+        "p = 0.9: NICKEL & DiME is better than (DiME|NICKEL)": ["supported"] * 3,
+        "p = 0.7: NICKEL & DiME is better than (CAGC|ITGC)": ["contradicted"] * 2,
+        "p = 0.[57]: NICKEL & DiME is better than fine": ["inconclusive"] * 2,
+        "p = 0.5: NICKEL & DiME is better than CAGC": ["inconclusive"],
+        "gap to CAGC is wider|CAGC collapses": ["supported"] * 2,
+        "DiME is better than DiME, batch": ["supported"],
+        "efflite0 is better than DiME,": ["contradicted"],
+        "loses at most": ["contradicted"],
+        "logits|drift": ["inconclusive"] * 5,
+    },
+}
 
 
-@pytest.mark.parametrize(("letter", "metric", "form", "where", "methods"), SAID)
-def test_what_the_texts_say_is_in_the_rows_of_the_reference_run(
-    letter, metric, form, where, methods
-):
-    text = (runs.repository() / "README.md").read_text()
-    said = text.partition(f"<!-- {letter} text -->")[2].partition(f"<!-- /{letter} text -->")[0]
-    (paper,) = [name for name, its in page.PAPERS.items() if its == letter]
-    rows = pd.read_csv(page.kept(paper)[0] / "rows.csv", low_memory=False)
-    rows = rows.loc[rows["metric"] == metric]
-    for column, value in where.items():
-        rows = rows.loc[rows[column] == value]
-    for method, width in methods:
-        widths = rows["width"].astype(str).str.removesuffix(".0")
-        of = (rows["method"] == method) & (widths == str(width).removesuffix(".0"))
-        assert of.any(), (method, width)
-        assert form.format(rows.loc[of, "value"].mean()) in said, (method, width)
+@pytest.mark.parametrize("run", SAID)
+def test_what_the_texts_say_is_the_verdict_of_the_run(run):
+    claims = pd.read_csv(keeping.folder() / run / "claims.csv")
+    for pattern, verdicts in SAID[run].items():
+        on = [re.search(pattern, claim) is not None for claim in claims["claim"]]
+        assert claims.loc[on, "verdict"].tolist() == verdicts, pattern
+
+
+def test_a_number_without_rows_is_an_error():
+    place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
+    assert page.mean(place, "mse", 2, "IS") == "4.35"
+    with pytest.raises(ValueError, match="cpu-mnist-x2 has no rows of"):
+        page.mean(place, "mse", 3, "IS")
+    with pytest.raises(ValueError, match="expected one a seed"):
+        page.variant("nickel_dime", "FD-mnist", method="CAGC")
+
+
+def test_counts_that_the_texts_name_are_published():
+    table = tables.published("dcgan_kd", 1)
+    assert 62_077 in set(table.loc[table["dataset"] != "MNIST", "params"])
+    assert metrics.params(dcgan.Generator(4, channels=1)) == 62_077
+    assert table.loc[(table["dataset"] == "MNIST") & (table["d"] == 2), "regular"].item() == 1.86

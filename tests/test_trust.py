@@ -118,7 +118,7 @@ def test_tables_come_only_with_every_unit_of_their_paper(made, tmp_path):
 
 
 def test_a_kept_run_of_older_code_is_taken_anyhow_and_then_has_hashes(tmp_path, monkeypatch):
-    place = keeping.folder() / "dcgan_kd" / "cpu" / keeping.RUN
+    place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2" / keeping.RUN
     with bundles.opened(place) as bundle:
         if bundle.header.format > 1:
             pytest.skip("the kept run is of today's format")

@@ -11,11 +11,18 @@ import pytest
 from ganzip import tables
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXTS = [*ROOT.glob("*.md"), *(ROOT / "figures").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+TEXTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "figures").rglob("*.md"),
+    *(
+        path
+        for folder in ("benchmarks", "docs", "workflow")
+        for path in (ROOT / folder).glob("*.md")
+    ),
+]
 NOTEBOOKS = [
     *(ROOT / "notebooks").glob("*.ipynb"),
     *(ROOT / "tests" / "notebooks").glob("*.ipynb"),
-    *(ROOT / "figures").rglob("*.ipynb"),
 ]
 # What verdicts were once called: each had to be read twice.
 RIDDLES = re.compile(

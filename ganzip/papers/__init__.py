@@ -1,12 +1,5 @@
 """What each paper trains and measures: its plan of units, and the work of one unit."""
 
-# Of the kept runs (figures/<paper>/<run>/) the one that README and the first notebook speak of.
-REFERENCE = {
-    "dcgan_kd": "cpu-mnist-x2",
-    "sdakd": "cpu-faces-ffhq-style-256+photos-bsds-train-x1.5-s3",
-    "nickel_dime": "cpu-mnist-s3",
-}
-
 # Every table and figure: paper, item, its file of a run, and a regular expression of the claims
 # that rest on it, the most telling first.
 ITEMS = (
@@ -72,8 +65,3 @@ ITEMS = (
     ("your_own_gan", "One GAN, compressed in minutes", "cpu/table.csv", ""),
     ("your_own_gan", "Every method on every family", "matrix.csv", ""),
 )
-
-
-def kept(paper: str, file: str) -> str:
-    """Where the file of an item is under figures/."""
-    return "/".join([paper, *([REFERENCE[paper]] if paper in REFERENCE else []), file])
