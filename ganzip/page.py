@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import sys
 import zipfile
 from collections import Counter
@@ -47,8 +48,9 @@ def label(place: Path) -> str:
     """A short name of a run: its preset and data, and how far beyond the preset it goes."""
     told = keeping.described(place)
     embedded = "photos" if place.parent.name == "sdakd" else "digits"
-    names = [Path(part).stem for part in told["data"].split(",") if part] or [embedded]
-    shown = " and ".join(SETS.get(name, name) for name in names)
+    parts = [part.rpartition(":")[2] for part in re.split("[,;+]", told["data"]) if part]
+    names = [Path(part).stem for part in parts] or [embedded]
+    shown = " and ".join(dict.fromkeys(SETS.get(name, name) for name in names))
     more = [f"scale {told['scale']:g}"] * (told["scale"] != 1)
     more += [f"{told['seeds']} seeds"] * bool(told["seeds"])
     return ", ".join([told["preset"], shown, *more])
@@ -341,7 +343,8 @@ def command(place: Path) -> str:
     given = {k.upper(): told[k] for k, v in usual.items() if told[k] != v}
     words = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items()]
     folder = ["GANZIP_DATA=/your/data"] if told["data"] else []
-    return " ".join(["make reproduce", f"PAPER={place.parent.name}", *words, *folder])
+    words = [shlex.quote(word) for word in (f"PAPER={place.parent.name}", *words, *folder)]
+    return " ".join(["make reproduce", *words])
 
 
 def rendered() -> dict[Path, str]:
