@@ -1,7 +1,8 @@
 """What a reader sees of kept runs: the pages in figures/, README's tables and the front figure.
 
     python -m ganzip.page          write figures/RESULTS.md, figures/<paper>/README.md,
-                                   figures/runs.csv, figures/front.png and README's blocks
+                                   figures/runs.csv, figures/front.png, figures/<paper>/networks.png
+                                   and README's blocks
     python -m ganzip.page --check  tell which pages are out of date
 
 The texts are templates in ``ganzip/pages``; their numbers come from the rows. A block of README
@@ -25,8 +26,21 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ganzip import bundles, data, figures, files, keeping, metrics, papers, runs, tables
+from ganzip import (
+    bundles,
+    data,
+    explore,
+    figures,
+    files,
+    keeping,
+    metrics,
+    papers,
+    runs,
+    tables,
+    zoo,
+)
 from ganzip.nets import dcgan
+from ganzip.papers import judging
 
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
@@ -227,6 +241,17 @@ def front_figure() -> Any:
     )
 
 
+def networks_figure(paper: str) -> Any:
+    """What the generators of the zoo draw, the same noise in every column; None without any."""
+    found = explore.kept(paper)
+    if not found:
+        return None
+    teachers = [one for one in found if one.teacher is None]
+    z = judging.noise(16, found[0].latent)
+    students = sorted((one for one in found if one.teacher), key=lambda one: one.label)
+    return figures.sample_grid({one.label: one.draw(z) for one in (*teachers, *students)})
+
+
 def _widths(place: Path, method: str) -> list[float]:
     """The sizes of a method's networks that a run has rows of."""
     rows = pd.read_csv(place / "rows.csv", low_memory=False)
@@ -402,6 +427,7 @@ def _template(name: str) -> jinja2.Template:
         "described": keeping.described,
         "reference": keeping.reference,
         "runs_of": keeping.runs_of,
+        "networks": zoo.overview,
         "markdown": tables.markdown,
         "read": pd.read_csv,
         "letters": PAPERS,
@@ -429,6 +455,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files.write(path, text.encode())
     tables.save(manifest(), keeping.folder() / "runs.csv")
     figures.save(front_figure(), keeping.folder(), "front")
+    for paper in PAPERS:
+        if (shown := networks_figure(paper)) is not None:
+            figures.save(shown, keeping.folder() / paper, "networks")
     return 0
 
 

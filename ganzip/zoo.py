@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ganzip import export, runs
+from ganzip import export, metrics, runs
 from ganzip.runs import Unit
 
 PLACE, SUFFIX = "weights", ".safetensors"
@@ -33,13 +33,10 @@ def folder() -> Path:
 
 
 def files(paper: str) -> dict[str, Path]:
-    """The files of a paper by name, such as "teacher"; those of the longest runs before others."""
-    places = sorted(folder().glob(f"{paper}/*/{PLACE}"), key=lambda p: MAIN not in p.parent.name)
-    found: dict[str, Path] = {}
-    for place in places:
-        for path in sorted(place.glob(f"*{SUFFIX}")):
-            found.setdefault(path.stem, path)
-    return found
+    """The files of a paper by name, the teacher first; of one name that of preset ``MAIN``."""
+    places = sorted(folder().glob(f"{paper}/*/{PLACE}"), key=lambda p: MAIN in p.parent.name)
+    found = {path.stem: path for place in places for path in place.glob(f"*{SUFFIX}")}
+    return dict(sorted(found.items(), key=lambda item: (item[0] != TEACHER, item[0])))
 
 
 def find(name: str) -> Path:
@@ -55,11 +52,34 @@ def find(name: str) -> Path:
     )
 
 
+def overview(paper: str) -> pd.DataFrame:
+    """The networks of a paper: name, how it was trained, parameters, distance."""
+    lines = []
+    for name, path in files(paper).items():
+        held = export.card(path)
+        rows = pd.DataFrame(held.metrics)
+        its = rows[rows["metric"].str.fullmatch(DISTANCE)]
+        sizes = [f"{k} = {v:g}" for k, v in held.training.items() if k in ("d", "p", "alpha")]
+        lines.append(
+            {
+                "network": f"{paper}/{name}",
+                "method": held.training["method"],
+                "size": ", ".join(sizes) or str(held.training.get("C", "")),
+                "data": held.training["data"],
+                "preset": held.training["preset"],
+                "steps": held.training["steps"],
+                "parameters": metrics.params(export.load(path)),
+                "distance": pd.to_numeric(its["value"]).mean(),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
 def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     """Write a finished run's networks into ``place``; returns their files.
 
-    Of units that differ by their seed alone the one with the smallest distance, among those whose
-    weights are here. Of a teacher its discriminator too, which students are trained with.
+    Generators alone; of units that differ by their seed the one with the smallest distance, among
+    those whose weights are here.
     """
     best: dict[str, tuple[float, Unit]] = {}
     units = list(units)
@@ -73,12 +93,9 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
                     best[name] = score, unit
     written = []
     for name, (_, unit) in best.items():
-        networks = import_module(f"ganzip.papers.{unit.paper}").networks_of(unit, root)
-        for role, (net, card) in networks.items():
-            suffix = "" if role == "G" else f"-{role}"
-            path = place / f"{name}{suffix}{SUFFIX}"
-            export.save(path, net, card, dtype=torch.float16)
-            written.append(path)
+        net, its = import_module(f"ganzip.papers.{unit.paper}").network_of(unit, root)
+        written.append(place / f"{name}{SUFFIX}")
+        export.save(written[-1], net, its, dtype=torch.float16)
     return written
 
 

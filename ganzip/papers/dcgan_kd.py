@@ -263,14 +263,14 @@ def generator(unit: Unit, root: Path) -> nn.Module:
     return frozen(runs.load(G, unit.weights(root), "G"))
 
 
-def networks_of(unit: Unit, root: Path) -> dict[str, tuple[nn.Module, export.Card]]:
+def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
     """A finished unit's generator with its card."""
     arguments = {name: unit.config[name] for name in ("d", "channels", "size", "latent")}
     z, width = noise(1, arguments["latent"]), 1.0
     if "teacher" in unit.needs:
         width = arguments["d"] / unit.needs["teacher"].config["d"]
     made = zoo.card(unit, root, arguments, z, noise=True, width=width)
-    return {"G": (generator(unit, root), made)}
+    return generator(unit, root), made
 
 
 def demand(unit: Unit) -> Demand:

@@ -664,19 +664,14 @@ def discriminator_of(unit: Unit, root: Path) -> nn.Module:
     return frozen(runs.load(discriminator(unit.config), unit.weights(root), "D"))
 
 
-def networks_of(unit: Unit, root: Path) -> dict[str, tuple[nn.Module, export.Card]]:
-    """A finished unit's networks with their cards: G, and of the teacher D too."""
-    c, z = unit.config, judging.noise(1, unit.config["latent"])
-    sizes = {"size": c["size"], "latent": c["latent"], "layers": c["layers"], "width": 1 - c["p"]}
-    found = {"G": (generator_of(unit, root), c["net"] | sizes, z)}
-    if c["method"] == "teacher":
-        shape = {"size": c["size"], "group": c["group"]}
-        image = sample_shape(c, z.device)
-        found["D"] = discriminator_of(unit, root), c.get("d_net", c["net"]) | shape, image
-    return {
-        role: (net, zoo.card(unit, root, arguments, x, noise=role == "G", width=1 - c["p"]))
-        for role, (net, arguments, x) in found.items()
-    }
+def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
+    """A finished unit's generator with its card."""
+    c = unit.config
+    arguments = c["net"] | {name: c[name] for name in ("size", "latent", "layers")}
+    arguments |= {"width": 1 - c["p"]}
+    z = judging.noise(1, c["latent"])
+    made = zoo.card(unit, root, arguments, z, noise=True, width=1 - c["p"])
+    return generator_of(unit, root), made
 
 
 def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:

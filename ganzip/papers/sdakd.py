@@ -413,14 +413,14 @@ def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
         yield lambda: measure.enlarged_photo(units, root, sr.known_pieces(its[0].source))
 
 
-def networks_of(unit: Unit, root: Path) -> dict[str, tuple[nn.Module, export.Card]]:
+def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
     """A finished unit's generator with its card."""
     c = unit.config
     width = sr.share(c["C"])
     made = zoo.card(
         unit, root, {**c["net"], "width": width}, sr.example(c), noise=False, width=width
     )
-    return {"G": (measure.trained(unit, root), made)}
+    return measure.trained(unit, root), made
 
 
 def demand(unit: Unit) -> Demand:
