@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ganzip.papers.adapters import Adapter
+from ganzip.distil.family import Adapter
 
 
 def enlarger(width: float) -> nn.Module:

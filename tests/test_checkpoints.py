@@ -10,6 +10,7 @@ import torch
 from rosinality import LATENT, LAYERS, channels, discriminator_state, draw, held, judge, style_of
 
 from ganzip import export
+from ganzip.distil import family
 from ganzip.nets import checkpoints, stylegan2
 from ganzip.nets.checkpoints import CheckpointError
 from ganzip.papers import adapters
@@ -108,7 +109,7 @@ def test_students_of_odd_widths_are_read_and_cut_further(tmp_path):
     z = torch.randn(4, LATENT)
     assert (images_of(G, z) - draw(content["g_ema"], z)).abs().max() < 3e-5
     adapter = adapters.load("StyleGAN2", str(tmp_path / "student.pt"))
-    S = adapters.build(adapter, 0.25)
+    S = family.build(adapter, 0.25)
     adapter.starts["content-aware"](G, S)
     assert len(S.get_parameter("synthesis.const")) == 3
     assert images_of(S, z).isfinite().all()

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ganzip import data, presets, prune, runs, tables
+from ganzip import data, presets, runs, tables
+from ganzip.distil import compose
 from ganzip.papers import nickel_dime
 from ganzip.papers import nickel_dime_rows as measured
 
@@ -189,31 +190,23 @@ def test_global_features_are_the_teachers_moments(root):
 
 
 def test_both_discriminators_and_g_are_regularised(root):
-    run = runs.Run(runs.by_name(plan(), OURS), root)
-    T = nickel_dime.generator_of(run.unit.needs["teacher"], root)
-    D_T = nickel_dime.discriminator_of(run.unit.needs["teacher"], root).requires_grad_(True)
-    nets = {"G": nickel_dime.start(run, T), "D": nickel_dime.discriminator(run.config)}
-    nets["D_teacher"] = D_T
-    g = nickel_dime.g_adam(run.config, nets["G"])
-    players = nickel_dime.compressed(run, nets, T, g)
-    judges = {name: nets[name] for name in ("D", "D_teacher")}
-    everyone = nickel_dime.regularised(run.config, players, nets, judges, {"G": nets["G"]})
+    run, phases = runs.Run(runs.by_name(plan(), OURS), root), []
+    method = compose.METHODS["NICKEL & DiME"]
+    compose.distil(nickel_dime.setup_of(run), method, lambda *phase: phases.append(phase))
+    ((_, everyone, share, nets, _),) = phases
     names = [player.name for player in everyone]
     assert names == ["G", "G", "D", "D", "D_teacher", "D_teacher"] and "G path" in nets
+    assert share == 1.0
     assert [p.due(4) for p in everyone] == [True, True, True, False, True, False]
     for first, lazy in zip(everyone[::2], everyone[1::2], strict=True):
         assert first.optimiser is lazy.optimiser
-    assert g.param_groups[0]["lr"] == pytest.approx(0.0025 * 4 / 5)
-    d = everyone[2].optimiser.param_groups[0]
+    recipe = nickel_dime.recipe_of(run.config)
+    paced = recipe.paced(everyone, SHORT.steps)
+    g, d = (paced[i].optimiser.param_groups[0] for i in (0, 2))
+    rates = [[player.lr(step) for step in (0, 9)] for player in paced if player.lr]
+    assert rates[0] == [g["lr"]] * 2 == pytest.approx([0.0025 * 4 / 5] * 2)
     assert (d["lr"], d["betas"][1]) == pytest.approx((0.0025 * 16 / 17, 0.99 ** (16 / 17)))
-
-
-def test_students_share_the_teachers_discriminator_or_start_afresh():
-    fresh = {u.config["method"] for u in plan() if u.config["method"] in nickel_dime.AFRESH}
-    assert fresh == {"StyleKD", "GCC", "NICKEL", "NICKEL & DiME"}
-    for unit in plan():
-        if unit.config.get("D_T"):
-            assert "NICKEL" in unit.config["method"]
+    assert rates[2] == rates[5] == [d["lr"]] * 2
 
 
 def images_like(pixels, labels=None):
@@ -231,7 +224,6 @@ def test_what_matters_is_told_from_the_images():
     )
     assert nickel_dime.settings(SHORT, images_like(bright))["mirror"]
     assert not nickel_dime.settings(SHORT, images_like(dark))["mirror"]
-    assert nickel_dime.MASKS["foreground"] is prune.foreground
 
 
 def test_foundation_models_are_the_kernels_where_their_files_are(monkeypatch):
@@ -252,8 +244,15 @@ def test_foundation_models_are_the_kernels_where_their_files_are(monkeypatch):
 
 def test_maps_and_layers_follow_the_size():
     assert nickel_dime.pair({"size": 256}) == ("synthesis.b64.conv1", "b128")
-    assert nickel_dime.upper({"size": 256}) == [8, 16, 32, 64, 128]
-    assert nickel_dime.all_blocks({"size": 64}) == ["b64", "b32", "b16", "b8"]
+    config = runs.by_name(plan(), OURS).config
+    assert nickel_dime.recipe_of({**config, "size": 64}).layers == {
+        "pair": ("synthesis.b16.conv1", "b32"),
+        "gated": ["b64", "b32", "b16", "b8"],
+        "judged": ["b32", "b8"],
+        "copied": ["synthesis.b8.conv1", "synthesis.b32.conv1"],
+        "shifted": ["synthesis.b8.conv1", "synthesis.b16.conv1", "synthesis.b32.conv1"],
+        "related": ["synthesis.b16.conv1", "synthesis.b32.conv1"],
+    }
     assert nickel_dime.g_layers({"size": 256}) == ["synthesis.b32.conv1", "synthesis.b128.conv1"]
     assert nickel_dime.g_layers({"size": 16}) == ["synthesis.b4.conv1", "synthesis.b8.conv1"]
 

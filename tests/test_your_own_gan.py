@@ -15,13 +15,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ganzip import export, metrics, runs, slicing
+from ganzip.distil import compose, family, views
+from ganzip.distil.compose import METHODS
+from ganzip.distil.family import Adapter, AdapterError
 from ganzip.methods import gan
 from ganzip.nets import realesrgan, stylegan2
-from ganzip.papers import adapters, distilling, matrix
+from ganzip.papers import adapters, matrix
 from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
-from ganzip.papers.adapters import Adapter, AdapterError
 
 
 def painter(width):
@@ -82,13 +84,13 @@ def test_every_method_that_can_serve_has_finite_rows(trained):
     adapter, units, root = trained
     frame = runs.frame(units, root)
     assert np.isfinite(frame["value"]).all()
-    served = [m for m in distilling.EVERY if m not in distilling.refusals(adapter)]
+    served = [m for m in METHODS if m not in compose.refusals(adapter)]
     shown = measure.table(frame)
     first = ["teacher", "start"] if adapter.latent else ["teacher", "input", "start"]
     assert shown["method"].tolist()[: len(first) + 1] == [*first, "control"]
     assert set(shown["method"]) == {*first, *served}
     refused = {True: {"GS", "StyleKD", "OMGD"}, False: {"GS", "StyleKD", "cached"}}
-    assert set(distilling.refusals(adapter)) == refused[bool(adapter.latent)]
+    assert set(compose.refusals(adapter)) == refused[bool(adapter.latent)]
 
 
 def test_students_move_and_the_teacher_does_not(trained):
@@ -96,7 +98,7 @@ def test_students_move_and_the_teacher_does_not(trained):
     start = runs.find(units, method="common")[0].weights(root)
     states = {}
     for unit in units:
-        if unit.config["method"] in distilling.EVERY:
+        if unit.config["method"] in METHODS:
             G = examples_of(unit, root, adapter)
             assert metrics.params(G) == metrics.params(adapter.generator(0.5))
             states[unit.config["method"]] = torch.cat([p.flatten() for p in G.parameters()])
@@ -211,7 +213,7 @@ def test_the_largest_width_that_fits_is_found_by_counting():
     width = own.fitting(IMAGE, {"parameters": 0.5})
     full = metrics.params(enlarger(1.0))
     assert metrics.params(enlarger(width)) <= full / 2
-    assert metrics.params(enlarger(width + 1 / adapters.GRID)) > full / 2 or width == 1
+    assert metrics.params(enlarger(width + 1 / family.GRID)) > full / 2 or width == 1
     absolute = own.fitting(IMAGE, {"parameters": metrics.params(enlarger(width))})
     assert absolute == width
     assert own.fitting(IMAGE, {"width": 0.25}) == 0.25
@@ -273,7 +275,7 @@ def test_what_no_network_has_seen_fits_the_generator():
 
 def said_of(adapter):
     with pytest.raises(AdapterError) as error:
-        adapters.check(adapter)
+        family.check(adapter)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -301,15 +303,15 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     ):
         adapter = dataclasses.replace(IMAGE, weights=weights)
         with pytest.raises(AdapterError, match=what) as error:
-            adapters.filled(adapter, adapters.teacher_state(adapter) or {})
+            family.filled(adapter, family.teacher_state(adapter) or {})
         assert "\n" not in str(error.value)
     torn = tmp_path / "torn.pt"
     torn.write_bytes(b"torn")
     with pytest.raises(AdapterError, match="is no state dict"):
-        adapters.teacher_state(dataclasses.replace(IMAGE, weights=torn))
+        family.teacher_state(dataclasses.replace(IMAGE, weights=torn))
     whole = tmp_path / "whole.pt"
     torch.save(enlarger(1.0).state_dict(), whole)
-    assert adapters.teacher_state(dataclasses.replace(IMAGE, weights=whole))
+    assert family.teacher_state(dataclasses.replace(IMAGE, weights=whole))
 
 
 def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeypatch):
@@ -317,7 +319,7 @@ def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeyp
     path, content = tmp_path / "256px_full_size.pt", rosinality.held({4: 7, 8: 5})
     torch.save(content, path)
     adapter = adapters.load("StyleGAN2", str(path))
-    adapters.check(adapter)
+    family.check(adapter)
     assert (adapter.size, adapter.latent, adapter.styles) == (8, rosinality.LATENT, True)
     units = planned(adapter, ["mse"], width=0.4)
     for unit in units:
@@ -338,10 +340,10 @@ def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeyp
         assert torch.equal(again(z), G(z))
     smaller = adapters.load("StyleGAN2", str(kept))  # a teacher in its turn, without D
     assert metrics.params(smaller.full()) == metrics.params(G) and smaller.d_weights is None
-    before = adapters.fingerprint(adapter)
+    before = family.fingerprint(adapter)
     content["d"]["final_linear.1.bias"] += 1
     torch.save(content, path)
-    assert adapters.fingerprint(adapter) != before
+    assert family.fingerprint(adapter) != before
     path.write_bytes(path.read_bytes()[:999])
     adapters.load.cache_clear()
     with pytest.raises(AdapterError, match=r"^StyleGAN2: weights .*truncated.*again$"):
@@ -375,7 +377,7 @@ def test_weights_are_checked_when_planning(suffix, tmp_path, monkeypatch):
             with pytest.raises(AdapterError, match=what):
                 own.prepare("smoke", adapter=adapter)
     save(enlarger(1.0).state_dict(), path)
-    adapters.check(dataclasses.replace(IMAGE, weights=str(path)))
+    family.check(dataclasses.replace(IMAGE, weights=str(path)))
     for content in (b"", b"torn", path.read_bytes()[:100]):
         path.write_bytes(content)
         assert "no state dict, or truncated" in said_of(
@@ -385,7 +387,7 @@ def test_weights_are_checked_when_planning(suffix, tmp_path, monkeypatch):
 
 def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):
     found = adapters.load("my_gan.py:adapter")
-    adapters.check(found)
+    family.check(found)
     source = (runs.repository() / "notebooks/my_gan.py").read_text()
     assert len(source.splitlines()) < 20
     with pytest.raises(AdapterError, match="expected one of DCGAN"):
@@ -403,9 +405,9 @@ def test_methods_that_cannot_serve_are_refused_with_a_reason():
     with pytest.raises(AdapterError, match="no method 'nonesuch'"):
         own.served(IMAGE, ["nonesuch"])
     assert own.served(IMAGE, ["mse"]) == ["control", "mse"]
-    shown = measure.applicability(distilling.refusals(IMAGE), ["control", "mse"])
+    shown = measure.applicability(compose.refusals(IMAGE), ["control", "mse"])
     assert shown.set_index("method").loc["GS", "why not"].startswith("needs styles")
-    assert len(shown) == len(distilling.EVERY)
+    assert len(shown) == len(METHODS)
 
 
 # How methods see a generator ----------------------------------------------------------------------
@@ -414,7 +416,7 @@ def test_methods_that_cannot_serve_are_refused_with_a_reason():
 def test_a_generator_without_styles_is_drawn_as_one_with():
     for adapter in (NOISE, IMAGE):
         G, cond = adapter.generator(1.0), adapter.example(3)
-        view = adapters.view(adapter, G)
+        view = views.view(adapter, G)
         assert torch.equal(gan.draw(view, gan.latents(view, cond, 0.0)), G(cond))
         assert torch.equal(view(cond), G(cond))
         assert not adapter.styles
@@ -424,9 +426,9 @@ def test_a_generator_without_styles_is_drawn_as_one_with():
 def test_a_discriminator_shows_its_map_in_the_teachers_shape():
     D = IMAGE.critic()
     images = torch.rand(2, 3, 32, 32)
-    name, other = adapters.judge_layers(IMAGE)[:2]
-    talking = adapters.Talking(D, name, images, torch.Size([2, 5, 7, 7]))
-    (shape,) = adapters.shapes(talking, images, ["map"])
+    name, other = views.judge_layers(IMAGE)[:2]
+    talking = views.WithMap(D, name, images, torch.Size([2, 5, 7, 7]))
+    (shape,) = views.shapes(talking, images, ["map"])
     assert shape == (2, 5, 7, 7)
     D.eval()
     assert torch.equal(talking.eval()(images), D(images))
@@ -495,24 +497,24 @@ def test_the_matrix_has_every_method_on_every_family_that_it_can_serve(tmp_path,
     planned = {(u.config["adapter"], u.config["method"]) for u in units if "networks" in u.config}
     refused = matrix.footnotes("smoke")
     dashes = set(zip(refused["family"], refused["method"], strict=True))
-    wanted = {(family, method) for family in matrix.WIDTHS for method in distilling.EVERY}
-    students = {(family, method) for family, method in planned if method in distilling.EVERY}
+    wanted = {(name, method) for name in matrix.WIDTHS for method in METHODS}
+    students = {(name, method) for name, method in planned if method in METHODS}
     assert students == wanted - dashes and len(dashes) == 10
     for unit in units:
-        if unit.config["method"] in distilling.EVERY:
+        if unit.config["method"] in METHODS:
             assert unit.needs["teacher"].paper in matrix.PAPERS
     steps = {(u.config["adapter"], u.config["steps"]) for u in units if u.config.get("ema") and
-             u.config["method"] in distilling.EVERY}  # fmt: skip
+             u.config["method"] in METHODS}  # fmt: skip
     assert len(steps) == len(matrix.WIDTHS)
 
 
 def test_the_matrix_is_laid_out_with_spreads_and_dashes():
     parts = []
-    for i, family in enumerate(matrix.WIDTHS):
+    for i, name in enumerate(matrix.WIDTHS):
         rows = frame_of(teacher=[1.0], start=[9.0], control=[5.0, 5.0 + i], mse=[2.0, 2.5])
         if i < 2:
             rows = rows[rows["metric"] != "PSNR"].replace("KID-efflite2", "FD-digits")
-        parts.append(rows.assign(network=family))
+        parts.append(rows.assign(network=name))
     shown = matrix.table(pd.concat(parts)).set_index("method")
     assert shown.index[:3].tolist() == ["teacher", "start", "control"]
     column = next(c for c in shown.columns if c.startswith("RealESRGAN, KID-efflite2, 2 seeds"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,25 +22,25 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam, RMSprop
 
 from ganzip import data, export, features, metrics, presets, runs, tables, zoo
 from ganzip.data import Images
+from ganzip.distil import compose
+from ganzip.distil.compose import Setup
 from ganzip.methods import gan, mse_joint
 from ganzip.nets import dcgan
-from ganzip.papers import judging
+from ganzip.papers import adapters, judging
 from ganzip.papers.judging import Judge
 from ganzip.presets import DcganKd, Recipe
 from ganzip.runs import Demand, Run, Unit
 from ganzip.tables import Claim, Verdict
-from ganzip.train import Batch, Player, cosine, frozen, step_seed
+from ganzip.train import Batch, Player, frozen, step_seed
 
 PAPER = "dcgan_kd"
 STUDENTS = ("mse", "cached", "joint")  # methods that need a teacher
 HEADLINE = (("MNIST", 2), ("CIFAR-10", 4), ("Celeb-A", 8))  # the paper's conclusion
 # Time of a step relative to a regular GAN's, as measured; only the shown time left rests on it.
 COST = {"mse": 0.55, "cached": 0.35, "joint": 1.5, "wgan": 0.65, "wgan-gp": 1.15}
-PENALTY = 10.0  # Gulrajani et al. 2017
 
 
 def prepare(
@@ -151,18 +151,37 @@ def work(run: Run) -> None:
 
 def train_generator(run: Run) -> None:
     """A teacher, a regular GAN or a student."""
-    c, device = run.config, run.device
-    networks = build(run)
-    G = networks["G"]
-    seen = noise(16, c["latent"]).to(device)
-    run.train(
-        players(networks, c),
-        batches(run),
-        c["steps"],
-        networks,
-        samples=lambda: sample(G, seen),
+    c, networks = run.config, build(run)
+    G, seen, recipe = networks["G"], noise(16, c["latent"]).to(run.device), recipe_of(c)
+
+    def fit(
+        phase: str,
+        players: Sequence[Player],
+        share: float,
+        nets: Mapping[str, nn.Module],
+        its: Callable[[int], Batch],
+    ) -> None:
+        players = recipe.paced(players, c["steps"])
+        run.train(players, its, c["steps"], networks, phase=phase, samples=lambda: sample(G, seen))
+
+    setup = Setup(
+        adapter=adapters.dcgan_adapter(c["d"], c["size"], c["channels"]),
+        recipe=recipe,
+        fresh=lambda: G,
+        student=lambda: G,
+        critic=lambda width, name: networks["D"],
+        draw=batches(run),
+        device=run.device,
     )
+    method = compose.METHODS[c["method"]] if c["method"] in STUDENTS else compose.REGULAR
+    compose.distil(setup, method, fit)
     run.finish(networks, rows(run, G))
+
+
+def recipe_of(c: Mapping[str, Any]) -> compose.Recipe:
+    """How a unit's networks are trained."""
+    names = ("steps", "lr", "d_lr", "betas", "cosine", "loss", "alpha")
+    return compose.Recipe(**{name: c[name] for name in names if name in c})
 
 
 def build(run: Run) -> dict[str, nn.Module]:
@@ -180,30 +199,6 @@ def build(run: Run) -> dict[str, nn.Module]:
     if "start" in run.unit.needs:
         runs.load(networks["G"], run.needed("start"), "G")
     return {name: net.to(run.device) for name, net in networks.items()}
-
-
-def players(networks: Mapping[str, nn.Module], c: Mapping[str, Any]) -> list[Player]:
-    """The players of a unit with their optimisers and learning rates."""
-    if c.get("loss") in ("wgan", "wgan-gp"):
-        G, D = networks["G"], networks["D"]
-        g, d = RMSprop(G.parameters(), c["lr"]), RMSprop(D.parameters(), c["d_lr"])
-        return gan.wgan(G, D, g, d, penalty=PENALTY if c["loss"] == "wgan-gp" else 0.0)
-    adam = {n: Adam(net.parameters(), betas=c["betas"], fused=True) for n, net in networks.items()}
-    if c["method"] in ("mse", "cached"):
-        acting = mse_joint.mse(networks["G"], adam["G"])
-    elif c["method"] == "joint":
-        G, D = networks["G"], networks["D"]
-        acting = mse_joint.joint(G, D, adam["G"], adam["D"], alpha=c["alpha"])
-    else:
-        acting = gan.gan(networks["G"], networks["D"], adam["G"], adam["D"])
-    return [
-        dataclasses.replace(p, lr=rate(c["d_lr"] if p.name == "D" else c["lr"], c)) for p in acting
-    ]
-
-
-def rate(lr: float, c: Mapping[str, Any]) -> Callable[[int], float]:
-    """Learning rate over a unit's steps."""
-    return cosine(lr, c["steps"]) if c["cosine"] else lambda step: lr
 
 
 def batches(run: Run) -> Callable[[int], Batch]:

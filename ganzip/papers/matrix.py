@@ -19,11 +19,11 @@ import pandas as pd
 from torch import Tensor
 
 from ganzip import presets, runs, tables
-from ganzip.papers import adapters, dcgan_kd, distilling, nickel_dime, sdakd
+from ganzip.distil.compose import CONTROL, METHODS, refusals
+from ganzip.distil.family import Adapter
+from ganzip.papers import adapters, dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_rows as measure
-from ganzip.papers.adapters import Adapter
-from ganzip.papers.distilling import CONTROL, METHODS
 from ganzip.runs import Run, Unit
 
 PAPER = "matrix"
@@ -177,7 +177,7 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         seeds = scores.loc[scores["method"] == CONTROL, "seed"].nunique()
         columns[f"{name}, {metric}, {seeds} seeds"] = cell
     lines = [(method, "") for method in LEVELS]
-    lines += [(method, paper) for paper, names in METHODS.items() for method in names]
+    lines += [(name, method.paper) for name, method in METHODS.items()]
     cells: Mapping[str, Callable[[str], str]] = columns
     return pd.DataFrame(
         [
@@ -193,7 +193,7 @@ def footnotes(preset: str = "cpu") -> pd.DataFrame:
         [
             {"family": name, "method": method, "reason": reason}
             for name, family in families(preset).items()
-            for method, reason in distilling.refusals(family.adapter).items()
+            for method, reason in refusals(family.adapter).items()
         ]
     )
 
@@ -201,13 +201,12 @@ def footnotes(preset: str = "cpu") -> pd.DataFrame:
 def against_control(frame: pd.DataFrame) -> pd.DataFrame:
     """Method by family: the verdict on "better than the control", from the seeds."""
     lines = []
-    for paper, names in list(METHODS.items())[1:]:
-        for method in names:
-            line = {"method": method, "paper": paper}
-            for name, mine in by_family(frame).items():
-                scores = mine.loc[mine["metric"] == measure.quality(mine)]
-                ours = tables.values(scores, method=method)
-                its = tables.values(scores, method=CONTROL)
-                line[name] = tables.verdict(ours, its, higher_is_better=False) if ours else DASH
-            lines.append(line)
+    for method in list(METHODS)[1:]:  # the control is the first
+        line = {"method": method, "paper": METHODS[method].paper}
+        for name, mine in by_family(frame).items():
+            scores = mine.loc[mine["metric"] == measure.quality(mine)]
+            ours = tables.values(scores, method=method)
+            its = tables.values(scores, method=CONTROL)
+            line[name] = tables.verdict(ours, its, higher_is_better=False) if ours else DASH
+        lines.append(line)
     return pd.DataFrame(lines)

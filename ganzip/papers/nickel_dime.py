@@ -9,7 +9,6 @@ via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import re
@@ -37,39 +36,30 @@ from ganzip import (
     zoo,
 )
 from ganzip.data import Images
-from ganzip.losses import Distance, Mask
-from ganzip.methods import cagc, contrastive, gan, gcc, gs, itgc, nickel_dime, stylekd
+from ganzip.distil import compose
+from ganzip.distil.compose import Setup
+from ganzip.distil.recipe import MASKS, Recipe
+from ganzip.losses import Distance
+from ganzip.methods import contrastive, gan, nickel_dime, stylekd
+from ganzip.methods.gan import Network
 from ganzip.nets import checkpoints, encoder, energy, pickled, stylegan2
 from ganzip.nets.stylegan2 import Discriminator, Generator
-from ganzip.papers import judging
+from ganzip.papers import adapters, judging
 from ganzip.papers import nickel_dime_rows as measure
 from ganzip.presets import WITHOUT, NickelDime
 from ganzip.runs import Demand, Run, Unit
-from ganzip.train import Batch, Player, averaged, cosine, frozen, lazy, memory, step_seed
+from ganzip.train import Batch, Player, cosine, frozen, lazy, step_seed
 
 PAPER = measure.PAPER
 GAN = (gan, stylegan2)
 CONTENT, STYLE = "content-aware", "style scale"  # what ranks channels
-# What ranks the channels of a method's student, and the modules that decide it.
-METHODS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "fine-tune": (CONTENT, ()),
-    "GS": (STYLE, (gs,)),
-    "CAGC": (CONTENT, (cagc,)),
-    "StyleKD": ("", (stylekd,)),
-    "ITGC": (CONTENT, (itgc, energy)),
-    "GCC": (STYLE, (gcc,)),
-}
+RANKS = {"GS": STYLE, "StyleKD": "", "GCC": STYLE}  # of a method's student, else CONTENT
+NAMES = {"fine-tune": compose.CONTROL, WITHOUT: measure.OURS}  # of rows whose method has another
 RELEASED = "stylegan2-ffhq256"  # the teacher's file at the paper's scale
 PLAIN = ("teacher", measure.SCRATCH)  # trained on the data alone
-AFRESH = ("StyleKD", "GCC", "NICKEL", "NICKEL & DiME", WITHOUT)  # whose D starts from noise
 IMITATORS = ("GS", "CAGC", "StyleKD", "ITGC")  # of the teacher's images, by a perceptual distance
 FOUNDATION = ("dino-rn50", "clip-rn50")
 VGG16 = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-MASKS: dict[str, Mask] = {
-    "foreground": prune.foreground,
-    "ellipse": prune.ellipse,
-    "everything": prune.everything,
-}
 # Time of a step relative to fine-tuning's, as measured; only the shown time left rests on it.
 COST = {"GS": 1.4, "CAGC": 1.5, "StyleKD": 1.8, "ITGC": 4.0, "GCC": 3.5, "DiME": 1.3, "NICKEL": 2.2}
 
@@ -172,7 +162,7 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         (method, _, _), own = how, settled[how]
         needs = {"judge": judge, "teacher": teacher} | {k: targets[k] for k in own["kernels"]}
         needs |= {"encoder": coder} if own["distance"] == "contrastive" else {}
-        cost = preset.steps * COST.get(method.split(" by ")[0].split(",")[0], 3.0)
+        cost = preset.steps * COST.get(method_of(method), 3.0)
         units.append(unit(method, p, seed, needs, cost, **own, **ranking))
     both = preset.teacher_steps + preset.steps
     units += [
@@ -217,14 +207,15 @@ def student_settings(
     preset: NickelDime, method: str, names: Sequence[str], by_batch: bool
 ) -> dict[str, Any]:
     """What decides a student beside its rate, its seed and the teacher."""
-    ranked, modules = METHODS.get(method, (CONTENT, (nickel_dime,)))
+    modules = compose.METHODS[method_of(method)].modules
+    modules += (energy,) if method == "ITGC" else ()
     nickel, dime = "NICKEL" in method, "DiME" in method
     own: dict[str, Any] = {
         "steps": preset.steps,
         "epoch": preset.epoch,
         "lr": preset.lr,
         "half_life": preset.half_life,
-        "scores": ranked,
+        "scores": RANKS.get(method, CONTENT),
         "distance": distance_net(preset) if method in IMITATORS else "",
         "nickel": preset.nickel if nickel else 0.0,
         "D_T": nickel and method != WITHOUT,
@@ -238,6 +229,11 @@ def student_settings(
     if method == "ITGC":
         own |= {"energy": preset.energy, "langevin": preset.langevin}
     return own
+
+
+def method_of(name: str) -> str:
+    """The method of a row, by its name in ``compose.METHODS``."""
+    return NAMES.get(name) or re.split(" by |, ", name)[0]
 
 
 def settings(preset: NickelDime, images: Images) -> dict[str, Any]:
@@ -357,188 +353,119 @@ def work(run: Run) -> None:
         "encoder": train_encoder,
         "pruning": prune_only,
         "speed": time_passes,
-        **dict.fromkeys(PLAIN, train_plain),
     }
     if method.startswith("moments"):
         take_moments(run)
     elif "weights" in run.config:
         adopt(run)
     else:
-        others.get(method, distil)(run)
-
-
-def train_plain(run: Run) -> None:
-    """The teacher, or a small generator that has none: StyleGAN2 on the data alone."""
-    c = run.config
-    nets: dict[str, nn.Module] = {"G": generator(c, c["p"]), "D": discriminator(c)}
-    nets = {name: net.to(run.device) for name, net in nets.items()}
-    g, d = g_adam(c, nets["G"]), d_adam(c, nets["D"])
-    drawn = gan.mixer(nets["G"], c["mixing"])
-    players = [gan.generator(drawn, nets["D"], g), gan.discriminator(drawn, nets["D"], d)]
-    players = regularised(c, players, nets, {"D": nets["D"]}, {"G": nets["G"]})
-    fit(run, players, nets, g, {"D": nets["D"]})
+        others.get(method, train_generator)(run)
 
 
 def adopt(run: Run) -> None:
     """The teacher as its authors released it: measured, not trained."""
     G, D = checkpoints.load(assets.require(run.config["weights"]))
     assert D is not None  # else there is no plan
-    nets = {"G": G.to(run.device), "D": D.to(run.device)}
+    G, D = G.to(run.device), D.to(run.device)
     seen = measure.watcher(run, G, G, {"D": D})()
     run.history += [(0, "validation", *entry) for entry in seen.items()]
-    finish(run, nets, G, {"D": D})
+    finish(run, G, G, D, {"D": D})
 
 
-def distil(run: Run) -> None:
-    """A student: cut out of the teacher by its method's scores, trained by its method."""
-    c, device = run.config, run.device
-    teacher = run.unit.needs["teacher"]
-    T = generator_of(teacher, run.root).to(device)
-    nets: dict[str, nn.Module] = {"D": discriminator(c).to(device)}
-    if c["method"] not in AFRESH:
-        runs.load(nets["D"], run.needed("teacher"), "D")
-    if c["method"] == "GS":
-        nets["G"] = slimmed(run, T, nets["D"])
-    else:
-        nets["G"] = start(run, T)
-    if c["method"] == "GCC" or c["D_T"]:
-        nets["D_teacher"] = discriminator_of(teacher, run.root).to(device).requires_grad_(True)
-    if c["method"] == "GCC":
-        nets["G_teacher"] = copy.deepcopy(T).train().requires_grad_(True)
-        nets["gates"] = gates = gcc.Gates(nets["D"], all_blocks(c), sample_shape(c, device))
-        adapters = gcc.transfers(nets["G"], T, g_layers(c))
-        nets["adapters"] = adapters = adapters.to(device)
-        g = g_adam(c, nets["G"], adapters)
-        judge = gcc.gated(nets["D"], gates)
-        players = cooperative(run, nets, g)
-        judges = {"D": judge, "gates": judge, "D_teacher": nets["D_teacher"]}
-        drawn = {"G": nets["G"], "G_teacher": nets["G_teacher"]}
-        shown: dict[str, gan.Network] = {"D": judge}
-    else:
-        g = g_adam(c, nets["G"])
-        players = compressed(run, nets, T, g)
-        judges = {name: nets[name] for name in ("D", "D_teacher") if name in nets}
-        drawn = {"G": nets["G"]}
-        shown = {name.replace("D_teacher", "D_T"): net for name, net in judges.items()}
-    fit(run, regularised(c, players, nets, judges, drawn), nets, g, shown)
+def train_generator(run: Run) -> None:
+    """A student, cut out of the teacher, by its method; or a generator that has no teacher."""
+    c, method = run.config, compose.REGULAR
+    if c["method"] not in PLAIN:
+        method = compose.METHODS[method_of(c["method"])]
+
+    def fit(
+        phase: str,
+        players: Sequence[Player],
+        share: float,
+        nets: Mapping[str, nn.Module],
+        its: Callable[[int], Batch],
+    ) -> None:
+        steps, more = round(share * c["steps"]), dict[str, Any]()
+        if phase == "train":
+            average, z = nets["average"], judging.noise(16, c["latent"]).to(run.device)
+            more["samples"] = lambda: drawn_still(average, z)
+            more["validate"] = measure.watcher(run, average, nets["G"], judges(nets))
+            more["epoch"] = c["epoch"]
+        run.train(setup.recipe.paced(players, steps), its, steps, nets, phase=phase, **more)
+
+    setup = setup_of(run)
+    found = compose.distil(setup, method, fit)
+    assert found.D is not None
+    finish(run, found.nets["G"], found.G, found.D, judges(found.nets))
 
 
-def compressed(run: Run, nets: dict[str, nn.Module], T: nn.Module, g: Adam) -> list[Player]:
-    """The players of every method but GCC; networks that they move join ``nets``."""
-    c, method = run.config, run.config["method"]
-    S, D, mixing = nets["G"], nets["D"], {"mixing": run.config["mixing"]}
-    d = d_adam(c, D)
-    if method == "fine-tune":
-        drawn = gan.mixer(S, c["mixing"])
-        return [gan.generator(drawn, D, g), gan.discriminator(drawn, D, d)]
-    if method not in IMITATORS:
-        D_T = nets.get("D_teacher")
-        own = kernels_of(run, S, T) if c["kernels"] else []
-        return nickel_dime.nickel_dime(
-            S, T, D, D_T, g, d, None if D_T is None else d_adam(c, D_T), own,
-            nickel=c["nickel"], pair=pair(c), moment_batch=c.get("moment_batch"), **mixing,
-        )  # fmt: skip
-    by = distance(run)
-    if method == "GS":
-        return gs.finetune(S, T, D, g, d, by, **mixing)
-    masked = (MASKS[c["mask"]], by)
-    if method == "CAGC":
-        return cagc.cagc(S, T, D, g, d, *masked, **mixing)
-    if method == "StyleKD":
-        bank = stylekd.directions(T, [f"b{r}" for r in upper(c)])
-        layers = [f"synthesis.b{r}.conv1" for r in upper(c)[1:] or upper(c)]
-        return stylekd.stylekd(S, T, D, g, d, *masked, bank, layers=layers, **mixing)
-    nets["energy"] = E = energy.Energy(c["size"], channels=c["energy"]).to(run.device)
-    e = Adam(E.parameters(), 1e-4, betas=(0.0, 0.999), fused=True)
-    return itgc.itgc(S, T, D, E, g, d, e, *masked, steps=c["langevin"], **mixing)
+def judges(nets: Mapping[str, nn.Module]) -> dict[str, Network]:
+    """The discriminators whose logits are kept; GCC's teacher trains apart from its student."""
+    found = compose.critics(nets)
+    if "gates" in nets or "D_teacher" not in nets:
+        return {"D": found["D"]}
+    return {"D": found["D"], "D_T": found["D_teacher"]}
 
 
-def cooperative(run: Run, nets: Mapping[str, nn.Module], g: Adam) -> list[Player]:
-    """GCC's players."""
-    c, gates, adapters = run.config, nets["gates"], nets["adapters"]
-    assert isinstance(gates, gcc.Gates) and isinstance(adapters, nn.ModuleList)
-    d_layers = [f"b{2 * r}" for r in parts(c, 4, 16)]
-    teachers = g_adam(c, nets["G_teacher"]), d_adam(c, nets["D_teacher"])
-    return gcc.gcc(
-        nets["G"], nets["G_teacher"], nets["D"], nets["D_teacher"], gates, adapters,
-        g, d_adam(c, nets["D"]), d_adam(c, gates, rate=1 / 8), teachers,
-        g_layers=g_layers(c), d_layers=d_layers,
-        decay=memory(0.5 ** (c["batch"] / c["half_life"]), c["steps"]), mixing=c["mixing"],
+def setup_of(run: Run) -> Setup:
+    """What a unit's method is handed. Networks draw their first weights one after the other."""
+    c, device, T = run.config, run.device, nn.Identity()
+    if c["method"] not in PLAIN:
+        T = generator_of(run.unit.needs["teacher"], run.root).to(device)
+
+    def judge() -> nn.Module:
+        return runs.load(discriminator(c), run.needed("teacher"), "D").to(device)
+
+    return Setup(
+        adapter=adapters.stylegan2_adapter(
+            {"size": c["size"], **c["net"]}, c["latent"], c["layers"], c["group"],
+            d_net=c.get("d_net"),
+        ),
+        recipe=recipe_of(c), T=T, device=device, draw=batches(run), judge=judge,
+        critic=lambda width, name: discriminator(c).to(device),
+        fresh=lambda: generator(c, c["p"]).to(device), student=lambda: start(run, T),
+        cut=lambda wide: start(run, wide), new=lambda name, make: make().to(device),
+        kernels=lambda S: kernels_of(run, S, T), distance=lambda: distance(run),
     )  # fmt: skip
 
 
-def slimmed(run: Run, T: nn.Module, D: nn.Module) -> nn.Module:
-    """GS's first stage: a copy of the teacher made sparse, then pruned by its styles."""
-    c = run.config
-    nets: dict[str, nn.Module] = {"dense": copy.deepcopy(T).train().requires_grad_(True), "D": D}
-    g, d = g_adam(c, nets["dense"]), d_adam(c, D)
-    players = gs.sparsify(nets["dense"], T, D, g, d, distance(run), mixing=c["mixing"])
-    players = regularised(c, players, nets, {"D": D}, {"G": nets["dense"]})
-    run.train(players, batches(run), c["sparse_steps"], nets, phase="sparse")
-    return start(run, nets["dense"])
+def recipe_of(c: Mapping[str, Any]) -> Recipe:
+    """How a unit's networks are trained: rates are constant, corrected for lazy regularisers.
 
-
-def fit(
-    run: Run,
-    players: Sequence[Player],
-    nets: dict[str, nn.Module],
-    g: Adam,
-    shown: Mapping[str, gan.Network],
-) -> None:
-    """Train, follow G by its average, judge the average every epoch, and finish the unit.
-
-    shown: the discriminators whose logits are kept, by name.
+    NICKEL compares maps of a quarter of the image's size, GCC those of G of 1/8 and 1/2, and of D
+    of 1/4 and 1/16; StyleKD layers of up to half the image.
     """
-    c = run.config
+    lr, betas = lazy(c["lr"], (0.0, 0.99), 4) if c["path"] else (c["lr"], (0.0, 0.99))
+    d_lr, d_betas = lazy(c["lr"], (0.0, 0.99), 16)
     # Lazy path lengths add a step of G's, and of its average, to every fourth.
     share = 4 / 5 if c["path"] else 1.0
-    steps = c["steps"] - c.get("sparse_steps", 0)
-    average = averaged(nets["G"], g, 0.5 ** (share * c["batch"] / c["half_life"]), steps=steps)
-    seen = judging.noise(16, c["latent"]).to(run.device)
-    run.train(
-        players,
-        batches(run),
-        steps,
-        {**nets, "average": average},
-        samples=lambda: drawn_still(average, seen),
-        epoch=c["epoch"],
-        validate=measure.watcher(run, average, nets["G"], shown),
-    )
-    finish(run, nets, average, shown)
+    sides = [2**i for i in range(3, c["size"].bit_length() - 1)]  # of the blocks that enlarge
+    numbers = ("mask", "energy", "langevin", "nickel", "moment_batch")
+    return Recipe(
+        steps=c["steps"], lr=lr, d_lr=d_lr, betas=betas, d_betas=d_betas, generator_first=True,
+        decay=0.5 ** (share * c["batch"] / c["half_life"]),
+        step_decay=0.5 ** (c["batch"] / c["half_life"]),
+        gamma=c["gamma"], penalised=("D", "D_teacher", "gates"), path=c["path"],
+        mixing=c["mixing"], sparse=c.get("sparse_steps", 0) / c["steps"], same_critic=True,
+        teacher_critic=c.get("D_T", False), **{name: c[name] for name in numbers if name in c},
+        layers={
+            "pair": pair(c),
+            "gated": [f"b{2 * r}" for r in (4, *sides)][::-1],
+            "judged": [f"b{2 * r}" for r in parts(c, 4, 16)],
+            "copied": g_layers(c),
+            "shifted": [f"synthesis.b{r}.conv1" for r in sides],
+            "related": [f"synthesis.b{r}.conv1" for r in sides[1:] or sides],
+        },
+    )  # fmt: skip
 
 
 def finish(
-    run: Run, nets: Mapping[str, nn.Module], average: nn.Module, shown: Mapping[str, gan.Network]
+    run: Run, G: nn.Module, average: nn.Module, D: nn.Module, shown: Mapping[str, Network]
 ) -> None:
     """Measure the average of G, keep it with D and the logits, and finish the unit."""
-    logits = measure.logits_of(run, nets["G"], shown)
+    logits = measure.logits_of(run, G, shown)
     rows = measure.generator_rows(run, average, logits)
-    run.finish({"G": average, "D": nets["D"], "logits": logits}, rows)
-
-
-def regularised(
-    c: Mapping[str, Any],
-    players: Sequence[Player],
-    nets: dict[str, nn.Module],
-    judges: Mapping[str, gan.Network],
-    drawn: Mapping[str, nn.Module],
-) -> list[Player]:
-    """Each player followed by its lazy regularisation: R1 of ``judges``, path length of ``drawn``.
-
-    Both by the player's name. The running means of path lengths join ``nets``.
-    """
-    out = []
-    for player in players:
-        out.append(player)
-        name, optimiser = player.name, player.optimiser
-        if name in judges:
-            out.append(gan.r1(judges[name], optimiser, gamma=c["gamma"], name=name))
-        if name in drawn and c["path"]:
-            nets[f"{name} path"] = mean = gan.PathMean()
-            mean.to(next(drawn[name].parameters()).device)
-            lengths = {"weight": c["path"], "mixing": c["mixing"], "name": name}
-            out.append(gan.path_length(drawn[name], optimiser, mean, **lengths))
-    return out
+    run.finish({"G": average, "D": D, "logits": logits}, rows)
 
 
 def train_judge(run: Run) -> None:
@@ -627,7 +554,7 @@ def demand(unit: Unit) -> Demand:
     if not c["steps"]:
         return Demand(drawn * full, 0)
     evaluated = c["steps"] / c["epoch"] * c["n_images"] * small
-    own = COST.get(c["method"].split(" by ")[0].split(",")[0], 3.0) if "D_T" in c else 1.0
+    own = COST.get(method_of(c["method"]), 3.0) if "D_T" in c else 1.0
     return Demand(evaluated + own * c["steps"] * c["batch"] * (4 * small + 9 * full), kept)
 
 
@@ -737,31 +664,9 @@ def ranks(run: Run, wide: nn.Module, name: str) -> list[Tensor]:
     return [torch.rand(score.shape, generator=seeded).to(run.device) for score in scores]
 
 
-def g_adam(c: Mapping[str, Any], *networks: nn.Module) -> Adam:
-    """G's optimiser, corrected for lazy path lengths where there are any."""
-    lr, betas = lazy(c["lr"], (0.0, 0.99), 4) if c["path"] else (c["lr"], (0.0, 0.99))
-    return Adam([p for net in networks for p in net.parameters()], lr, betas=betas, fused=True)
-
-
-def d_adam(c: Mapping[str, Any], net: nn.Module, rate: float = 1.0) -> Adam:
-    """A discriminator's optimiser, corrected for lazy R1."""
-    lr, betas = lazy(c["lr"], (0.0, 0.99), 16)
-    return Adam(net.parameters(), rate * lr, betas=betas, fused=True)
-
-
 def pair(c: Mapping[str, Any]) -> tuple[str, str]:
     """NICKEL's two maps, of a quarter of the image's size: of the teacher's G, and of D."""
     return f"synthesis.b{c['size'] // 4}.conv1", f"b{c['size'] // 2}"
-
-
-def upper(c: Mapping[str, Any]) -> list[int]:
-    """Pixels of the blocks that enlarge, up to half the image's size."""
-    return [2**i for i in range(3, c["size"].bit_length() - 1)]
-
-
-def all_blocks(c: Mapping[str, Any]) -> list[str]:
-    """D's residual blocks, behind which GCC has its gates."""
-    return [f"b{2 * r}" for r in (4, *upper(c))][::-1]
 
 
 def g_layers(c: Mapping[str, Any]) -> list[str]:
@@ -772,11 +677,6 @@ def g_layers(c: Mapping[str, Any]) -> list[str]:
 def parts(c: Mapping[str, Any], *shares: int) -> list[int]:
     """Parts of the image's size in pixels, 4 or more, each once."""
     return list(dict.fromkeys(max(4, c["size"] // share) for share in shares))
-
-
-def sample_shape(c: Mapping[str, Any], device: torch.device) -> Tensor:
-    """One black image."""
-    return torch.zeros(1, 3, c["size"], c["size"], device=device)
 
 
 def batches(run: Run) -> Callable[[int], Batch]:

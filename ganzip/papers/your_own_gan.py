@@ -10,6 +10,8 @@ that a second call plans the same units.
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 import json
 import math
@@ -20,49 +22,33 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, export, features, metrics, parameters, presets, runs, zoo
+from ganzip import data, export, features, losses, metrics, parameters, presets, prune, runs, zoo
 from ganzip._compat import optional
-from ganzip.methods import (
-    cagc,
-    dcd,
-    gan,
-    gcc,
-    gs,
-    itgc,
-    mse_joint,
-    nickel_dime,
-    omgd,
-    sdakd,
-    stylekd,
-)
-from ganzip.papers import adapters, distilling, judging
+from ganzip.distil import compose, family, views
+from ganzip.distil.compose import CONTROL, METHODS, Setup
+from ganzip.distil.family import Adapter, AdapterError
+from ganzip.distil.recipe import Recipe
+from ganzip.methods import gan, nickel_dime
+from ganzip.papers import adapters, judging
 from ganzip.papers import nickel_dime as paper_c
 from ganzip.papers import super_resolution as sr
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
-from ganzip.papers.adapters import Adapter, AdapterError
-from ganzip.papers.distilling import CONTROL, EVERY, Setup
 from ganzip.parameters import TARGETS
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
-from ganzip.train import Batch, Player, averaged, frozen, step_seed, train
+from ganzip.train import Batch, Player, frozen, step_seed, train
 
 PAPER = "your_own_gan"
-MODULES: dict[str, tuple[ModuleType, ...]] = {
-    **dict.fromkeys(("mse", "cached", "joint"), (mse_joint,)),
-    **{"OMGD": (omgd,), "DCD": (dcd,), "DCD modified": (dcd,), "SDAKD": (sdakd,)},
-    **{"GS": (gs,), "CAGC": (cagc,), "StyleKD": (stylekd,), "ITGC": (itgc,), "GCC": (gcc,)},
-    **dict.fromkeys(("NICKEL", "DiME", "NICKEL & DiME"), (nickel_dime,)),
-}
 CHOICE = ("mse", "SDAKD", "CAGC", "DiME", "NICKEL & DiME")  # serve any generator, at little cost
 EMA = 0.998  # of the average of G, where there are steps enough for it, see ``train.memory``
+LITE = (0, 2, 4, 10)  # blocks of EfficientNet-Lite0 in the place of VGG16's four maps
 LEAST = 4  # steps below which nothing is learnt
 MARGIN = 0.7  # of a budget that is planned: side by side, processes slow each other down
 
@@ -130,15 +116,15 @@ def prepare(
     """The units that compress a generator within a budget, what is needed first.
 
     source: what ``data.load`` (noise) or ``data.photos`` (images) finds; empty for the embedded
-    set. target: see ``adapters.fitting``; None is a quarter of the channels. minutes: by the
-    clock, 0 for the preset's; ``scale`` multiplies them. methods: of ``distilling.EVERY``, () for
+    set. target: see ``family.fitting``; None is a quarter of the channels. minutes: by the
+    clock, 0 for the preset's; ``scale`` multiplies them. methods: of ``compose.METHODS``, () for
     all that can serve; the control is always there. seeds: 0 for the preset's. Raises AdapterError
     and DataError.
     """
     presets.check(preset, scale, seeds)
     effort = EFFORTS[preset]
     a = adapter if isinstance(adapter, Adapter) else adapters.load(adapter, preset=preset)
-    adapters.check(a)
+    family.check(a)
     width = fitting(a, target or {"width": 0.25}, device)
     chosen = served(a, methods)
     seen = sight(a, effort, source)
@@ -151,13 +137,15 @@ def prepare(
 
 def served(adapter: Adapter, methods: Collection[str]) -> list[str]:
     """The methods asked for that can serve, the control first. Raises AdapterError."""
-    refused = distilling.refusals(adapter)
+    refused = compose.refusals(adapter)
     for name in methods:
-        if name not in EVERY:
-            raise AdapterError(f"no method {name!r}; there are {', '.join(EVERY)}")
+        if name not in METHODS:
+            raise AdapterError(f"no method {name!r}; there are {', '.join(METHODS)}")
         if name in refused:
             raise AdapterError(f"{adapter.name}: {name} {refused[name]}; leave it out")
-    return [m for m in EVERY if m not in refused and (m == CONTROL or not methods or m in methods)]
+    return [
+        m for m in METHODS if m not in refused and (m == CONTROL or not methods or m in methods)
+    ]
 
 
 @dataclass(frozen=True)
@@ -193,7 +181,7 @@ def settings(
     """What all units of a generator share."""
     return dict(seen.config) | {
         "adapter": named if isinstance(named, str) else adapter.name,
-        "networks": adapters.fingerprint(adapter),
+        "networks": family.fingerprint(adapter),
         "width": width,
         "latent": adapter.latent,
         "batch": adapter.batch,
@@ -247,7 +235,7 @@ def plan(
 @cache
 def code_of(method: str) -> str:
     """Hash of what decides a method's result beside its settings."""
-    return runs.code(gan, *MODULES.get(method, ()))
+    return runs.code(gan, *(METHODS[method].modules if method in METHODS else ()))
 
 
 # Target and budget --------------------------------------------------------------------------------
@@ -267,7 +255,7 @@ def fitting(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") 
         "multiply-adds": lambda G: metrics.macs(G.to(device), example),
         "latency": lambda G: measure.passing({"": G.to(device)}, example, 5)[""],
     }
-    return adapters.fitting(adapter, target, counts.get(kind, metrics.params))
+    return family.fitting(adapter, target, counts.get(kind, metrics.params))
 
 
 def rates(
@@ -299,12 +287,13 @@ def stopwatch(
     cond = a.example(a.batch).to(device)
     real = torch.rand(a.batch, a.channels, a.size, a.size, device=device) * 2 - 1
     T, D = frozen(a.full()).to(device), frozen(a.critic()).to(device)
-    last = adapters.four_layers(a)[-1]
+    last = views.four_layers(a)[-1]
     with torch.no_grad(), taps(T, [last]) as seen:
         T(cond[:2])
-        known = examples.remembering(real)
     shown = seen[last][:1].expand(a.batch, -1, -1, -1)
-    batch = Batch(cond, real, real, shown)
+    batch, stored = Batch(cond, real, real, shown), None if a.latent else views.StoredTeacher()
+    if stored:
+        stored.synthesis.images = real
 
     def now() -> float:
         if device.type == "cuda":
@@ -312,19 +301,13 @@ def stopwatch(
             return time.perf_counter()
         return time.process_time()
 
-    def kernel() -> nickel_dime.Kernel:
+    def target() -> nickel_dime.Moments:
         with torch.no_grad():
-            return kernel_of(c, nickel_dime.moments(embedding(c, device)(real)))
+            return nickel_dime.moments(embedding(c, device)(real))
 
-    def student() -> nn.Module:
-        return adapters.build(a, c["width"]).to(device)
-
-    def new(name: str, make: Callable[[], nn.Module]) -> nn.Module:
-        return make().to(device)
-
-    setup = Setup(
-        a, {**c, "ema": 0.5, "seed": 0, "steps": 3}, c["width"], student, student, new, T, D,
-        lambda _: batch, kernel, device, None if a.latent else known,
+    setup = setup_of(
+        a, {**c, "ema": 0.5, "seed": 0, "steps": 3}, device, lambda _: batch,
+        lambda name, make: make().to(device), T=T, D=D, target=target, stored_teacher=stored,
     )  # fmt: skip
     spent: list[float] = []
 
@@ -342,13 +325,16 @@ def stopwatch(
                 start = now()
                 T(cond[:2])
                 spent.append((now() - start) / 2)
+        elif method == "teacher" and a.weights is not None:
+            batch = Batch(real, real, real)
+            fit("", compose.critic(setup, a.critic().to(device)), 1.0)
         elif method == "teacher":
-            given = a.weights is not None
-            batch = Batch(real if given else cond, real, real)
-            fit("", teaching(setup, T if given else None), 1.0)
-            batch = Batch(cond, real, real, shown)
+            batch = Batch(cond, real, real)
+            whole = dataclasses.replace(setup, fresh=lambda: a.full().to(device))
+            compose.distil(whole, compose.REGULAR, fit)
         else:
-            distilling.distil(setup, method, fit)
+            batch = Batch(cond, real, real, shown)
+            compose.distil(setup, METHODS[method], fit)
         found[method] = round(sum(spent), 4)
     return found
 
@@ -417,46 +403,95 @@ def train_judge(run: Run) -> None:
 
 def train_teacher(run: Run, a: Adapter) -> None:
     """The teacher or, where its weights are given, its discriminator against it."""
-    c, state = run.config, adapters.teacher_state(a)
+    c, state = run.config, family.teacher_state(a)
+    setup = setup_of(a, c, run.device, examples.batches(run, a, None), run.new)
+
+    def critic(width: float = 1.0, name: str = "D") -> nn.Module:
+        D = run.new(name, lambda: a.critic(width))
+        if a.d_weights is not None:
+            D.load_state_dict(a.d_weights())
+        return D
+
     if state is not None:
-        T = adapters.filled(a, state).to(run.device)
-        setup = bare(run, a, T)
-        players, nets = teaching(setup, T), {"D": setup.D}
-        source, average = answered(run, a, T), None
+        T, D = family.filled(a, state).to(run.device), critic()
+        players = setup.recipe.paced(compose.critic(setup, D), c["steps"])
+        run.train(players, answered(run, a, T), c["steps"], {"D": D})
+        found = {"D": D}
     else:
-        setup = bare(run, a, run.new("G", lambda: a.generator(1.0)))
-        players, source = teaching(setup, None), setup.draw
-        optimiser = next(p.optimiser for p in players if p.name == "G")
-        average = averaged(setup.T, optimiser, EMA, steps=c["steps"])
-        nets = {"G": setup.T, "D": setup.D, "average": average}
-    show = None if average is None else examples.sampler(run, a, average)
-    run.train(distilling.paced(c, players, c["steps"]), source, c["steps"], nets, samples=show)
-    kept = {"D": setup.D} | ({} if average is None else {"G": average})
-    run.finish(kept, [measure.row(run, "parameters of D", metrics.params(setup.D))])
+        setup = dataclasses.replace(
+            setup, fresh=lambda: run.new("G", lambda: a.generator(1.0)), critic=critic
+        )
+        trained = compose.distil(setup, compose.REGULAR, phases(run, a, setup.recipe))
+        assert trained.D is not None
+        found = {"D": trained.D, "G": trained.G}
+    run.finish(found, [measure.row(run, "parameters of D", metrics.params(found["D"]))])
 
 
-def teaching(s: Setup, T: nn.Module | None) -> list[Player]:
-    """The teacher's players: its own training or, with T at hand, its discriminator's alone."""
-    c, D = s.c, s.D.train().requires_grad_(True)
-    d = distilling.adam(c, D)
-    if T is not None:
-        players = [gan.discriminator(nn.Identity(), D, d)]
-    else:
-        G = s.T.train().requires_grad_(True)
-        players = distilling.own_training(s, G, D, distilling.adam(c, G), d)
-    return distilling.regularised(s, players, {"D": D})
+def recipe_of(a: Adapter, c: Mapping[str, Any]) -> Recipe:
+    """How a unit's networks are trained."""
+    return Recipe(
+        steps=c["steps"], lr=c["lr"], d_lr=c["d_lr"], betas=tuple(c["betas"]), cosine=True,
+        decay=c["ema"], step_decay=c["ema"], gamma=a.gamma, mask=c["mask"], langevin=c["langevin"],
+        moment_batch=c["batch"],
+    )  # fmt: skip
 
 
-def bare(run: Run, a: Adapter, T: nn.Module) -> Setup:
-    """A setup without students, in which the target is the truth."""
+def setup_of(
+    a: Adapter,
+    c: Mapping[str, Any],
+    device: torch.device,
+    draw: Callable[[int], Batch],
+    new: Callable[[str, Callable[[], Any]], Any],
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    T: nn.Module | None = None,
+    D: nn.Module | None = None,
+    target: Callable[[], nickel_dime.Moments] = compose.absent,
+    stored_teacher: nn.Module | None = None,
+) -> Setup:
+    """What a method is handed: networks of the adapter, made by ``new``.
 
-    def none() -> Any:
-        raise AssertionError("the teacher is trained without students")
+    start: the first weights of a student, None for those of a new one. T, D: the frozen teacher's.
+    target: moments of the teacher's images.
+    """
 
-    D, source = run.new("D", a.critic), examples.batches(run, a, None)
-    if a.d_weights is not None:
-        D.load_state_dict(a.d_weights())
-    return Setup(a, run.config, 1.0, none, none, run.new, T, D, source, none, run.device)
+    def fresh() -> nn.Module:
+        return new("G", lambda: family.build(a, c["width"]))
+
+    def cut(wide: nn.Module) -> nn.Module:
+        z = torch.randn(256, a.latent, generator=torch.Generator().manual_seed(0))
+        scores = prune.style_scale(wide, z.to(device))
+        return prune.cut(wide, fresh(), prune.keep(scores, round(1 - c["width"], 6)))
+
+    def kernels(G: nn.Module) -> list[nickel_dime.Kernel]:
+        kernel = nickel_dime.Kernel("efflite0", embedding(c, device), 1.0, target())
+        torch.manual_seed(step_seed(c["seed"], "gap"))
+        with torch.no_grad():
+            gap = nickel_dime.dime(kernel, G(draw(0).cond)).item()
+        return [dataclasses.replace(kernel, weight=c["dime"] / gap)]
+
+    return Setup(
+        adapter=a, recipe=recipe_of(a, c), width=c["width"], device=device, draw=draw, new=new,
+        fresh=fresh, student=lambda: fresh() if start is None else runs.load(fresh(), start, "G"),
+        cut=cut, critic=lambda width, name: new(name, lambda: a.critic(width)),
+        judge=lambda: copy.deepcopy(cast(nn.Module, D)).train().requires_grad_(True),
+        kernels=kernels, distance=lambda: distance(a.size, str(device)),
+        maps=lambda: maps(a.size, str(device)), T=T or nn.Identity(),
+        stored_teacher=stored_teacher,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def distance(size: int, device: str) -> losses.Distance:
+    """The perceptual distance: relative L1 of three maps of EfficientNet-Lite0."""
+    found = features.lite_maps(0, LITE[:3], size=size, device=device).extract
+    return losses.perceptual(found, [1 / 3] * 3, relative=True)
+
+
+@lru_cache(maxsize=2)
+def maps(size: int, device: str) -> Callable[[Tensor], list[Tensor]]:
+    """The four maps that OMGD and DCD compare."""
+    return features.lite_maps(0, LITE, size=size, device=device).extract
 
 
 def answered(run: Run, a: Adapter, T: nn.Module) -> Callable[[int], Batch]:
@@ -474,23 +509,25 @@ def train_student(run: Run, a: Adapter) -> None:
     """A student by its method."""
     c, device = run.config, run.device
     T = examples.teacher_of(run.unit, run.root, a).to(device)
-    kept = run.needed("common")
-    known = None if a.latent else examples.remembering(torch.zeros(0))
-    source = examples.batches(run, a, T, known)
+    start, stored = run.needed("common"), None if a.latent else views.StoredTeacher()
+    source = examples.batches(run, a, T, stored)
 
-    def fresh() -> nn.Module:
-        return run.new("G", lambda: adapters.build(a, c["width"]))
-
-    def student() -> nn.Module:
-        return runs.load(fresh(), kept, "G")
-
-    def kernel() -> nickel_dime.Kernel:
-        first, second = (kept[f"moments.{k}"].to(device) for k in ("first", "second"))
-        return kernel_of(c, nickel_dime.Moments(first, second, 0))
+    def target() -> nickel_dime.Moments:
+        first, second = (start[f"moments.{k}"].to(device) for k in ("first", "second"))
+        return nickel_dime.Moments(first, second, 0)
 
     D = critic_of(run.unit.needs["teacher"], run.root, a).to(device)
-    setup = Setup(a, c, c["width"], student, fresh, run.new, T, D, source, kernel, device, known)
-    left = [c["steps"]]
+    setup = setup_of(
+        a, c, device, source, run.new, start=start, T=T, D=D, target=target, stored_teacher=stored
+    )
+    found = compose.distil(setup, METHODS[c["method"]], phases(run, a, setup.recipe))
+    rows = measure.quality_rows(run, a, found.G, c["method"])
+    run.finish({"G": found.G} | ({} if found.D is None else {"D": found.D}), rows)
+
+
+def phases(run: Run, a: Adapter, recipe: Recipe) -> compose.Fit:
+    """The function that trains one phase of a unit after the other; the last has what is left."""
+    left = [recipe.steps]
 
     def fit(
         phase: str,
@@ -500,18 +537,12 @@ def train_student(run: Run, a: Adapter) -> None:
         its: Callable[[int], Batch],
     ) -> None:
         last = phase == "train"
-        steps = left[0] if last else max(1, round(share * c["steps"]))
+        steps = left[0] if last else max(1, round(share * recipe.steps))
         left[0] -= steps
-        paced = distilling.paced(c, players, steps)
         show = examples.sampler(run, a, nets["average"]) if last else None
-        run.train(paced, its, steps, nets, phase=phase, samples=show)
+        run.train(recipe.paced(players, steps), its, steps, nets, phase=phase, samples=show)
 
-    found = distilling.distil(setup, c["method"], fit)
-    rows = measure.quality_rows(run, a, found.G, c["method"])
-    nets = {"G": found.G}
-    if found.D is not None:
-        nets["D"] = found.D
-    run.finish(nets, rows)
+    return fit
 
 
 def take_common(run: Run, a: Adapter) -> None:
@@ -524,13 +555,18 @@ def take_common(run: Run, a: Adapter) -> None:
     T = examples.teacher_of(run.unit, run.root, a).to(device)
     source = examples.batches(run, a, T)
     rows, best, first = [], math.inf, None
+    trial = setup_of(a, {**c, "steps": c["trial"]}, device, source, run.new)
+    trial = dataclasses.replace(trial, recipe=dataclasses.replace(trial.recipe, decay=None))
+
+    def fit(phase: str, players: Sequence[Player], *_: Any) -> None:
+        train(trial.recipe.paced(players, c["trial"]), source, c["trial"])
+
     for name in ("random", *a.starts):
-        S = run.new("G", lambda: adapters.build(a, c["width"]))
+        S = trial.fresh()
         if name in a.starts:
             a.starts[name](T, S)
         before = {key: value.clone() for key, value in S.state_dict().items()}
-        players = mse_joint.mse(S, distilling.adam(c, S))
-        train(distilling.paced(c, players, c["trial"]), source, c["trial"])
+        compose.distil(dataclasses.replace(trial, student=lambda S=S: S), METHODS["mse"], fit)
         batch = source(c["trial"])  # one that no step has seen
         with features.evaluating(S):
             error = (S(batch.cond) - gan.target(batch)).square().mean().item()
@@ -538,7 +574,7 @@ def take_common(run: Run, a: Adapter) -> None:
         if error < best:
             best, first = error, before
     assert first is not None
-    S = adapters.build(a, c["width"]).to(device)
+    S = family.build(a, c["width"]).to(device)
     S.load_state_dict(first)
     embed = embedding(c, device)
     torch.manual_seed(step_seed(c["seed"], "moments"))
@@ -564,7 +600,7 @@ def critic_of(unit: Unit, root: Path, a: Adapter, width: float = 1.0) -> nn.Modu
 def student_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
     """The trained student of a finished unit, frozen."""
     a = adapter or named(unit)
-    net = adapters.build(a, unit.config["width"])
+    net = family.build(a, unit.config["width"])
     return frozen(runs.load(net, unit.weights(root), "G"))
 
 
@@ -576,11 +612,6 @@ def embedding(c: Mapping[str, Any], device: torch.device) -> Callable[[Tensor], 
 @lru_cache(maxsize=2)
 def _lite(size: int, device: str) -> features.Features:
     return features.efficientnet_lite(0, size=size, device=device)
-
-
-def kernel_of(c: Mapping[str, Any], target: nickel_dime.Moments) -> nickel_dime.Kernel:
-    """DiME's kernel, its weight 1."""
-    return nickel_dime.Kernel("efflite0", embedding(c, target.first.device), 1.0, target)
 
 
 def target_of(text: str) -> dict[str, float]:

@@ -12,17 +12,17 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ganzip import data, features, runs
+from ganzip.distil import family, views
+from ganzip.distil.family import Adapter
 from ganzip.nets import stylegan2
-from ganzip.papers import adapters, judging
+from ganzip.papers import judging
 from ganzip.papers import super_resolution as sr
-from ganzip.papers.adapters import Adapter
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, step_seed
@@ -30,26 +30,19 @@ from ganzip.train import Batch, frozen, step_seed
 
 def teacher_of(unit: Unit, root: Path, a: Adapter) -> nn.Module:
     """The frozen teacher of a unit: the adapter's, else the one that was trained."""
-    state = adapters.teacher_state(a)
+    state = family.teacher_state(a)
     if state is not None:
-        return adapters.filled(a, state)
+        return family.filled(a, state)
     needed = unit.needs["teacher"]
     return frozen(runs.load(a.full(), needed.weights(root), "G"))
 
 
-def remembering(images: Tensor) -> nn.Module:
-    """A stand-in for the teacher that gives these images."""
-    found = adapters.Remembered()
-    found.synthesis.images = images
-    return found
-
-
 def batches(
-    run: Run, a: Adapter, T: nn.Module | None, known: nn.Module | None = None
+    run: Run, a: Adapter, T: nn.Module | None, stored_teacher: views.StoredTeacher | None = None
 ) -> Callable[[int], Batch]:
     """Batches: inputs, real images, as target the teacher's, its last feature map for SDAKD.
 
-    Without T the target is the truth, if there is one. ``known`` is told every target.
+    Without T the target is the truth, if there is one. ``stored_teacher`` is given every target.
     """
     if a.latent:
         return from_noise(run, a, T)
@@ -69,8 +62,8 @@ def batches(
         k = math.prod(image)
         target = rest[0][:, :k].float().unflatten(1, image)
         shown = rest[0][:, k:].float().unflatten(1, shape) if with_map else None
-        if known is not None:
-            cast(Any, known).synthesis.images = target
+        if stored_teacher is not None:
+            stored_teacher.synthesis.images = target
         return Batch(cond, real, target, shown)
 
     return batch
@@ -81,7 +74,7 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
     c, device, method = run.config, run.device, run.config["method"]
     real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
     asked = method in ("mse", "cached", "joint", "SDAKD", "common", "teacher")
-    last = adapters.four_layers(a)[-1]
+    last = views.four_layers(a)[-1]
     picks = None
     if T is not None and "pairs" in c:
         pool = data.batch_indices(c["pairs"], c["batch"], c["seed"])
@@ -165,7 +158,7 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
     def answer(start: int, stop: int) -> np.ndarray:
         teacher = teacher_of(run.unit, run.root, a).to(run.device) if T is None else T
         given = torch.from_numpy(np.array(stored(run, a, "cond", part, T)[start:stop])).float()
-        last = adapters.four_layers(a)[-1]
+        last = views.four_layers(a)[-1]
         with stylegan2.stored_noise(teacher), taps(teacher, [last]) as seen:
             image = teacher(given.to(run.device))
         flat = torch.cat([image.flatten(1), seen[last].flatten(1)], 1)
@@ -180,13 +173,13 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
     return runs.memmap(path, (n, width), "float16", answer, chunk=4)
 
 
-@lru_cache(maxsize=adapters.KNOWN)
+@lru_cache(maxsize=family.KNOWN)
 def answer_shapes(a: Adapter) -> tuple[torch.Size, torch.Size]:
     """Shapes of the teacher's image and of its last feature map."""
     with torch.device("meta"):
         G = a.full()
-    last = adapters.four_layers(a)[-1]
-    (shape,) = adapters.shapes(G, a.example(2).to("meta"), [last])
+    last = views.four_layers(a)[-1]
+    (shape,) = views.shapes(G, a.example(2).to("meta"), [last])
     return torch.Size([a.channels, a.size, a.size]), shape[1:]
 
 

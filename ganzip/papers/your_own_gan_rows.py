@@ -12,16 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import degrade, features, metrics, tables
+from ganzip.distil.compose import CONTROL, METHODS
+from ganzip.distil.family import Adapter
 from ganzip.papers import judging
 from ganzip.papers import nickel_dime_rows as seen_by_judge
 from ganzip.papers import your_own_gan_data as seen
-from ganzip.papers.adapters import Adapter
-from ganzip.papers.distilling import CONTROL, METHODS
 from ganzip.runs import Run
 
 LEVELS = ("teacher", "input", "start")  # rows that are no student's
 COSTS = ("parameters", "multiply-adds", "latency")
-PAPERS = {method: paper for paper, names in METHODS.items() for method in names}
 
 
 # Measuring ----------------------------------------------------------------------------------------
@@ -145,7 +144,10 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         scores = mine.loc[mine["metric"] == metric]
         if not len(scores) or method == "real":
             continue
-        line: dict[str, Any] = {"method": method, "paper": PAPERS.get(method, "")}
+        line: dict[str, Any] = {
+            "method": method,
+            "paper": METHODS[method].paper if method in METHODS else "",
+        }
         line |= {metric: scores["value"].mean(), "sd": scores["value"].std()}
         line |= {m: mine.loc[mine["metric"] == m, "value"].mean() for m in wanted}
         if method != "input":
@@ -253,10 +255,10 @@ def applicability(refused: Mapping[str, str], served: Sequence[str]) -> pd.DataF
     lines = [
         {
             "method": method,
-            "paper": paper,
+            "paper": METHODS[method].paper,
             "trained": "yes" if method in served else "",
             "why not": refused.get(method, "" if method in served else "not asked for"),
         }
-        for method, paper in PAPERS.items()
+        for method in METHODS
     ]
     return pd.DataFrame(lines)

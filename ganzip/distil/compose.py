@@ -1,0 +1,495 @@
+"""Where a method meets networks, optimisers and regularisers: the only place.
+
+``METHODS`` has an entry for each. Methods of paper C draw by styles; ``views.view`` lets generators
+without styles be drawn so. Where an input is an image, the losses of NICKEL and DiME, which compare
+distributions, stand beside an L1 to the teacher's image: nothing else would tie an answer to its
+input.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from types import ModuleType
+from typing import Any, NoReturn
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from ganzip import losses
+from ganzip.distil import views
+from ganzip.distil.family import Adapter
+from ganzip.distil.recipe import PENALTY, Recipe
+from ganzip.losses import Distance, Supervision
+from ganzip.methods import (
+    cagc,
+    dcd,
+    gan,
+    gcc,
+    gs,
+    itgc,
+    mse_joint,
+    nickel_dime,
+    omgd,
+    sdakd,
+    stylekd,
+)
+from ganzip.nets import connectors, energy
+from ganzip.taps import taps
+from ganzip.train import Batch, Player, frozen
+
+Fit = Callable[
+    [str, Sequence[Player], float, Mapping[str, nn.Module], Callable[[int], Batch]], None
+]
+"""Trains one phase: its name, players, share of all steps, networks that move, batches."""
+
+
+def absent(*_: Any) -> NoReturn:
+    """Stands where a unit has no such network."""
+    raise AssertionError("this method needs a network that its unit does not have")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A family's networks, as a unit makes them.
+
+    student, fresh: make a new student, from its start or from noise. cut: makes one out of a wide
+    generator. critic: makes a discriminator of a width, by its name; judge: the teacher's, to go on
+    training. new: makes a network by its name, which decides its first weights, see
+    ``runs.Run.new``. T: the frozen teacher; stored_teacher: where its answers are stored, a
+    stand-in for it that gives the batch's. draw: the batch of a step, the teacher's image as its
+    target. kernels: DiME's, with their weights, for the student that has not learnt yet. distance:
+    the perceptual one. maps: the four that OMGD and DCD compare.
+    """
+
+    adapter: Adapter
+    recipe: Recipe
+    fresh: Callable[[], nn.Module]
+    critic: Callable[[float, str], nn.Module]
+    draw: Callable[[int], Batch]
+    student: Callable[[], nn.Module] = absent
+    cut: Callable[[nn.Module], nn.Module] = absent
+    judge: Callable[[], nn.Module] = absent
+    new: Callable[[str, Callable[[], Any]], Any] = absent
+    kernels: Callable[[nn.Module], list[nickel_dime.Kernel]] = absent
+    distance: Callable[[], Distance] = absent
+    maps: Callable[[], Callable[[Tensor], Sequence[Tensor]]] = absent
+    T: nn.Module = field(default_factory=nn.Identity)
+    stored_teacher: nn.Module | None = None
+    width: float = 1.0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def view(self, G: nn.Module) -> nn.Module:
+        """The generator as methods of paper C draw it."""
+        return views.view(self.adapter, G)
+
+    def supervision(self) -> Supervision:
+        """The family's own: L1 and perceptual."""
+        a = self.adapter
+        return losses.supervision(self.distance(), l1=a.l1, weight=a.perceptual)
+
+    def black(self, n: int) -> Tensor:
+        """n black images."""
+        a = self.adapter
+        return torch.zeros(n, a.channels, a.size, a.size, device=self.device)
+
+
+@dataclass
+class Cast:
+    """The networks of one training, which a method's entry brings together.
+
+    G: the student. g: its optimiser, which also moves ``parts``; these are dropped after training.
+    nets: what others move, by name. share: of all steps, left to the last phase.
+    """
+
+    setup: Setup
+    fit: Fit
+    G: nn.Module = field(init=False)
+    g: Optimizer = field(init=False)
+    nets: dict[str, nn.Module] = field(default_factory=dict)
+    parts: dict[str, nn.Module] = field(default_factory=dict)
+    share: float = 1.0
+
+    def learner(self, G: nn.Module, **parts: nn.Module) -> Optimizer:
+        """Cast the student, and what learns beside it; returns the new optimiser of both."""
+        self.G, self.parts = G, parts
+        self.g = self.setup.recipe.optimiser(G, *parts.values())
+        return self.g
+
+    def opponents(self, *, afresh: bool = False) -> tuple[Any, ...]:
+        """Student, D, which starts afresh or from the teacher's, and both optimisers."""
+        s = self.setup
+        D = self.nets["D"] = s.critic(1.0, "D") if afresh else s.judge()
+        g = self.learner(s.student())
+        return self.G, D, g, s.recipe.d_optimiser(D)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A student's average over training, the D that judged it, if one did, and all networks."""
+
+    G: nn.Module
+    D: nn.Module | None
+    nets: Mapping[str, nn.Module]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's entry.
+
+    paper: "A", "B", "C" or "". players: those of its last phase; earlier ones it trains by
+    ``Cast.fit``. modules: those whose code decides its result, beside ``gan``. by_truth: whether a
+    generator of images is shown the truth and not the teacher's image. needs: what an adapter has
+    to have, and why.
+    """
+
+    paper: str
+    players: Callable[[Cast], list[Player]]
+    modules: tuple[ModuleType, ...] = ()
+    by_truth: bool = False
+    needs: tuple[str, str] = ("", "")
+
+
+def distil(s: Setup, method: Method, fit: Fit) -> Trained:
+    """Train a student by a method."""
+    cast, r = Cast(s, fit), s.recipe
+    players = method.players(cast)
+    average = r.average(cast.G, cast.g, cast.share)
+    nets = cast.nets
+    generators = {"G": cast.G} | {k: nets[k] for k in ("G_teacher",) if k in nets}
+    players = r.regularised(players, nets, critics(nets), generators)
+
+    def true(step: int) -> Batch:
+        batch = s.draw(step)
+        return dataclasses.replace(batch, target=batch.real)
+
+    draw = true if method.by_truth and not s.adapter.latent else s.draw
+    names = {"G": cast.G, **cast.parts, **nets, "average": average}
+    fit("train", players, cast.share, names, draw)
+    D = nets.get("D")
+    return Trained(average, D.D if isinstance(D, views.WithMap | views.Blocks) else D, names)
+
+
+def critics(nets: Mapping[str, nn.Module]) -> dict[str, gan.Network]:
+    """The discriminators among networks as they judge, by the names of their players."""
+    found: dict[str, gan.Network] = {n: nets[n] for n in ("D", "D_teacher") if n in nets}
+    gates = nets.get("gates")
+    if isinstance(gates, gcc.Gates):
+        found |= dict.fromkeys(("D", "gates"), gcc.gated(nets["D"], gates))
+    return found
+
+
+def refusals(adapter: Adapter) -> dict[str, str]:
+    """Methods that cannot serve a generator, each with its reason in one line."""
+    return {
+        name: method.needs[1]
+        for name, method in METHODS.items()
+        if method.needs[0] and not getattr(adapter, method.needs[0])
+    }
+
+
+# Without a teacher --------------------------------------------------------------------------------
+
+
+def alone(s: Setup, G: nn.Module, D: nn.Module, g: Optimizer, d: Optimizer) -> list[Player]:
+    """The family's own training: adversarial and, where inputs are images, supervised."""
+    r = s.recipe
+    if r.loss != "gan":
+        return gan.wgan(G, D, g, d, penalty=PENALTY if r.loss == "wgan-gp" else 0.0)
+    drawn = G if r.mixing is None else gan.mixer(G, r.mixing)
+    if s.adapter.latent:
+        player = gan.generator(drawn, D, g)
+    else:
+        player = gan.supervised(G, D, g, s.supervision(), weight=s.adapter.adversarial)
+    both = [gan.discriminator(drawn, D, d), player]
+    return both[::-1] if r.generator_first else both
+
+
+def afresh(cast: Cast, *, small: bool = True) -> list[Player]:
+    """G and D from noise; ``small``: D has the student's width."""
+    s = cast.setup
+    g = cast.learner(s.fresh())
+    D = cast.nets["D"] = s.critic(s.width if small else 1.0, "D")
+    return alone(s, cast.G, D, g, s.recipe.d_optimiser(D))
+
+
+def control(cast: Cast) -> list[Player]:
+    """The student from its start, D from the teacher's."""
+    return alone(cast.setup, *cast.opponents())
+
+
+def critic(s: Setup, D: nn.Module) -> list[Player]:
+    """D alone, against images that come in the place of inputs: those of a finished teacher."""
+    players = [gan.discriminator(nn.Identity(), D, s.recipe.d_optimiser(D))]
+    return s.recipe.regularised(players, {}, {"D": D}, {})
+
+
+# Paper A ------------------------------------------------------------------------------------------
+
+
+def squared_error(cast: Cast) -> list[Player]:
+    """MSE students, whose teacher answers on the spot or from a cache."""
+    g = cast.learner(cast.setup.student())
+    return mse_joint.mse(cast.G, g)
+
+
+def joint(cast: Cast) -> list[Player]:
+    """The squared error and a new discriminator."""
+    return mse_joint.joint(*cast.opponents(afresh=True), alpha=cast.setup.recipe.alpha)
+
+
+# Paper B ------------------------------------------------------------------------------------------
+
+
+def stages(cast: Cast) -> list[Player]:
+    """SDAKD's stages 2, of the generator and of the discriminator, and 3."""
+    s = cast.setup
+    D, G, last = s.critic(s.width, "D"), s.student(), views.four_layers(s.adapter)[-1:]
+    mine, its = widths(s, G, last), widths(s, s.T, last)
+    mlp = s.new("mlp", lambda: sdakd.mapper(mine[0], its[0]))
+    term = {"mlp": mlp, "tap": last[0]}
+    first = sdakd.stage2(G, cast.learner(G, mlp=mlp), s.supervision(), **term)
+    cast.fit("stage2", first, 0.4, {"G": G, "mlp": mlp}, s.draw)
+    apart = sdakd.stage2_discriminator(D, frozen(s.judge()), s.recipe.d_optimiser(D))
+    cast.fit("stage2-D", apart, 0.2, {"D": D}, s.draw)
+    cast.nets["D"], cast.share, g = D, 0.4, cast.learner(G, mlp=mlp)
+    return sdakd.stage3(G, D, g, s.recipe.d_optimiser(D), s.supervision(), **term)
+
+
+def online(cast: Cast) -> tuple[nn.Module, nn.Module, Optimizer, list[Player]]:
+    """A teacher that goes on training beside the student, its D with its optimiser, its players.
+
+    From its weights or, where it is deeper than the family, from the family's own first ones.
+    """
+    s, a, G = cast.setup, cast.setup.adapter, cast.G
+    same = a.teacher is None or len(list(s.T.parameters())) == len(list(G.parameters()))
+    T = copy.deepcopy(s.T) if same else s.new("teacher", lambda: a.generator(1.0))
+    cast.nets["teacher"] = T = T.train().requires_grad_(True)
+    D = cast.nets["D"] = s.judge()
+    d = s.recipe.d_optimiser(D)
+    return T, D, d, alone(s, T, D, s.recipe.optimiser(T), d)
+
+
+def two_teachers(cast: Cast) -> list[Player]:
+    """OMGD: a wide teacher and a deep one."""
+    s, r, deeper = cast.setup, cast.setup.recipe, cast.setup.adapter.deeper
+    assert deeper is not None
+    G, names = s.student(), views.four_layers(s.adapter)
+    mine, its = widths(s, G, names), widths(s, s.T, names)
+    links = s.new("links", lambda: connectors.connectors(mine, its))
+    g = cast.learner(G, links=links)
+    T, _, _, wide = online(cast)
+    deep = cast.nets["deep"] = s.new("deep", lambda: deeper(s.width))
+    D = cast.nets["deep D"] = s.critic(1.0, "deep D")
+    two = alone(s, deep, D, r.optimiser(deep), r.d_optimiser(D))
+    teachers = [named("wide", p) for p in wide] + [named("deep", p) for p in two]
+    return [*teachers, *omgd.omgd(G, T, deep, links, g, s.maps(), names, names)]
+
+
+def judged_maps(cast: Cast, *, modified: bool) -> list[Player]:
+    """Both DCD: the teacher's D compares maps."""
+    s, a = cast.setup, cast.setup.adapter
+    G, names = s.student(), views.four_layers(a)
+    as_images = [a.channels] * len(names)
+    mine, its = widths(s, G, names), widths(s, s.T, names)
+    links = s.new("links", lambda: connectors.connectors(mine, as_images))
+    its_links = s.new("its_links", lambda: connectors.connectors(its, as_images))
+    g = cast.learner(G, links=links, its_links=its_links)
+    T, D, d, own = online(cast)
+    judge, student = dcd.dcd(
+        G, T, D, links, its_links, g, d, s.maps(), first_blocks(s, D), names, names,
+        adversarial=a.adversarial, modified=modified,
+    )  # fmt: skip
+    (teacher,) = (named("teacher", player) for player in own if player.name == "G")
+    return [judge, teacher, student]
+
+
+def first_blocks(s: Setup, D: nn.Module) -> Callable[[Tensor], Tensor]:
+    """D's first two blocks, in which DCD compares maps, enlarged to an image's size."""
+    layers, side = views.judge_layers(s.adapter), s.adapter.size
+    name = layers[min(1, len(layers) - 1)]
+
+    def phi(maps: Tensor) -> Tensor:
+        with taps(D, [name]) as seen:
+            D(F.interpolate(maps, (side, side)))
+        return seen[name]
+
+    return phi
+
+
+def widths(s: Setup, G: nn.Module, names: Sequence[str]) -> list[int]:
+    """Channels of a generator's maps."""
+    example = s.adapter.example(2).to(s.device)
+    return [shape[1] for shape in views.shapes(G, example, names)]
+
+
+def named(prefix: str, player: Player) -> Player:
+    """The player under a name of its own, by which runs keep optimisers."""
+    return dataclasses.replace(player, name=f"{prefix} {player.name}")
+
+
+# Paper C ------------------------------------------------------------------------------------------
+
+
+def slimming(cast: Cast) -> list[Player]:
+    """GS: a copy of the teacher is made sparse, pruned by its styles and fine-tuned."""
+    s, r = cast.setup, cast.setup.recipe
+    D = cast.nets["D"] = s.judge()
+    dense = copy.deepcopy(s.T).train().requires_grad_(True)
+    g, d, by = r.optimiser(dense), r.d_optimiser(D), s.distance()
+    players = gs.sparsify(dense, s.T, D, g, d, by, mixing=r.mixed)
+    nets = {"dense": dense, "D": D}
+    players = r.regularised(players, nets, critics(nets), {"G": dense})
+    cast.fit("sparse", players, r.sparse, nets, s.draw)
+    cast.share = 1 - r.sparse
+    if not r.same_critic:
+        D = cast.nets["D"] = s.judge()
+    g, d = cast.learner(s.cut(dense)), r.d_optimiser(D)
+    return gs.finetune(cast.G, s.T, D, g, d, s.distance(), mixing=r.mixed)
+
+
+def imitation(cast: Cast, players: Callable[..., list[Player]], *, new: bool) -> list[Player]:
+    """Methods whose student imitates the teacher's images where a mask tells what matters."""
+    s, r = cast.setup, cast.setup.recipe
+    G, D, g, d = cast.opponents(afresh=new)
+    T, by = s.stored_teacher or s.view(s.T), s.distance()
+    return players(cast, s.view(G), T, D, g, d, mask=r.mask_of, distance=by, mixing=r.mixed)
+
+
+def content_aware(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
+    """CAGC."""
+    return cagc.cagc(*networks, **numbers)
+
+
+def relations(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
+    """StyleKD: maps relate under shifts along directions of W."""
+    s, layers = cast.setup, views.style_layers(cast.setup.adapter)
+    shifted = s.recipe.layers.get("shifted", layers)
+    bank = stylekd.directions(s.T, [name.split(".")[1] for name in shifted])
+    layers = s.recipe.layers.get("related", layers)
+    return stylekd.stylekd(*networks, **numbers, bank=bank, layers=layers)
+
+
+def information(cast: Cast, S: Any, T: Any, D: Any, g: Any, d: Any, **numbers: Any) -> list[Player]:
+    """ITGC: an energy judges pairs."""
+    s, r = cast.setup, cast.setup.recipe
+    E = s.new("energy", lambda: views.InColour(energy.Energy(s.adapter.size, channels=r.energy)))
+    cast.nets["energy"] = E
+    e = Adam(E.parameters(), 1e-4, betas=(0.0, 0.999), fused=True)
+    return itgc.itgc(S, T, D, E, g, d, e, **numbers, steps=r.langevin)
+
+
+def cooperation(cast: Cast) -> list[Player]:
+    """GCC. A teacher of images from images stays as it is: it is taught by no D alone."""
+    s, r, a = cast.setup, cast.setup.recipe, cast.setup.adapter
+    layers = list(r.layers.get("gated", views.judge_layers(a)))
+    judged = r.layers.get("judged", ends(layers))
+    names = r.layers.get("copied", ends(views.four_layers(a)))
+    D = cast.nets["D"] = views.Blocks(s.critic(1.0, "D"), layers)
+    G, T, D_T = s.student(), s.T, views.Blocks(s.judge(), layers)
+    gates = cast.nets["gates"] = gcc.Gates(D, list(D.blocks.values()), s.black(4))
+    pairs = list(zip(widths(s, G, names), widths(s, T, names), strict=True))
+
+    def transfers() -> nn.ModuleList:
+        return nn.ModuleList(nn.Conv2d(i, o, 1, bias=False) for i, o in pairs)
+
+    adapters, teachers = s.new("adapters", transfers), None
+    g = cast.learner(G, adapters=adapters)
+    if a.latent:
+        cast.nets["G_teacher"] = T = copy.deepcopy(T).train().requires_grad_(True)
+        cast.nets["D_teacher"] = D_T
+        teachers = r.optimiser(T), r.d_optimiser(D_T)
+    else:
+        frozen(D_T)
+    return gcc.gcc(
+        s.view(G), s.view(T), D, D_T, gates, adapters, g, r.d_optimiser(D), r.d_optimiser(gates),
+        teachers, g_layers=views.inside(a, names), d_layers=[D.blocks[name] for name in judged],
+        decay=r.memory, mixing=r.mixed,
+    )  # fmt: skip
+
+
+def ends(names: Sequence[str]) -> list[str]:
+    """The first and the last of some layers, once where there is one."""
+    return list(dict.fromkeys([names[0], names[-1]]))
+
+
+def communication(cast: Cast, *, nickel: bool, dime: bool) -> list[Player]:
+    """NICKEL, DiME and both; where inputs are images, beside an L1 to the teacher's image."""
+    s, r, a = cast.setup, cast.setup.recipe, cast.setup.adapter
+    D, g = s.critic(1.0, "D") if nickel else s.judge(), cast.learner(s.student())
+    pair, D_T, d_t = ("", ""), None, None
+    if nickel and r.teacher_critic:
+        D_T = cast.nets["D_teacher"] = s.judge()
+        d_t = r.d_optimiser(D_T)
+    if nickel:
+        D, pair = with_map(s, D)
+    cast.nets["D"] = D
+    players = nickel_dime.nickel_dime(
+        s.view(cast.G), s.view(s.T), D, D_T, g, r.d_optimiser(D), d_t,
+        s.kernels(cast.G) if dime else [], nickel=r.nickel if nickel else 0.0, pair=pair,
+        moment_batch=r.moment_batch, mixing=r.mixed,
+    )  # fmt: skip
+    if a.latent:
+        return players
+    return [tied(players[0], cast.G, losses.supervision(None, l1=a.l1)), *players[1:]]
+
+
+def with_map(s: Setup, D: nn.Module) -> tuple[nn.Module, tuple[str, str]]:
+    """D, with a map of the shape of the teacher generator's, and NICKEL's two maps."""
+    if "pair" in s.recipe.layers:
+        theirs, ours = s.recipe.layers["pair"]
+        return D, (theirs, ours)
+    theirs, ours, shape = views.pair(s.adapter)
+    shown, theirs = s.black(2), views.inside(s.adapter, [theirs])[0]
+    if views.shapes(D, shown, [ours])[0][1:] == shape[1:]:
+        return D, (theirs, ours)
+    return s.new("map of D", lambda: views.WithMap(D, ours, shown, shape)), (theirs, "map")
+
+
+def tied(player: Player, G: nn.Module, to: Supervision) -> Player:
+    """A generator's player with a supervision by the batch's target beside."""
+
+    def terms(batch: Batch) -> dict[str, Tensor]:
+        return player.terms(batch) | to(G(batch.cond), gan.target(batch))
+
+    return dataclasses.replace(player, terms=terms)
+
+
+# All of them --------------------------------------------------------------------------------------
+
+CONTROL = "control"  # the same student on the same schedule without a teacher
+REGULAR = Method(
+    "", afresh
+)  # what has no teacher: teachers, and GANs that students are compared with
+NOISE = ("latent", "needs noise as input: a finite set of images is a cache already, see mse")
+STYLES = ("styles", "needs styles, by whose size it prunes")
+DIRECTIONS = ("styles", "needs directions in W, the space of styles")
+DEEPER = ("deeper", "needs a second, deeper teacher: deeper= of the adapter")
+METHODS = {
+    CONTROL: Method("", control, by_truth=True),
+    "mse": Method("A", squared_error, (mse_joint,)),
+    "cached": Method("A", squared_error, (mse_joint,), needs=NOISE),
+    "joint": Method("A", joint, (mse_joint,)),
+    "naive (C,1)": Method("B", partial(afresh, small=False), by_truth=True),
+    "naive (C,C)": Method("B", afresh, by_truth=True),
+    "OMGD": Method("B", two_teachers, (omgd,), by_truth=True, needs=DEEPER),
+    "DCD": Method("B", partial(judged_maps, modified=False), (dcd,), by_truth=True),
+    "DCD modified": Method("B", partial(judged_maps, modified=True), (dcd,), by_truth=True),
+    "SDAKD": Method("B", stages, (sdakd,)),
+    "GS": Method("C", slimming, (gs,), needs=STYLES),
+    "CAGC": Method("C", partial(imitation, players=content_aware, new=False), (cagc,)),
+    "StyleKD": Method(
+        "C", partial(imitation, players=relations, new=True), (stylekd,), needs=DIRECTIONS
+    ),
+    "ITGC": Method("C", partial(imitation, players=information, new=False), (itgc,)),
+    "GCC": Method("C", cooperation, (gcc,)),
+    "NICKEL": Method("C", partial(communication, nickel=True, dime=False), (nickel_dime,)),
+    "DiME": Method("C", partial(communication, nickel=False, dime=True), (nickel_dime,)),
+    "NICKEL & DiME": Method("C", partial(communication, nickel=True, dime=True), (nickel_dime,)),
+}
+"""Every method by its name, in the order of the papers."""

@@ -1,0 +1,286 @@
+"""A family of networks, described so that the methods of all three papers can work on it.
+
+An ``Adapter`` is all that is asked of a user: how a network of a width is made and what it is
+given. The four families of the papers are adapters too, see ``papers.adapters``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ganzip import degrade, features, slicing
+from ganzip.nets import dcgan
+from ganzip.nets.width import scaled
+from ganzip.train import frozen
+
+State = Mapping[str, Tensor]
+Start = Callable[[nn.Module, nn.Module], object]
+"""Gives a narrow generator its first weights out of the wide one."""
+KNOWN = 8  # adapters whose networks are looked into once
+
+
+class AdapterError(ValueError):
+    """A network of one's own that is not what its adapter says; the message is one line."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Adapter:
+    """A generator from noise (``latent``) or from images (``factor`` or ``inputs``).
+
+    generator, discriminator: from a width to a network; 1 is the teacher's. Images are in [-1, 1],
+    (N, channels, size, size), logits of any shape. Without a discriminator it is DCGAN's.
+    latent: length of z from N(0, I). factor: by how much images are enlarged; their inputs are
+    reduced bicubically, unless ``inputs`` makes them of images and a random generator.
+    weights: the teacher's state dict, its file (.pt, .pth, .safetensors), or a function that gives
+    it; None trains the teacher first. d_weights: what its discriminator starts from, if there is
+    any. span: pixels cut of a photo, if they are reduced to ``size``.
+    teacher: makes the teacher where it is not ``generator(1.0)``, such as a deeper one.
+    layers, d_layers: modules whose maps are compared, from the input on; else convolutions. The
+    last of ``layers`` is SDAKD's feature map. deeper: OMGD's second teacher, from a width.
+    starts: first weights of a student, by name; the best of a trial is taken. arguments: those of
+    the constructor of a width, which a saved file's card tells.
+    """
+
+    name: str
+    generator: Callable[[float], nn.Module]
+    size: int
+    channels: int = 3
+    latent: int = 0
+    factor: int = 0
+    inputs: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    discriminator: Callable[[float], nn.Module] | None = None
+    deeper: Callable[[float], nn.Module] | None = None
+    teacher: Callable[[], nn.Module] | None = None
+    weights: str | Path | State | Callable[[], State] | None = None
+    d_weights: Callable[[], State] | None = None
+    span: int = 0
+    layers: Sequence[str] = ()
+    d_layers: Sequence[str] = ()
+    starts: Mapping[str, Start] = field(default_factory=lambda: {"leading": slicing.leading})
+    batch: int = 16
+    lr: float = 1e-3
+    d_lr: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.99)
+    l1: float = 1.0  # weights of the supervision of generators from images
+    perceptual: float = 1.0
+    adversarial: float = 0.1
+    gamma: float = 0.0  # R1
+    arguments: Callable[[float], Mapping[str, Any]] = lambda width: {"width": width}
+
+    @property
+    def styles(self) -> bool:
+        """Whether the generator is StyleGAN2's, with ``mapping`` and ``synthesis``."""
+        return _has_styles(self)
+
+    def full(self) -> nn.Module:
+        """The teacher's network, its weights as they come."""
+        return self.generator(1.0) if self.teacher is None else self.teacher()
+
+    def critic(self, width: float = 1.0) -> nn.Module:
+        """A new discriminator."""
+        if self.discriminator is not None:
+            return self.discriminator(width)
+        try:
+            d = scaled(16, width, math.ceil)
+            return dcgan.Discriminator(d, channels=self.channels, size=self.size)
+        except ValueError as error:
+            raise AdapterError(
+                f"{self.name}: {error}; that is the built-in discriminator, give discriminator="
+            ) from error
+
+    def given(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        """Inputs of a generator from images, for images (N, channels, size, size)."""
+        if self.inputs is not None:
+            return self.inputs(images, draws)
+        height, width = images.shape[-2:]
+        return degrade.bicubic(images, height // self.factor, width // self.factor)
+
+    def example(self, n: int = 1) -> Tensor:
+        """n inputs."""
+        draws = torch.Generator().manual_seed(0)
+        if self.latent:
+            return torch.randn(n, self.latent, generator=draws)
+        shape = (n, self.channels, self.size, self.size)
+        return self.given(torch.rand(shape, generator=draws) * 2 - 1, draws)
+
+
+def check(adapter: Adapter) -> None:
+    """Raise AdapterError, in one line, for a network that is not what its adapter says."""
+    a, name = adapter, adapter.name
+    if not a.latent and not a.inputs and a.factor < 2:
+        raise AdapterError(
+            f"{name}: neither latent, factor (2 or more) nor inputs; expected what the generator "
+            "is given: noise or images"
+        )
+    if a.factor and a.size % a.factor:
+        raise AdapterError(f"{name}: size is {a.size}; expected a multiple of factor, {a.factor}")
+    try:
+        wide, half = a.generator(1.0), a.generator(0.5)
+    except TypeError as error:
+        raise AdapterError(
+            f"{name}: generator takes no width ({error}); expected a function of one number, as in "
+            "lambda width: MyNet(channels=round(64 * width))"
+        ) from error
+    counts = [sum(p.numel() for p in G.parameters()) for G in (wide, half)]
+    if counts[0] <= counts[1]:
+        raise AdapterError(
+            f"{name}: generator has {counts[0]:,} parameters at width 1 and {counts[1]:,} at 1/2; "
+            "expected fewer: let its channels depend on the width"
+        )
+    cond, wanted = a.example(2), (2, a.channels, a.size, a.size)
+    for what, net, given in (("generator", wide, cond), ("discriminator", a.critic(), None)):
+        try:
+            with features.evaluating(net):
+                answer = net(torch.zeros(wanted) if given is None else given)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            shape = wanted if given is None else tuple(given.shape)
+            first = str(error).splitlines()[0]
+            raise AdapterError(f"{name}: {what} cannot be given {shape}: {first}") from error
+        if given is not None and tuple(answer.shape) != wanted:
+            raise AdapterError(
+                f"{name}: generator gives {tuple(answer.shape)} for {tuple(given.shape)}; expected "
+                f"{wanted}: set size, channels, latent or factor"
+            )
+    modules = dict(wide.named_modules())
+    if unknown := [layer for layer in a.layers if layer not in modules]:
+        raise AdapterError(f"{name}: generator has no layers {unknown}; it has {list(modules)[1:]}")
+    if (state := teacher_state(a)) is not None:
+        filled(a, state)
+
+
+def teacher_state(adapter: Adapter) -> State | None:
+    """The teacher's tensors; None where it is to be trained. Raises AdapterError."""
+    given = adapter.weights
+    if given is None:
+        return None
+    if callable(given):
+        return given()
+    if isinstance(given, Mapping):
+        return given
+    path = Path(given).expanduser()
+    expected = "expected a state dict in a .pt, .pth or .safetensors file; name another"
+    if not path.is_file():
+        raise AdapterError(f"{adapter.name}: weights {given} is no file; {expected}")
+    try:
+        if path.suffix == ".safetensors":
+            found = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on foreign bytes torch raises whatever it stumbles over
+        raise AdapterError(
+            f"{adapter.name}: weights {path.name} is no state dict, or truncated; {expected}"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(x, Tensor) for x in found.values()):
+        inside = list(found)[:3] if isinstance(found, Mapping) else type(found).__name__
+        raise AdapterError(f"{adapter.name}: weights {path.name} holds {inside}; {expected}")
+    return found
+
+
+def filled(adapter: Adapter, state: State) -> nn.Module:
+    """The teacher with its weights, frozen. Raises AdapterError where they do not fit, or where a
+    number among them is NaN or infinite.
+    """
+    G = adapter.full()
+    try:
+        G.load_state_dict(dict(state))
+    except (RuntimeError, AttributeError) as error:
+        first = " ".join(str(error).split("\n", 2)[1:2]).strip() or str(error)
+        raise AdapterError(
+            f"{adapter.name}: weights do not fit the teacher: {first}; expected its state dict"
+        ) from error
+    if bad := [key for key, x in G.state_dict().items() if not x.isfinite().all()]:
+        raise AdapterError(
+            f"{adapter.name}: weights are NaN or infinite in {bad[0]} ({len(bad)} such tensors); "
+            "expected finite numbers: take an earlier checkpoint of the teacher"
+        )
+    return frozen(G)
+
+
+def fingerprint(adapter: Adapter) -> str:
+    """Twelve hex digits of what the networks are: modules, code, settings, teacher's weights."""
+    apart = ("weights", "d_weights", "starts")
+    settings = [f.name for f in dataclasses.fields(adapter) if f.name not in apart]
+    values = {name: getattr(adapter, name) for name in settings}
+    text = [str({k: v for k, v in values.items() if not callable(v)})]
+    for net in (adapter.full(), adapter.generator(1.0), adapter.critic()):
+        text.append(str(net))
+        try:
+            text.append(inspect.getsource(type(net)))
+        except (OSError, TypeError):  # typed into a console: its modules have to do
+            pass
+    digest = hashlib.sha256("\n".join(text).encode())
+    judge = {} if adapter.d_weights is None else adapter.d_weights()
+    for state in (teacher_state(adapter) or {}, judge):
+        for key, value in sorted(state.items()):
+            digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+# Widths that fit a target -------------------------------------------------------------------------
+
+GRID = 64  # widths are tried in such parts of 1
+
+
+def fitting(
+    adapter: Adapter, target: Mapping[str, float], cost: Callable[[nn.Module], float]
+) -> float:
+    """The largest width, in 64ths, whose cost fits; ``target`` is the width itself or a limit.
+
+    {"width": 0.25}; {"parameters": 0.1} is a share of the teacher's, {"parameters": 500000} a
+    number; "multiply-adds" and "latency" (seconds) alike. ``cost`` counts a generator. Raises
+    AdapterError, which names the smallest reachable, where nothing fits.
+    """
+    ((kind, limit),) = target.items()
+    if kind == "width":
+        build(adapter, float(limit))
+        return float(limit)
+    full = cost(adapter.full())
+    most = limit * full if limit < 1 else limit
+
+    def of(n: int) -> float:
+        try:
+            return cost(adapter.generator(n / GRID))
+        except ValueError:  # a width that leaves no channel
+            return -1.0
+
+    least = next(n for n in range(1, GRID + 1) if of(n) >= 0)
+    if (smallest := of(least)) > most:
+        raise AdapterError(
+            f"{adapter.name}: no width has {kind} of {most:,.6g} or less; the smallest reachable "
+            f"is {smallest:,.6g} ({smallest / full:.4f} of the teacher's {full:,.6g}) at width "
+            f"{least}/{GRID}"
+        )
+    low, high = least, GRID
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if of(middle) <= most else (low, middle - 1)
+    return low / GRID
+
+
+def build(adapter: Adapter, width: float) -> nn.Module:
+    """A new generator of a width; raises AdapterError where there is none."""
+    if not 0 < width <= 1:
+        raise AdapterError(f"{adapter.name}: width is {width}; expected above 0, at most 1")
+    try:
+        return adapter.generator(width)
+    except ValueError as error:
+        raise AdapterError(f"{adapter.name}: {error}") from error
+
+
+@lru_cache(maxsize=KNOWN)
+def _has_styles(adapter: Adapter) -> bool:
+    with torch.device("meta"):
+        parts = dict(adapter.generator(1.0).named_children())
+    return "mapping" in parts and hasattr(parts.get("synthesis"), "num_ws")
