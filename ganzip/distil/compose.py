@@ -43,10 +43,19 @@ from ganzip.nets import connectors, energy
 from ganzip.taps import taps
 from ganzip.train import Batch, Player, frozen
 
-Fit = Callable[
-    [str, Sequence[Player], float, Mapping[str, nn.Module], Callable[[int], Batch]], None
-]
-"""Trains one phase: its name, players, share of all steps, networks that move, batches."""
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a training, for who trains it.
+
+    share: of all steps. nets: every network that moves, by name. draw: the batch of a step.
+    """
+
+    name: str
+    players: Sequence[Player]
+    share: float
+    nets: Mapping[str, nn.Module]
+    draw: Callable[[int], Batch]
 
 
 def absent(*_: Any) -> NoReturn:
@@ -108,7 +117,7 @@ class Cast:
     """
 
     setup: Setup
-    fit: Fit
+    fit: Callable[[Phase], None]
     G: nn.Module = field(init=False)
     g: Optimizer = field(init=False)
     nets: dict[str, nn.Module] = field(default_factory=dict)
@@ -155,7 +164,7 @@ class Method:
     needs: tuple[str, str] = ("", "")
 
 
-def distil(s: Setup, method: Method, fit: Fit) -> Trained:
+def distil(s: Setup, method: Method, fit: Callable[[Phase], None]) -> Trained:
     """Train a student by a method."""
     cast, r = Cast(s, fit), s.recipe
     players = method.players(cast)
@@ -170,7 +179,7 @@ def distil(s: Setup, method: Method, fit: Fit) -> Trained:
 
     draw = true if method.by_truth and not s.adapter.latent else s.draw
     names = {"G": cast.G, **cast.parts, **nets, "average": average}
-    fit("train", players, cast.share, names, draw)
+    fit(Phase("train", players, cast.share, names, draw))
     D = nets.get("D")
     return Trained(average, D.D if isinstance(D, views.WithMap | views.Blocks) else D, names)
 
@@ -254,9 +263,9 @@ def stages(cast: Cast) -> list[Player]:
     mlp = s.new("mlp", lambda: sdakd.mapper(mine[0], its[0]))
     term = {"mlp": mlp, "tap": last[0]}
     first = sdakd.stage2(G, cast.learner(G, mlp=mlp), s.supervision(), **term)
-    cast.fit("stage2", first, 0.4, {"G": G, "mlp": mlp}, s.draw)
+    cast.fit(Phase("stage2", first, 0.4, {"G": G, "mlp": mlp}, s.draw))
     apart = sdakd.stage2_discriminator(D, frozen(s.judge()), s.recipe.d_optimiser(D))
-    cast.fit("stage2-D", apart, 0.2, {"D": D}, s.draw)
+    cast.fit(Phase("stage2-D", apart, 0.2, {"D": D}, s.draw))
     cast.nets["D"], cast.share, g = D, 0.4, cast.learner(G, mlp=mlp)
     return sdakd.stage3(G, D, g, s.recipe.d_optimiser(D), s.supervision(), **term)
 
@@ -345,7 +354,7 @@ def slimming(cast: Cast) -> list[Player]:
     players = gs.sparsify(dense, s.T, D, g, d, by, mixing=r.mixed)
     nets = {"dense": dense, "D": D}
     players = r.regularised(players, nets, critics(nets), {"G": dense})
-    cast.fit("sparse", players, r.sparse, nets, s.draw)
+    cast.fit(Phase("sparse", players, r.sparse, nets, s.draw))
     cast.share = 1 - r.sparse
     if not r.same_critic:
         D = cast.nets["D"] = s.judge()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ganzip import data, export, features, metrics, presets, runs, tables, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
-from ganzip.distil.compose import Setup
+from ganzip.distil.compose import Phase, Setup
 from ganzip.methods import gan, mse_joint
 from ganzip.nets import dcgan
 from ganzip.papers import adapters, judging
@@ -34,7 +34,7 @@ from ganzip.papers.judging import Judge
 from ganzip.presets import DcganKd, Recipe
 from ganzip.runs import Demand, Run, Unit
 from ganzip.tables import Claim, Verdict
-from ganzip.train import Batch, Player, frozen, step_seed
+from ganzip.train import Batch, frozen, step_seed
 
 PAPER = "dcgan_kd"
 STUDENTS = ("mse", "cached", "joint")  # methods that need a teacher
@@ -154,15 +154,9 @@ def train_generator(run: Run) -> None:
     c, networks = run.config, build(run)
     G, seen, recipe = networks["G"], noise(16, c["latent"]).to(run.device), recipe_of(c)
 
-    def fit(
-        phase: str,
-        players: Sequence[Player],
-        share: float,
-        nets: Mapping[str, nn.Module],
-        its: Callable[[int], Batch],
-    ) -> None:
-        players = recipe.paced(players, c["steps"])
-        run.train(players, its, c["steps"], networks, phase=phase, samples=lambda: sample(G, seen))
+    def fit(phase: Phase) -> None:
+        players = recipe.paced(phase.players, c["steps"])
+        run.train(players, phase.draw, c["steps"], networks, samples=lambda: sample(G, seen))
 
     setup = Setup(
         adapter=adapters.dcgan_adapter(c["d"], c["size"], c["channels"]),

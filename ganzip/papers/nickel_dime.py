@@ -37,7 +37,7 @@ from ganzip import (
 )
 from ganzip.data import Images
 from ganzip.distil import compose
-from ganzip.distil.compose import Setup
+from ganzip.distil.compose import Phase, Setup
 from ganzip.distil.recipe import MASKS, Recipe
 from ganzip.losses import Distance
 from ganzip.methods import contrastive, gan, nickel_dime, stylekd
@@ -48,7 +48,7 @@ from ganzip.papers import adapters, judging
 from ganzip.papers import nickel_dime_rows as measure
 from ganzip.presets import WITHOUT, NickelDime
 from ganzip.runs import Demand, Run, Unit
-from ganzip.train import Batch, Player, cosine, frozen, lazy, step_seed
+from ganzip.train import Batch, cosine, frozen, lazy, step_seed
 
 PAPER = measure.PAPER
 GAN = (gan, stylegan2)
@@ -378,20 +378,15 @@ def train_generator(run: Run) -> None:
     if c["method"] not in PLAIN:
         method = compose.METHODS[method_of(c["method"])]
 
-    def fit(
-        phase: str,
-        players: Sequence[Player],
-        share: float,
-        nets: Mapping[str, nn.Module],
-        its: Callable[[int], Batch],
-    ) -> None:
-        steps, more = round(share * c["steps"]), dict[str, Any]()
-        if phase == "train":
+    def fit(phase: Phase) -> None:
+        steps, nets, more = round(phase.share * c["steps"]), phase.nets, dict[str, Any]()
+        if phase.name == "train":
             average, z = nets["average"], judging.noise(16, c["latent"]).to(run.device)
             more["samples"] = lambda: drawn_still(average, z)
             more["validate"] = measure.watcher(run, average, nets["G"], judges(nets))
             more["epoch"] = c["epoch"]
-        run.train(setup.recipe.paced(players, steps), its, steps, nets, phase=phase, **more)
+        players = setup.recipe.paced(phase.players, steps)
+        run.train(players, phase.draw, steps, nets, phase=phase.name, **more)
 
     setup = setup_of(run)
     found = compose.distil(setup, method, fit)

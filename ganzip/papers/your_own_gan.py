@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from ganzip import data, export, features, losses, metrics, parameters, presets, prune, runs, zoo
 from ganzip._compat import optional
 from ganzip.distil import compose, family, views
-from ganzip.distil.compose import CONTROL, METHODS, Setup
+from ganzip.distil.compose import CONTROL, METHODS, Phase, Setup
 from ganzip.distil.family import Adapter, AdapterError
 from ganzip.distil.recipe import Recipe
 from ganzip.methods import gan, nickel_dime
@@ -43,7 +43,7 @@ from ganzip.papers import your_own_gan_rows as measure
 from ganzip.parameters import TARGETS
 from ganzip.runs import Run, Unit
 from ganzip.taps import taps
-from ganzip.train import Batch, Player, frozen, step_seed, train
+from ganzip.train import Batch, frozen, step_seed, train
 
 PAPER = "your_own_gan"
 CHOICE = ("mse", "SDAKD", "CAGC", "DiME", "NICKEL & DiME")  # serve any generator, at little cost
@@ -311,11 +311,11 @@ def stopwatch(
     )  # fmt: skip
     spent: list[float] = []
 
-    def fit(name: str, players: Sequence[Player], share: float, *_: Any) -> None:
-        train(players, lambda _: batch, 1)
+    def fit(phase: Phase) -> None:
+        train(phase.players, lambda _: batch, 1)
         start = now()
-        train(players, lambda _: batch, 2, start=1)
-        spent.append(share * (now() - start))
+        train(phase.players, lambda _: batch, 2, start=1)
+        spent.append(phase.share * (now() - start))
 
     found: dict[str, float] = {}
     for method in wanted:
@@ -327,7 +327,8 @@ def stopwatch(
                 spent.append((now() - start) / 2)
         elif method == "teacher" and a.weights is not None:
             batch = Batch(real, real, real)
-            fit("", compose.critic(setup, a.critic().to(device)), 1.0)
+            players = compose.critic(setup, a.critic().to(device))
+            fit(Phase("", players, 1.0, {}, setup.draw))
         elif method == "teacher":
             batch = Batch(cond, real, real)
             whole = dataclasses.replace(setup, fresh=lambda: a.full().to(device))
@@ -525,22 +526,17 @@ def train_student(run: Run, a: Adapter) -> None:
     run.finish({"G": found.G} | ({} if found.D is None else {"D": found.D}), rows)
 
 
-def phases(run: Run, a: Adapter, recipe: Recipe) -> compose.Fit:
+def phases(run: Run, a: Adapter, recipe: Recipe) -> Callable[[Phase], None]:
     """The function that trains one phase of a unit after the other; the last has what is left."""
     left = [recipe.steps]
 
-    def fit(
-        phase: str,
-        players: Sequence[Player],
-        share: float,
-        nets: Mapping[str, nn.Module],
-        its: Callable[[int], Batch],
-    ) -> None:
-        last = phase == "train"
-        steps = left[0] if last else max(1, round(share * recipe.steps))
+    def fit(phase: Phase) -> None:
+        last = phase.name == "train"
+        steps = left[0] if last else max(1, round(phase.share * recipe.steps))
         left[0] -= steps
-        show = examples.sampler(run, a, nets["average"]) if last else None
-        run.train(recipe.paced(players, steps), its, steps, nets, phase=phase, samples=show)
+        show = examples.sampler(run, a, phase.nets["average"]) if last else None
+        players = recipe.paced(phase.players, steps)
+        run.train(players, phase.draw, steps, phase.nets, phase=phase.name, samples=show)
 
     return fit
 
@@ -558,8 +554,8 @@ def take_common(run: Run, a: Adapter) -> None:
     trial = setup_of(a, {**c, "steps": c["trial"]}, device, source, run.new)
     trial = dataclasses.replace(trial, recipe=dataclasses.replace(trial.recipe, decay=None))
 
-    def fit(phase: str, players: Sequence[Player], *_: Any) -> None:
-        train(trial.recipe.paced(players, c["trial"]), source, c["trial"])
+    def fit(phase: Phase) -> None:
+        train(trial.recipe.paced(phase.players, c["trial"]), source, c["trial"])
 
     for name in ("random", *a.starts):
         S = trial.fresh()
