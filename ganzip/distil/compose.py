@@ -72,8 +72,9 @@ class Setup:
     training. new: makes a network by its name, which decides its first weights, see
     ``runs.Run.new``. T: the frozen teacher; stored_teacher: where its answers are stored, a
     stand-in for it that gives the batch's. draw: the batch of a step, the teacher's image as its
-    target. kernels: DiME's, with their weights, for the student that has not learnt yet. distance:
-    the perceptual one. maps: the four that OMGD and DCD compare.
+    target; truth: with the truth in its place, where methods without a teacher need one. kernels:
+    DiME's, with their weights, for the student that has not learnt yet. distance: the perceptual
+    one. maps: the four that OMGD and DCD compare; first_blocks: the part of D that compares DCD's.
     """
 
     adapter: Adapter
@@ -81,6 +82,7 @@ class Setup:
     fresh: Callable[[], nn.Module]
     critic: Callable[[float, str], nn.Module]
     draw: Callable[[int], Batch]
+    truth: Callable[[int], Batch] | None = None
     student: Callable[[], nn.Module] = absent
     cut: Callable[[nn.Module], nn.Module] = absent
     judge: Callable[[], nn.Module] = absent
@@ -88,6 +90,7 @@ class Setup:
     kernels: Callable[[nn.Module], list[nickel_dime.Kernel]] = absent
     distance: Callable[[], Distance] = absent
     maps: Callable[[], Callable[[Tensor], Sequence[Tensor]]] = absent
+    first_blocks: Callable[[nn.Module], Callable[[Tensor], Tensor]] | None = None
     T: nn.Module = field(default_factory=nn.Identity)
     stored_teacher: nn.Module | None = None
     width: float = 1.0
@@ -152,9 +155,8 @@ class Method:
     """A method's entry.
 
     paper: "A", "B", "C" or "". players: those of its last phase; earlier ones it trains by
-    ``Cast.fit``. modules: those whose code decides its result, beside ``gan``. by_truth: whether a
-    generator of images is shown the truth and not the teacher's image. needs: what an adapter has
-    to have, and why.
+    ``Cast.fit``. modules: those whose code decides its result, beside ``gan``. by_truth: whether
+    its batches are those of ``Setup.truth``. needs: what an adapter has to have, and why.
     """
 
     paper: str
@@ -173,11 +175,7 @@ def distil(s: Setup, method: Method, fit: Callable[[Phase], None]) -> Trained:
     generators = {"G": cast.G} | {k: nets[k] for k in ("G_teacher",) if k in nets}
     players = r.regularised(players, nets, critics(nets), generators)
 
-    def true(step: int) -> Batch:
-        batch = s.draw(step)
-        return dataclasses.replace(batch, target=batch.real)
-
-    draw = true if method.by_truth and not s.adapter.latent else s.draw
+    draw = s.truth if method.by_truth and s.truth else s.draw
     names = {"G": cast.G, **cast.parts, **nets, "average": average}
     fit(Phase("train", players, cast.share, names, draw))
     D = nets.get("D")
@@ -186,7 +184,9 @@ def distil(s: Setup, method: Method, fit: Callable[[Phase], None]) -> Trained:
 
 def critics(nets: Mapping[str, nn.Module]) -> dict[str, gan.Network]:
     """The discriminators among networks as they judge, by the names of their players."""
-    found: dict[str, gan.Network] = {n: nets[n] for n in ("D", "D_teacher") if n in nets}
+    found: dict[str, gan.Network] = {n: nets[n] for n in ("D", "D_teacher", "deep D") if n in nets}
+    if "deep D" in nets:
+        found["wide D"] = nets["D"]
     gates = nets.get("gates")
     if isinstance(gates, gcc.Gates):
         found |= dict.fromkeys(("D", "gates"), gcc.gated(nets["D"], gates))
@@ -215,14 +215,17 @@ def alone(s: Setup, G: nn.Module, D: nn.Module, g: Optimizer, d: Optimizer) -> l
         player = gan.generator(drawn, D, g)
     else:
         player = gan.supervised(G, D, g, s.supervision(), weight=s.adapter.adversarial)
-    both = [gan.discriminator(drawn, D, d), player]
-    return both[::-1] if r.generator_first else both
+    return r.ordered([gan.discriminator(drawn, D, d), player])
 
 
 def afresh(cast: Cast, *, small: bool = True) -> list[Player]:
-    """G and D from noise; ``small``: D has the student's width."""
-    s = cast.setup
+    """G and D from noise, G alone at first if the recipe says so; ``small``: D of G's width."""
+    s, share = cast.setup, cast.setup.recipe.l1_first
     g = cast.learner(s.fresh())
+    if share:
+        players = [gan.supervised(cast.G, None, g, losses.supervision(None, l1=s.adapter.l1))]
+        cast.fit(Phase("l1", players, share, {"G": cast.G}, s.draw))
+        cast.share, g = 1 - share, cast.learner(cast.G)
     D = cast.nets["D"] = s.critic(s.width if small else 1.0, "D")
     return alone(s, cast.G, D, g, s.recipe.d_optimiser(D))
 
@@ -256,27 +259,33 @@ def joint(cast: Cast) -> list[Player]:
 
 
 def stages(cast: Cast) -> list[Player]:
-    """SDAKD's stages 2, of the generator and of the discriminator, and 3."""
-    s = cast.setup
-    D, G, last = s.critic(s.width, "D"), s.student(), views.four_layers(s.adapter)[-1:]
-    mine, its = widths(s, G, last), widths(s, s.T, last)
-    mlp = s.new("mlp", lambda: sdakd.mapper(mine[0], its[0]))
-    term = {"mlp": mlp, "tap": last[0]}
-    first = sdakd.stage2(G, cast.learner(G, mlp=mlp), s.supervision(), **term)
-    cast.fit(Phase("stage2", first, 0.4, {"G": G, "mlp": mlp}, s.draw))
-    apart = sdakd.stage2_discriminator(D, frozen(s.judge()), s.recipe.d_optimiser(D))
-    cast.fit(Phase("stage2-D", apart, 0.2, {"D": D}, s.draw))
-    cast.nets["D"], cast.share, g = D, 0.4, cast.learner(G, mlp=mlp)
-    return sdakd.stage3(G, D, g, s.recipe.d_optimiser(D), s.supervision(), **term)
+    """SDAKD's stages 2, of the generator and of the discriminator, and 3; and its ablations."""
+    s, r = cast.setup, cast.setup.recipe
+    D, G = s.critic(s.width, "D") if r.own_critic else s.judge(), s.student()
+    last = r.layers.get("last") or views.four_layers(s.adapter)[-1:]
+    parts, term = {}, {"mlp": None, "tap": last[0], "lambda1": r.lambda1}
+    if r.features:
+        mine, its = widths(s, G, last), widths(s, s.T, last)
+        parts["mlp"] = term["mlp"] = s.new("mlp", lambda: sdakd.mapper(mine[0], its[0]))
+    if r.stages[0]:
+        first = sdakd.stage2(G, cast.learner(G, **parts), s.supervision(), **term)
+        cast.fit(Phase("stage2", first, r.stages[0], {"G": G, **parts}, s.draw))
+    if r.stages[1]:
+        apart = sdakd.stage2_discriminator(D, frozen(s.judge()), r.d_optimiser(D))
+        cast.fit(Phase("stage2-D", apart, r.stages[1], {"D": D}, s.draw))
+    cast.nets["D"], cast.share, g = D, 1 - sum(r.stages), cast.learner(G, **parts)
+    d = r.d_optimiser(D)
+    return r.ordered(sdakd.stage3(G, D, g, d, s.supervision(), **term, lambda2=r.lambda2))
 
 
-def online(cast: Cast) -> tuple[nn.Module, nn.Module, Optimizer, list[Player]]:
+def online(cast: Cast, G: nn.Module) -> tuple[nn.Module, nn.Module, Optimizer, list[Player]]:
     """A teacher that goes on training beside the student, its D with its optimiser, its players.
 
     From its weights or, where it is deeper than the family, from the family's own first ones.
     """
-    s, a, G = cast.setup, cast.setup.adapter, cast.G
+    s, a = cast.setup, cast.setup.adapter
     same = a.teacher is None or len(list(s.T.parameters())) == len(list(G.parameters()))
+    same &= not s.recipe.from_scratch
     T = copy.deepcopy(s.T) if same else s.new("teacher", lambda: a.generator(1.0))
     cast.nets["teacher"] = T = T.train().requires_grad_(True)
     D = cast.nets["D"] = s.judge()
@@ -284,15 +293,20 @@ def online(cast: Cast) -> tuple[nn.Module, nn.Module, Optimizer, list[Player]]:
     return T, D, d, alone(s, T, D, s.recipe.optimiser(T), d)
 
 
+def four_layers(s: Setup) -> list[str]:
+    """Layers of G whose maps are compared."""
+    return list(s.recipe.layers.get("four") or views.four_layers(s.adapter))
+
+
 def two_teachers(cast: Cast) -> list[Player]:
     """OMGD: a wide teacher and a deep one."""
     s, r, deeper = cast.setup, cast.setup.recipe, cast.setup.adapter.deeper
     assert deeper is not None
-    G, names = s.student(), views.four_layers(s.adapter)
-    mine, its = widths(s, G, names), widths(s, s.T, names)
+    G, names = s.student(), four_layers(s)
+    T, _, _, wide = online(cast, G)
+    mine, its = widths(s, G, names), widths(s, T, names)
     links = s.new("links", lambda: connectors.connectors(mine, its))
     g = cast.learner(G, links=links)
-    T, _, _, wide = online(cast)
     deep = cast.nets["deep"] = s.new("deep", lambda: deeper(s.width))
     D = cast.nets["deep D"] = s.critic(1.0, "deep D")
     two = alone(s, deep, D, r.optimiser(deep), r.d_optimiser(D))
@@ -303,19 +317,20 @@ def two_teachers(cast: Cast) -> list[Player]:
 def judged_maps(cast: Cast, *, modified: bool) -> list[Player]:
     """Both DCD: the teacher's D compares maps."""
     s, a = cast.setup, cast.setup.adapter
-    G, names = s.student(), views.four_layers(a)
+    G, names = s.student(), four_layers(s)
+    T, D, d, wide = online(cast, G)
     as_images = [a.channels] * len(names)
-    mine, its = widths(s, G, names), widths(s, s.T, names)
+    mine, its = widths(s, G, names), widths(s, T, names)
     links = s.new("links", lambda: connectors.connectors(mine, as_images))
     its_links = s.new("its_links", lambda: connectors.connectors(its, as_images))
     g = cast.learner(G, links=links, its_links=its_links)
-    T, D, d, own = online(cast)
+    phi = s.first_blocks(D) if s.first_blocks else first_blocks(s, D)
     judge, student = dcd.dcd(
-        G, T, D, links, its_links, g, d, s.maps(), first_blocks(s, D), names, names,
+        G, T, D, links, its_links, g, d, s.maps(), phi, names, names,
         adversarial=a.adversarial, modified=modified,
     )  # fmt: skip
-    (teacher,) = (named("teacher", player) for player in own if player.name == "G")
-    return [judge, teacher, student]
+    (teacher,) = (player for player in wide if player.name == "G")
+    return [*s.recipe.ordered([judge, teacher]), student]
 
 
 def first_blocks(s: Setup, D: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -472,9 +487,7 @@ def tied(player: Player, G: nn.Module, to: Supervision) -> Player:
 # All of them --------------------------------------------------------------------------------------
 
 CONTROL = "control"  # the same student on the same schedule without a teacher
-REGULAR = Method(
-    "", afresh
-)  # what has no teacher: teachers, and GANs that students are compared with
+REGULAR = Method("", partial(afresh, small=False))  # teachers, GANs that students face
 NOISE = ("latent", "needs noise as input: a finite set of images is a cache already, see mse")
 STYLES = ("styles", "needs styles, by whose size it prunes")
 DIRECTIONS = ("styles", "needs directions in W, the space of styles")

@@ -31,11 +31,14 @@ class Recipe:
     """The numbers of one unit's training.
 
     steps: of all phases. lr, d_lr: of generators and of discriminators; with ``cosine`` they fall
-    to 0. betas, d_betas: Adam's; None is the same for both. loss: of training without a teacher,
+    to 0, over ``warmup`` steps they rise. betas, d_betas: Adam's; None is the same for both. loss: of training without a teacher,
     "gan", or "wgan" and "wgan-gp" with RMSprop. generator_first: whether G acts before D there.
     decay: of the average of G over its optimiser's steps; None keeps G itself. step_decay: of a
     running mean over training steps. gamma, penalised: R1, and the players that have it. path:
     weight of path lengths. mixing: of styles; None where images are drawn by calling G.
+    l1_first: share of all steps in which a GAN of images learns by L1 alone; stages: those of
+    SDAKD's stage 2, of G and of D, 0 for none. own_critic: whether SDAKD has a student's D; else it
+    goes on training the teacher's. from_scratch: whether OMGD's and DCD's teachers start anew.
     sparse: share of all steps that GS's first phase takes; same_critic: whether its discriminator
     goes on in the second, which else starts from the teacher's again. layers: modules whose maps
     are compared, where they are not ``views``'s, by name.
@@ -47,6 +50,7 @@ class Recipe:
     betas: tuple[float, float] = (0.5, 0.999)
     d_betas: tuple[float, float] | None = None
     cosine: bool = False
+    warmup: int = 0
     loss: str = "gan"
     generator_first: bool = False
     decay: float | None = None
@@ -57,6 +61,13 @@ class Recipe:
     mixing: float | None = None
     mask: str = "everything"
     alpha: float = 1e-4  # paper A's joint loss: share of the adversarial term
+    l1_first: float = 0.0
+    stages: tuple[float, float] = (0.4, 0.2)
+    own_critic: bool = True
+    features: bool = True  # whether SDAKD has its feature term
+    lambda1: float = 1.0  # and its weight
+    lambda2: float = 0.1  # that of the adversarial term in stage 3
+    from_scratch: bool = False
     sparse: float = 0.25
     same_critic: bool = False
     energy: int = 8  # channels of ITGC's energy
@@ -109,9 +120,14 @@ class Recipe:
             if name == "energy":
                 return player.lr
             lr = rates.get(name, self.lr)
-            return cosine(lr, steps) if self.cosine else lambda step: lr
+            curve = cosine(lr, steps) if self.cosine else lambda step: lr
+            return lambda step: curve(step) * min(1.0, (step + 1) / (self.warmup + 1))
 
         return [dataclasses.replace(player, lr=rate(player)) for player in players]
+
+    def ordered(self, players: list[Player]) -> list[Player]:
+        """D and G in the order in which they act."""
+        return players[::-1] if self.generator_first else players
 
     def average(self, G: nn.Module, optimiser: Optimizer, share: float = 1.0) -> nn.Module:
         """What is kept of a generator that trains for a share of all steps."""

@@ -16,23 +16,26 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ganzip import assets, export, features, losses, metrics, presets, runs, zoo
+from ganzip.distil import compose
+from ganzip.distil.compose import Phase, Setup
+from ganzip.distil.family import Adapter
+from ganzip.distil.recipe import Recipe
 from ganzip.families import SIZES, Sdakd, SuperResolution
-from ganzip.losses import Supervision
-from ganzip.methods import dcd, gan, omgd, sdakd
+from ganzip.losses import Distance
+from ganzip.methods import gan
 from ganzip.nets import connectors, enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 from ganzip.runs import Demand, Run, Unit
-from ganzip.train import Batch, Player, averaged, cosine, frozen
+from ganzip.train import Batch, Player, averaged, frozen
 
 CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan, enlarging)}
 CODE[sr.PLAIN] = CODE["RealESRGAN"]
@@ -208,156 +211,143 @@ def work(run: Run) -> None:
     method = run.config["method"]
     if method == "speed":
         run.finish({}, measure.speed_rows(run))
-    elif measure.is_released(run.config):
-        stage1_discriminator(run)
-    elif method in NAIVE:
-        naive(run)
-    elif method in ONLINE:
-        online(run)
     else:
-        distil(run)
+        train_pair(run)
 
 
-def naive(run: Run) -> None:
-    """The family's own recipe, no teacher: both naive forms, and stage 1 of GCFSR.
+def train_pair(run: Run) -> None:
+    """A teacher, a naive GAN or a student by its method: G and D.
 
-    Real-ESRGAN has two phases, 5 to 2: L1 alone, then all terms.
+    The released generator lacks a D: one is trained against it or, where it is among the weights by
+    path, taken.
     """
-    c = run.config
-    G, D = student(run), discriminator(run)
-    seen = sr.batches(run)
-    if c["l1_steps"]:
-        l1 = losses.supervision(None, l1=c["l1"])
+    c, seen, more = run.config, batches(run), list[dict[str, Any]]()
+    setup = setup_of(run, seen)
+    steps = {"l1": c["l1_steps"], "stage2": c["n2"], "stage2-D": c["d2"], "train": c["n3"]}
+    last = "gan" if c["method"] in NAIVE else "online" if c["method"] in ONLINE else "stage3"
 
-        def alone(g: Adam) -> list[Player]:
-            return [gan.supervised(G, None, g, l1)]
+    def fit(phase: Phase) -> None:
+        n, recipe = steps[phase.name], setup.recipe
+        if phase.name == "l1":
+            recipe = dataclasses.replace(recipe, lr=c["l1_lr"])
+        if phase.name == "train":
+            if c["method"] in WHOLE:
+                more.extend(measure.balance_rows(run, phase.players, seen))
+            phase = dataclasses.replace(phase, name=last)
+        stage(run, phase, recipe.paced(phase.players, n), n, seen)
 
-        stage(run, "l1", {"G": G}, alone, seen, c["l1_steps"], lr=c["l1_lr"])
-    d = adam(run, "D", D)
-    stage(run, "gan", {"G": G}, lambda g: family(run, G, D, g, d), seen, c["n3"], {"D": D})
-    finish(run, G, D)
+    if measure.is_released(c):
+        G, D = sr.teacher_generator(run), cast(Any, setup.critic(1.0, "D"))
+        if c["released_d"]:
+            realesrgan.load_pth(D, assets.require("realesrgan-x4plus-netD"))
+        else:
+
+            def shown(step: int) -> Batch:
+                batch = seen.batch(step)
+                return dataclasses.replace(batch, cond=gan.target(batch))
+
+            players = setup.recipe.paced(compose.critic(setup, D), c["n3"])
+            run.train(players, shown, c["n3"], {"D": D, **seen.state})
+    else:
+        found = compose.distil(setup, compose.METHODS[method_of(c["method"])], fit)
+        assert found.D is not None
+        G, D = found.G, found.D
+    finish(run, G, D, more)
 
 
-def distil(run: Run) -> None:
-    """SDAKD, its ablations, and the control.
+def batches(run: Run) -> sr.Seen:
+    """What a unit sees: the teacher's answers beside, where it has a teacher that is finished."""
+    method = run.config["method"]
+    alone = method in (*NAIVE, *ONLINE, sr.CONTROL) and not measure.is_released(run.config)
+    return sr.batches(run, teacher=None if alone else sr.teacher_generator(run))
+
+
+def setup_of(run: Run, seen: sr.Seen) -> Setup:
+    """What a unit's method is handed."""
+    c, names = run.config, {"teacher": "T", "deep D": "D_deep"}  # which decide first weights
+    taught = c["method"] not in (*NAIVE, *ONLINE, sr.CONTROL)
+
+    def new(name: str, make: Callable[[], Any]) -> Any:
+        def made() -> Any:
+            if name == "mlp":  # these two have always drawn before it
+                for C in (c["C"], "1"):
+                    sr.map_channels(sr.generator(c, C), [sr.tap(c)], c)
+            return make()
+
+        return run.new(names.get(name, name), made)
+
+    def fresh() -> nn.Module:
+        return new("G", lambda: sr.generator(c, c["C"]))
+
+    def critic(width: float, name: str) -> nn.Module:
+        return new(name, lambda: sr.discriminator(c, c["disc"] if name == "D" else "1"))
+
+    def judge() -> nn.Module:
+        if not taught:
+            return critic(1.0, "D")
+        D = runs.load(sr.discriminator(c, "1"), run.needed("teacher"), "D")
+        return D.to(run.device)
+
+    deeper = {"extra": 1} if c["network"] == "GCFSR" else {"blocks": 2 * c["net"].get("blocks", 0)}
+    adapter = Adapter(
+        name=c["network"],
+        generator=lambda width: sr.generator(c, "1"),
+        deeper=lambda width: sr.generator(c, c["C"], **deeper),
+        inputs=lambda images, draws: sr.example(c).expand(len(images), -1, -1, -1),
+        size=c["size"],
+        l1=c["l1"],
+        perceptual=c["perceptual"],
+        adversarial=c["adversarial"],
+    )
+    return Setup(
+        adapter=adapter, recipe=recipe_of(c), fresh=fresh, student=fresh, critic=critic,
+        judge=judge, new=new, draw=seen.batch, distance=lambda: distance(run),
+        maps=lambda: maps(run), first_blocks=lambda D: first_blocks(D, c), device=run.device,
+        T=sr.teacher_generator(run) if taught and c["features"] else nn.Identity(),
+    )  # fmt: skip
+
+
+def recipe_of(c: Mapping[str, Any]) -> Recipe:
+    """How a unit's networks are trained.
 
     Ablation 1: stage 3 alone, no feature term, the teacher's discriminator; 2: both stages; 3: and
     the feature term. SDAKD: a student discriminator in its place. There are two controls: SDAKD
     with the ground truth in the teacher's place, without feature term and without anything for
     stage 2 to teach its D; and ablation 1 for as many steps as ablation 2.
     """
-    c = run.config
-    control, ablation = c["method"] == sr.CONTROL, c["method"] in ABLATIONS
-    teacher = None if control else sr.teacher_generator(run)
-    seen, sup = sr.batches(run, teacher=teacher), supervision(run)
-    G, D = student(run), discriminator(run)
-    parts = {"G": G}
-    if c["features"]:
-        widths = (sr.map_channels(sr.generator(c, C), [sr.tap(c)], c)[0] for C in (c["C"], "1"))
-        parts["mlp"] = run.new("mlp", lambda: sdakd.mapper(*widths))
-    mlp = {"mlp": parts.get("mlp"), "tap": sr.tap(c), "lambda1": c["lambda1"]}
-    if c["n2"]:
-        stage(run, "stage2", parts, lambda g: sdakd.stage2(G, g, sup, **mlp), seen, c["n2"])
-    if ablation:
-        runs.load(D, run.needed("teacher"), "D")
-    elif c["d2"]:
-        D_T = sr.teacher_discriminator(run)
-        apart = scheduled(run, sdakd.stage2_discriminator(D, D_T, adam(run, "D", D)), c["d2"])
-        run.train(apart, seen.batch, c["d2"], {"D": D, **seen.state}, phase="stage2-D")
-    d = adam(run, "D", D)
-
-    def players(g: Adam) -> list[Player]:
-        two = sdakd.stage3(G, D, g, d, sup, **mlp, lambda2=c["lambda2"])
-        return in_order(run, two, gan.r1(D, d, gamma=c["r1"]))
-
-    more = []
-    if c["method"] in WHOLE:
-        more = measure.balance_rows(run, players(adam(run, "G", *parts.values())), seen)
-    stage(run, "stage3", parts, players, seen, c["n3"], {"D": D})
-    finish(run, G, D, more)
+    with torch.device("meta"):
+        four = sr.four_taps(sr.generator(c, "1"), c)
+    return Recipe(
+        steps=c["steps"], lr=c["lr"], d_lr=c["d_lr"], betas=tuple(c["betas"]),
+        d_betas=tuple(c["d_betas"]), cosine=c["cosine"], warmup=c["warmup"], generator_first=c["network"] != "GCFSR",
+        gamma=c["r1"] if c["network"] == "GCFSR" else 0.0, penalised=("D", "wide D", "deep D"),
+        l1_first=c["l1_steps"] / c["steps"], stages=(c["n2"] / c["steps"], c["d2"] / c["steps"]),
+        own_critic=c["method"] not in ABLATIONS, features=c["features"], from_scratch=True,
+        lambda1=c["lambda1"], lambda2=c["lambda2"], layers={"last": [sr.tap(c)], "four": four},
+    )  # fmt: skip
 
 
-def online(run: Run) -> None:
-    """OMGD, DCD and DCD modified: their teachers learn from scratch beside the student."""
-    c = run.config
-    G, D = student(run), discriminator(run)
-    T = run.new("T", lambda: sr.generator(c, "1"))
-    mine, its = sr.four_taps(G, c), sr.four_taps(T, c)
-    n_mine, n_its = sr.map_channels(G, mine, c), sr.map_channels(T, its, c)
-    others = {"teacher": T, "D": D}
-    t, d = adam(run, "G", T), adam(run, "D", D)
-    if c["method"] == "OMGD":
-        deeper = {"extra": 1} if c["network"] == "GCFSR" else {"blocks": 2 * c["net"]["blocks"]}
-        deep = run.new("deep", lambda: sr.generator(c, c["C"], **deeper))
-        D_deep = run.new("D_deep", lambda: sr.discriminator(c, "1"))
-        others |= {"deep": deep, "D_deep": D_deep}
-        t2, d2 = adam(run, "G", deep), adam(run, "D", D_deep)
-        links = run.new("links", lambda: connectors.connectors(n_mine, n_its))
-        parts = {"G": G, "links": links}
-
-        def players(g: Adam) -> list[Player]:
-            wide = [named("wide", p) for p in family(run, T, D, t, d)]
-            deep_ones = [named("deep", p) for p in family(run, deep, D_deep, t2, d2)]
-            return [*wide, *deep_ones, *omgd.omgd(G, T, deep, links, g, maps(run), mine, its)]
-    else:
-        links = run.new("links", lambda: connectors.connectors(n_mine, [3] * 4))
-        its_links = run.new("its_links", lambda: connectors.connectors(n_its, [3] * 4))
-        parts = {"G": G, "links": links, "its_links": its_links}
-
-        def players(g: Adam) -> list[Player]:
-            judge, student = dcd.dcd(
-                G, T, D, links, its_links, g, d, maps(run), first_blocks(D, c), mine, its,
-                adversarial=c["adversarial"], modified=c["method"] == "DCD_modified",
-            )  # fmt: skip
-            teacher = gan.supervised(T, D, t, supervision(run), weight=c["adversarial"])
-            return [*in_order(run, [judge, teacher], gan.r1(D, d, gamma=c["r1"])), student]
-
-    stage(run, "online", parts, players, sr.batches(run), c["n3"], others)
-    finish(run, G, D)
+def method_of(name: str) -> str:
+    """The method of a row, by its name in ``compose.METHODS``."""
+    if name in NAIVE:
+        return NAIVE[-1]
+    return name.replace("_", " ") if name in ONLINE else "SDAKD"
 
 
-def stage1_discriminator(run: Run) -> None:
-    """Stage 1 of Real-ESRGAN: a D against the released generator, whose own is in no package.
+def stage(run: Run, phase: Phase, players: Sequence[Player], steps: int, seen: sr.Seen) -> None:
+    """One stage of a student, with a new average; after it G, what learns with it and D are best.
 
-    Where the released one is among the weights by path, it is taken instead.
+    Judged after every epoch, and kept as G, is the average of G.
     """
-    c = run.config
-    G, D = sr.teacher_generator(run), discriminator(run)
-    if c["released_d"]:
-        realesrgan.load_pth(D, assets.require("realesrgan-x4plus-netD"))
-    else:
-        seen, nothing = sr.batches(run, teacher=G), nn.Identity()
-        players = [gan.discriminator(nothing, D, adam(run, "D", D))]
-
-        def shown(step: int) -> Batch:
-            batch = seen.batch(step)
-            return dataclasses.replace(batch, cond=gan.target(batch))
-
-        run.train(scheduled(run, players, c["n3"]), shown, c["n3"], {"D": D, **seen.state})
-    finish(run, G, D)
-
-
-def stage(
-    run: Run,
-    name: str,
-    parts: Mapping[str, nn.Module],
-    players: Callable[[Adam], list[Player]],
-    seen: sr.Seen,
-    steps: int,
-    others: Mapping[str, nn.Module] | None = None,
-    *,
-    lr: float | None = None,
-) -> None:
-    """One stage of a student: a new Adam, a new average; after it G, ``parts`` and D are the best.
-
-    parts: G and what learns in its optimiser. others: what the other players of the stage move, D
-    among them. Judged after every epoch, and kept as G, is the average of G. ``lr`` is the
-    generator's where it is not the unit's.
-    """
-    c, others = run.config, dict(others or {})
-    own = adam(run, "G", *parts.values())
-    average = averaged(parts["G"], own, c["ema"], steps=steps)
-    ends = {**parts, **{k: v for k, v in others.items() if k == "D"}}
+    c, nets = run.config, {k: net for k, net in phase.nets.items() if k != "average"}
+    if "G" not in nets:  # D alone
+        run.train(players, phase.draw, steps, {**nets, **seen.state}, phase=phase.name)
+        return
+    optimisers = {player.name: player.optimiser for player in players}
+    own = optimisers.get("S", optimisers.get("G"))
+    assert own is not None
+    average = averaged(nets["G"], own, c["ema"], steps=steps)
+    ends = {k: nets[k] for k in ("G", "mlp", "links", "its_links", "D") if k in nets}
     kept = {**ends, "G": average}
     best, score = Best(kept), measure.selection(run)
     shown = next(iter(sr.examples(run, "validation").values())).cond[:8]
@@ -367,13 +357,12 @@ def stage(
         best.offer(float(np.mean(list(scores.values()))), kept)
         return scores
 
-    state = {**parts, **others, "average": average, "best": best}
     run.train(
-        scheduled(run, players(own), steps, lr),
-        seen.batch,
+        players,
+        phase.draw,
         steps,
-        {**state, **seen.state},
-        phase=name,
+        {**nets, "average": average, "best": best, **seen.state},
+        phase=phase.name,
         samples=lambda: sr.answers(average, shown),
         epoch=c["epoch"],
         validate=validate,
@@ -456,60 +445,9 @@ def _counts(shape: str, C: str, kind: str) -> tuple[int, int]:
 @functools.cache
 def _code(network: str, method: str) -> str:
     """Hash of what decides a unit's result beside its settings."""
-    modules = {"OMGD": (omgd, connectors)} | dict.fromkeys(ONLINE[1:], (dcd, connectors))
-    own = () if method in NAIVE else modules.get(method, (sdakd,))
+    own = compose.METHODS[method_of(method)].modules
+    own += (connectors,) if method in ONLINE else ()
     return runs.code(gan, *CODE[network], *own)
-
-
-def student(run: Run) -> Any:
-    """The unit's generator before it learns; the full-size one in the teacher's unit."""
-    return run.new("G", lambda: sr.generator(run.config, run.config["C"]))
-
-
-def discriminator(run: Run) -> Any:
-    """The unit's discriminator before it learns."""
-    return run.new("D", lambda: sr.discriminator(run.config, run.config["disc"]))
-
-
-def adam(run: Run, kind: str, *networks: nn.Module) -> Adam:
-    """A new Adam over networks, with the betas of generators ("G") or discriminators ("D")."""
-    betas = run.config["betas" if kind == "G" else "d_betas"]
-    return Adam([p for net in networks for p in net.parameters()], betas=tuple(betas), fused=True)
-
-
-def scheduled(
-    run: Run, players: Sequence[Player], steps: int, lr: float | None = None
-) -> list[Player]:
-    """Players with their learning rates: constant, or falling to 0 along a cosine; and warm-up."""
-    c = run.config
-
-    def rate(player: Player) -> Callable[[int], float]:
-        its = c["d_lr"] if player.name.endswith("D") else lr or c["lr"]
-        curve = cosine(its, steps) if c["cosine"] else lambda step: its
-        return lambda step: curve(step) * min(1.0, (step + 1) / (c["warmup"] + 1))
-
-    return [dataclasses.replace(player, lr=rate(player)) for player in players]
-
-
-def family(run: Run, G: nn.Module, D: nn.Module, g: Adam, d: Adam) -> list[Player]:
-    """The network's own adversarial training, in its own order."""
-    c = run.config
-    two = [
-        gan.discriminator(G, D, d),
-        gan.supervised(G, D, g, supervision(run), weight=c["adversarial"]),
-    ]
-    return in_order(run, two, gan.r1(D, d, gamma=c["r1"]))
-
-
-def in_order(run: Run, players: Sequence[Player], r1: Player) -> list[Player]:
-    """D, its R1, G as in GCFSR; G, D without R1 as in Real-ESRGAN."""
-    D, G = players
-    return [D, r1, G] if run.config["network"] == "GCFSR" else [G, D]
-
-
-def named(prefix: str, player: Player) -> Player:
-    """The player under a name of its own, by which runs keep optimisers."""
-    return dataclasses.replace(player, name=f"{prefix} {player.name}")
 
 
 def first_blocks(D: Any, c: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
@@ -546,8 +484,8 @@ def finish(run: Run, G: nn.Module, D: nn.Module, more: Iterable[Mapping[str, Any
 # Losses -------------------------------------------------------------------------------------------
 
 
-def supervision(run: Run) -> Supervision:
-    """The family's own: L1 and perceptual, the latter by VGG or by its embedded stand-in."""
+def distance(run: Run) -> Distance:
+    """The perceptual distance, by VGG or by its embedded stand-in."""
     c, device = run.config, str(run.device)
     if c["perceptual_net"] == "vgg16":
         eye, weights = features.vgg(assets.require("vgg16"), 16, ["conv4_3"], device=device), [1.0]
@@ -557,8 +495,7 @@ def supervision(run: Run) -> Supervision:
     else:
         eye = features.lite_maps(0, LITE[:3], size=c["size"], device=device)
         weights = [1 / 3] * 3
-    distance = losses.perceptual(eye.extract, weights, relative=c["perceptual_net"] == "efflite0")
-    return losses.supervision(distance, l1=c["l1"], weight=c["perceptual"])
+    return losses.perceptual(eye.extract, weights, relative=c["perceptual_net"] == "efflite0")
 
 
 def maps(run: Run) -> Callable[[Tensor], list[Tensor]]:

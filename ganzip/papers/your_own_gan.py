@@ -471,8 +471,13 @@ def setup_of(
             gap = nickel_dime.dime(kernel, G(draw(0).cond)).item()
         return [dataclasses.replace(kernel, weight=c["dime"] / gap)]
 
+    def truth(step: int) -> Batch:
+        batch = draw(step)
+        return dataclasses.replace(batch, target=batch.real)
+
     return Setup(
         adapter=a, recipe=recipe_of(a, c), width=c["width"], device=device, draw=draw, new=new,
+        truth=None if a.latent else truth,
         fresh=fresh, student=lambda: fresh() if start is None else runs.load(fresh(), start, "G"),
         cut=cut, critic=lambda width, name: new(name, lambda: a.critic(width)),
         judge=lambda: copy.deepcopy(cast(nn.Module, D)).train().requires_grad_(True),
