@@ -13,7 +13,7 @@ FLOORS = {
     ],
     1: ["parameters", "nets", "data", "degrade", "features", "assets", "prune", "runs", "slicing"],
     2: ["methods"],
-    3: ["metrics", "families", "presets", "tables", "export", "budget", "distil"],
+    3: ["metrics", "families", "presets", "tables", "export", "budget", "distil", "zoo"],
     4: ["papers", "figures", "bundles"],
     5: ["batch", "explore", "keeping", "page", "reproduce"],
 }
@@ -32,6 +32,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("features", "assets"),
     ("runs", "data"),
     ("export", "metrics"),
+    ("zoo", "export"),
     ("figures", "papers"),
     ("distil", "distil"),
     ("keeping", "batch"),
