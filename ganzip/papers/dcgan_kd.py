@@ -144,7 +144,7 @@ def each(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
 def work(run: Run) -> None:
     """Train one unit, measure it, and finish it."""
     if run.config["method"] == "judge":
-        train_judge(run)
+        judging.work(run, partial(image_rows, run), row)
     else:
         train_generator(run)
 
@@ -323,22 +323,12 @@ def sample(G: nn.Module, z: Tensor, batch: int = 500) -> Tensor:
     return images
 
 
-def train_judge(run: Run) -> None:
-    """Train what measures. Its rows are those of real held-out images: a perfect generator's."""
-    images, test = judging.load_images(run), judging.load_images(run, "test")
-    judge, found = judging.trained(run, images), []
-    if images.classes:
-        found.append(row(run, "accuracy", judging.accuracy(judge, test), "%", len(test)))
-    shown = data.to_float(test.pixels[: run.config["n_images"]])
-    run.finish(judge.tensors, [*found, *image_rows(run, shown, judge)])
-
-
 def rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
     """Everything that is measured of a trained generator."""
     c = run.config
     z = judging.noise(c["n_images"], c["latent"])
     images = sample(G, z.to(run.device)).cpu()
-    measured = image_rows(run, images, judging.of(run))
+    measured = image_rows(run, judging.of(run), images)
     measured.append(row(run, "parameters", metrics.params(G)))
     measured.append(row(run, "multiply-adds", metrics.macs(G, z[:1].to(run.device))))
     if c["method"] in STUDENTS:
@@ -352,7 +342,7 @@ def rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
     return measured
 
 
-def image_rows(run: Run, images: Tensor, judge: Judge) -> list[dict[str, Any]]:
+def image_rows(run: Run, judge: Judge, images: Tensor) -> list[dict[str, Any]]:
     """Rows about a set of images (N, C, H, W) in [-1, 1]."""
     n, out = len(images), []
     if judge.classifier is not None:
@@ -362,11 +352,8 @@ def image_rows(run: Run, images: Tensor, judge: Judge) -> list[dict[str, Any]]:
         crossed = metrics.inception_score_cross_entropy(p)
         out.append(row(run, "IS cross entropy", crossed, "nats", n, name))
     for name, eye in judge.eyes.items():
-        seen = features.embed(eye, images)
-        distance = metrics.frechet_distance(seen, judge.real[name])
-        out.append(row(run, "FID" if name == "inception" else f"FD-{name}", distance, "", n, name))
-        kernel, _ = metrics.kernel_distance(seen, judge.real[name])
-        out.append(row(run, f"KID-{name}", 1000 * kernel, "1e-3", n, name))
+        found = judging.distances(name, features.embed(eye, images), judge.real[name])
+        out += [row(run, k, x, judging.unit_of(k), n, name) for k, x in found.items()]
     blur = metrics.variance_of_laplacian(images)
     out.append(row(run, "VoL", blur.mean().item(), "grey levels squared", n))
     return out

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, presets, runs
+from ganzip import assets, data, features, metrics, presets, runs
 from ganzip.data import Images
 from ganzip.features import Features
 from ganzip.runs import Run, Unit
@@ -154,6 +154,36 @@ def of(run: Run) -> Judge:
         frozen(runs.load(net.to(run.device), weights, "judge"))
     seeing = eyes(run, net)
     return Judge(seeing, {name: weights[f"real.{name}"] for name in seeing}, net)
+
+
+def work(
+    run: Run,
+    rows: Callable[[Judge, Tensor], list[dict[str, Any]]],
+    row: Callable[..., dict[str, Any]] | None = None,
+) -> None:
+    """Do the judge's unit. Its rows are those of real held-out images: a perfect generator's.
+
+    rows: those of a judge and images. row: of a number, for the classifier's accuracy.
+    """
+    images, test = load_images(run), load_images(run, "test")
+    judge, found = trained(run, images), []
+    if row and images.classes:
+        found.append(row(run, "accuracy", accuracy(judge, test), "%", len(test)))
+    shown = data.to_float(test.pixels[: run.config["n_images"]])
+    run.finish(judge.tensors, [*found, *rows(judge, shown)])
+
+
+def distances(name: str, seen: Tensor, real: Tensor) -> dict[str, float]:
+    """Frechet and kernel (1e-3) distance of images' features from real ones', by metric."""
+    return {
+        "FID" if name == "inception" else f"FD-{name}": metrics.frechet_distance(seen, real),
+        f"KID-{name}": 1000 * metrics.kernel_distance(seen, real)[0],
+    }
+
+
+def unit_of(metric: str) -> str:
+    """The unit of a distance."""
+    return "1e-3" if metric.startswith("KID") else ""
 
 
 def eyes(run: Run, classifier: features.Classifier | None) -> dict[str, Features]:

@@ -349,7 +349,7 @@ def work(run: Run) -> None:
     method = run.config["method"]
     torch.manual_seed(step_seed(run.config["seed"], -1))  # what networks start from
     others: dict[str, Callable[[Run], None]] = {
-        "judge": train_judge,
+        "judge": lambda run: judging.work(run, partial(measure.image_rows, run), measure.row),
         "encoder": train_encoder,
         "pruning": prune_only,
         "speed": time_passes,
@@ -461,17 +461,6 @@ def finish(
     logits = measure.logits_of(run, G, shown)
     rows = measure.generator_rows(run, average, logits)
     run.finish({"G": average, "D": D, "logits": logits}, rows)
-
-
-def train_judge(run: Run) -> None:
-    """Train what measures. Its rows are those of real held-out images: a perfect generator's."""
-    images, test = judging.load_images(run), judging.load_images(run, "test")
-    judge, found = judging.trained(run, images), []
-    if images.classes:
-        found.append(measure.row(run, "accuracy", judging.accuracy(judge, test), "%", len(test)))
-    shown = data.to_float(test.pixels[: run.config["n_images"]])
-    found += measure.score_rows(run, measure.scores(judge, shown), len(shown))
-    run.finish(judge.tensors, found)
 
 
 def train_encoder(run: Run) -> None:

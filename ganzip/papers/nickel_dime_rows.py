@@ -58,14 +58,9 @@ def scores(judge: Judge, images: Tensor) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, eye in judge.eyes.items():
         seen, real = features.embed(eye, images), judge.real[name]
-        frechet = "FID" if name == "inception" else f"FD-{name}"
         precision, recall = metrics.precision_recall(real, seen)
-        found |= {
-            frechet: metrics.frechet_distance(seen, real),
-            f"KID-{name}": 1000 * metrics.kernel_distance(seen, real)[0],
-            f"precision-{name}": precision,
-            f"recall-{name}": recall,
-        }
+        found |= judging.distances(name, seen, real)
+        found |= {f"precision-{name}": precision, f"recall-{name}": recall}
     return found
 
 
@@ -151,15 +146,19 @@ def score_rows(run: Run, found: Mapping[str, float], n: int) -> list[dict[str, A
     out = []
     for metric, value in found.items():
         name = metric.split()[0].partition("-")[2] or "inception"
-        unit = "1e-3" if metric.startswith("KID") else ""
-        out.append(row(run, metric, value, unit, n, name))
+        out.append(row(run, metric, value, judging.unit_of(metric), n, name))
     return out
+
+
+def image_rows(run: Run, judge: Judge, images: Tensor) -> list[dict[str, Any]]:
+    """Rows of images by every metric."""
+    return score_rows(run, scores(judge, images), len(images))
 
 
 def pruned_rows(run: Run, S: nn.Module, judge: Judge, name: str, p: float) -> list[dict[str, Any]]:
     """Rows of a student that has been pruned by the scores of that name and not trained."""
     images = draw(run, S, run.config["n_images"])
-    found = [*score_rows(run, scores(judge, images), len(images)), *size_rows(run, S)]
+    found = [*image_rows(run, judge, images), *size_rows(run, S)]
     return [row | {"table": "pruning", "method": name, "width": kept(p)} for row in found]
 
 

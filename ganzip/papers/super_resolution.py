@@ -434,14 +434,6 @@ def four_taps(G: nn.Module, c: Mapping[str, Any]) -> list[str]:
     return [layers[math.ceil(len(layers) * i / 4) - 1] for i in range(1, 5)]
 
 
-def map_channels(G: nn.Module, names: Sequence[str], c: Mapping[str, Any]) -> list[int]:
-    """Channels of the maps that modules of a generator give."""
-    device = next(G.parameters()).device
-    with features.evaluating(G), taps(G, names) as seen:
-        G(example(c).to(device))
-    return [seen[name].shape[1] for name in names]
-
-
 def example(c: Mapping[str, Any]) -> Tensor:
     """One input of a generator, of the size that it is trained on, black."""
     channels, side = (4, c["size"]) if c["network"] == "GCFSR" else (3, c["size"] // 4)
@@ -471,12 +463,6 @@ def teacher_generator(run: Run) -> nn.Module:
         return released(str(run.device))
     T = runs.load(generator(c, "1"), run.needed("teacher"), "G")
     return frozen(T).to(run.device)
-
-
-def teacher_discriminator(run: Run) -> nn.Module:
-    """The frozen discriminator of stage 1."""
-    D = runs.load(discriminator(run.config, "1"), run.needed("teacher"), "D")
-    return frozen(D).to(run.device)
 
 
 # Held-out examples --------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -386,20 +386,11 @@ def work(run: Run, adapter: Adapter | None = None) -> None:
     """
     method = run.config["method"]
     if method == "judge":
-        train_judge(run)
+        judging.work(run, partial(measure.score_rows, run, method="real"))
         return
     a = adapter or named(run.unit)
     train_one = {"teacher": train_teacher, "common": take_common}.get(method, train_student)
     train_one(run, a)
-
-
-def train_judge(run: Run) -> None:
-    """Train what measures. Its rows are those of real held-out images: a perfect generator's."""
-    images, test = judging.load_images(run), judging.load_images(run, "test")
-    judge = judging.trained(run, images)
-    shown = data.to_float(test.pixels[: run.config["n_images"]])
-    found = measure.score_rows(run, judge, shown)
-    run.finish(judge.tensors, [each | {"method": "real"} for each in found])
 
 
 def train_teacher(run: Run, a: Adapter) -> None:

@@ -30,7 +30,7 @@ def quality_rows(run: Run, a: Adapter, G: nn.Module, method: str) -> list[dict[s
     """How good a generator's held-out images are."""
     if a.latent:
         shown = seen_by_judge.draw(run, G, run.config["n_images"])
-        found = score_rows(run, judging.of(run), shown)
+        found = score_rows(run, judging.of(run), shown, method=method)
     else:
         cond, truth, wanted = seen.held_out(run, a)
         images = wanted if method == "teacher" else seen.answers(G, cond, run.device)
@@ -38,12 +38,13 @@ def quality_rows(run: Run, a: Adapter, G: nn.Module, method: str) -> list[dict[s
     return [each | {"method": method} for each in found]
 
 
-def score_rows(run: Run, judge: judging.Judge, images: Tensor) -> list[dict[str, Any]]:
+def score_rows(
+    run: Run, judge: judging.Judge, images: Tensor, *, method: str
+) -> list[dict[str, Any]]:
     """Distances of images from the real ones, precision and recall."""
-    return [
-        row(run, name, value, "1e-3" * name.startswith("KID"), len(images), name.partition("-")[2])
-        for name, value in seen_by_judge.scores(judge, images).items()
-    ]
+    found, n = seen_by_judge.scores(judge, images), len(images)
+    rows = [row(run, k, x, judging.unit_of(k), n, k.partition("-")[2]) for k, x in found.items()]
+    return [each | {"method": method} for each in rows]
 
 
 @lru_cache(maxsize=1)
@@ -56,10 +57,10 @@ def likeness_rows(run: Run, images: Tensor, truth: Tensor, wanted: Tensor) -> li
     """Distances from the true images, and likeness to them and to the teacher's, pair by pair."""
     eye, n = measuring_eye(str(run.device)), len(images)
     ours, real = (features.embed(eye, x, 64) for x in (images, truth))
-    kernel = 1000 * metrics.kernel_distance(ours, real)[0]
+    frechet, kernel = judging.distances(eye.name, ours, real).items()
     out = [
-        row(run, f"KID-{eye.name}", kernel, "1e-3", n, eye.name),
-        row(run, f"FD-{eye.name}", metrics.frechet_distance(ours, real), "", n, eye.name),
+        row(run, *kernel, "1e-3", n, eye.name),
+        row(run, *frechet, "", n, eye.name),
         row(run, "PSNR", metrics.psnr(images, truth).mean().item(), "dB", n),
         row(run, "SSIM", metrics.ssim(images, truth).mean().item(), "", n),
     ]
