@@ -31,11 +31,12 @@ class Recipe:
     """The numbers of one unit's training.
 
     steps: of all phases. lr, d_lr: of generators and of discriminators; with ``cosine`` they fall
-    to 0, over ``warmup`` steps they rise. betas, d_betas: Adam's; None is the same for both. loss: of training without a teacher,
-    "gan", or "wgan" and "wgan-gp" with RMSprop. generator_first: whether G acts before D there.
-    decay: of the average of G over its optimiser's steps; None keeps G itself. step_decay: of a
-    running mean over training steps. gamma, penalised: R1, and the players that have it. path:
-    weight of path lengths. mixing: of styles; None where images are drawn by calling G.
+    to 0, over ``warmup`` steps they rise. betas, d_betas: Adam's; None is the same for both. loss:
+    of training without a teacher, "gan", or "wgan" and "wgan-gp" with RMSprop. generator_first:
+    whether G acts before D there. decay: of the average of G over its optimiser's steps; None keeps
+    G itself. step_decay: of a running mean over training steps. gamma, penalised: R1, and the
+    players that have it. path: weight of path lengths. mixing: of styles; None where images are
+    drawn by calling G.
     l1_first: share of all steps in which a GAN of images learns by L1 alone; stages: those of
     SDAKD's stage 2, of G and of D, 0 for none. own_critic: whether SDAKD has a student's D; else it
     goes on training the teacher's. from_scratch: whether OMGD's and DCD's teachers start anew.

@@ -271,7 +271,8 @@ def setup_of(run: Run, seen: sr.Seen) -> Setup:
         def made() -> Any:
             if name == "mlp":  # these two have always drawn before it
                 for C in (c["C"], "1"):
-                    sr.map_channels(sr.generator(c, C), [sr.tap(c)], c)
+                    with features.evaluating(sr.generator(c, C)) as G:
+                        G(sr.example(c))
             return make()
 
         return run.new(names.get(name, name), made)
@@ -319,7 +320,8 @@ def recipe_of(c: Mapping[str, Any]) -> Recipe:
         four = sr.four_taps(sr.generator(c, "1"), c)
     return Recipe(
         steps=c["steps"], lr=c["lr"], d_lr=c["d_lr"], betas=tuple(c["betas"]),
-        d_betas=tuple(c["d_betas"]), cosine=c["cosine"], warmup=c["warmup"], generator_first=c["network"] != "GCFSR",
+        d_betas=tuple(c["d_betas"]), cosine=c["cosine"], warmup=c["warmup"],
+        generator_first=c["network"] != "GCFSR",
         gamma=c["r1"] if c["network"] == "GCFSR" else 0.0, penalised=("D", "wide D", "deep D"),
         l1_first=c["l1_steps"] / c["steps"], stages=(c["n2"] / c["steps"], c["d2"] / c["steps"]),
         own_critic=c["method"] not in ABLATIONS, features=c["features"], from_scratch=True,
