@@ -73,7 +73,9 @@ def test_students_that_start_warm_have_a_teacher_each():
     cfg = dataclasses.replace(presets.dcgan_kd("smoke"), mse={2: 1}, cached={}, joint={})
     units = dcgan_kd.plan(dataclasses.replace(cfg, warm={2: 3}), images(1), "made-up")
     warm = [u for u in units if "start" in u.needs]
-    assert [u.needs["teacher"].config["seed"] for u in warm] == [0, 1, 2]
+    for alpha in cfg.alphas:
+        its = runs.find(warm, alpha=alpha)
+        assert [u.needs["teacher"].config["seed"] for u in its] == [0, 1, 2]
 
 
 def without(frame, *methods):

@@ -87,15 +87,7 @@ def _bits(x: Tensor) -> str:
 
 
 # Those that a cache or a store stands behind; ``python -m tests.same_bits`` trains all kinds.
-HISTORY = (
-    "sdakd-c14",
-    "omgd-c",
-    "ablation3",
-    "itgc",
-    "gs-seed",
-    "gcfsr-nickel-dime",
-    "gcfsr-sdakd-",
-)
+HISTORY = ("realesrgan-sdakd-c14", "omgd-c", "ablation3", "itgc-p90", "gcfsr-nickel-dime")
 
 
 def test_no_unit_starts_from_what_was_drawn_before(units, tmp_path, monkeypatch):
@@ -111,4 +103,4 @@ def test_no_unit_starts_from_what_was_drawn_before(units, tmp_path, monkeypatch)
     again = {unit.key: starts.of(unit, works[unit.key]) for unit in plan}
     differing = [f"{u.paper} {u.name}" for u in plan if again[u.key] != first[u.key]]
     assert not differing
-    assert len(set(first.values())) > 15
+    assert len(set(first.values())) > 7

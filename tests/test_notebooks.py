@@ -127,6 +127,7 @@ def squares(tmp_path):
     return folder
 
 
+@pytest.mark.slow  # nbval replays the same notebook on the embedded set
 def test_the_reader_s_notebook_runs_on_a_users_own_images(tmp_path, squares):
     out = tmp_path / "out"
     done = run(

@@ -2,12 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -21,6 +15,7 @@ from ganzip.nets import enlarging, realesrgan
 from ganzip.papers import sdakd, sdakd_claims
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
+from tests.same_bits import Stopped, stopping
 
 METHODS = ("naive (C,C)", "SDAKD", "SDAKD balanced", "DCD_modified", "control GT", "Ablation3")
 
@@ -74,34 +69,23 @@ def digest(folder):
 
 
 @pytest.mark.parametrize("name", ["gcfsr-sdakd-c14-seed0", "realesrgan-dcd_modified-c12-seed0"])
-def test_a_killed_unit_ends_in_the_same_bits(name, root, tmp_path):
-    this = unit(name)
+def test_a_unit_that_was_stopped_in_every_phase_ends_in_the_same_bits(
+    name, root, tmp_path, monkeypatch
+):
+    this, stops = unit(name), 0
     here = tmp_path / sr.PAPER
     (here / "units").mkdir(parents=True)
     (here / "cache").symlink_to(root / sr.PAPER / "cache")
     for need in this.needs.values():
         (here / "units" / need.folder(root).name).symlink_to(need.folder(root))
-    script = (
-        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_paper_sdakd as t\n"
-        "from ganzip import runs\n"
-        "runs.perform(t.unit(sys.argv[1]), t.sdakd.work, pathlib.Path(sys.argv[2]),"
-        " checkpoint_seconds=0.0)"
-    )
-    command = [sys.executable, "-c", script, name, str(tmp_path)]
-    process = subprocess.Popen(command)
-    folder = this.folder(tmp_path)
-    phases = ["stage2", "stage2-D", "stage3"] if "-sdakd-" in name else ["online"]
-    phase = random.Random(os.urandom(8)).choice(phases)
-    seen: set[str] = set()
-    while not any(path.startswith(f"checkpoint-{phase}-0") for path in seen):
-        assert process.poll() is None, "the run ended before it was killed"
-        seen |= {path.name for path in folder.glob("checkpoint-*.pt")}
-        time.sleep(0.0005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not this.done(tmp_path)
-    assert subprocess.run(command).returncode == 0
-    assert digest(folder) == digest(this.folder(root)), f"killed after {sorted(seen)[-1]}"
+    stopping(monkeypatch)
+    while not this.done(tmp_path):
+        try:
+            runs.perform(this, sdakd.work, tmp_path, checkpoint_seconds=0.0)
+        except Stopped:
+            stops += 1
+    assert stops == (3 if "-sdakd-" in name else 1)
+    assert digest(this.folder(tmp_path)) == digest(this.folder(root))
 
 
 def test_rows_are_complete_and_finite(frame):
