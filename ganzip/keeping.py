@@ -26,7 +26,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pandas as pd
 import torch
 from torch import Tensor
@@ -184,6 +183,8 @@ def redrawn(place: Path) -> list[str]:
 
 def show(executed: Path, notebook: Path, place: Path) -> None:
     """Make a notebook show a kept run: its outputs, and in a cell at the top how it was made."""
+    import nbformat  # takes longer than the rest of this module
+
     shown = nbformat.read(executed, as_version=4)
     cells = [cell for cell in shown.cells if REFERENCE not in cell.metadata.get("tags", ())]
     told = described(place)

@@ -69,7 +69,7 @@ def overview(paper: str) -> pd.DataFrame:
                 "preset": held.training["preset"],
                 "steps": held.training["steps"],
                 "parameters": metrics.params(export.load(path)),
-                "distance": pd.to_numeric(its["value"]).mean(),
+                "distance": its["value"].astype(float).mean(),
             }
         )
     return pd.DataFrame(lines)

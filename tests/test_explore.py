@@ -70,7 +70,7 @@ def test_kept_networks_are_explored_without_any_run(trained, tmp_path, monkeypat
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
     ready = explore.kept("dcgan_kd")
     (one,) = explore.matching(ready, {"method": "mse", "d": 2})
-    assert one.teacher is ready[-1] and one.teacher.facts["method"] == "regular"
+    assert one.teacher is ready[-1] and ready[-1].facts["method"] == "regular"
     z = dcgan_kd.noise(2)
     unit = runs.by_name(units, "mse-d2-seed0")
     assert one.draw(z).allclose(dcgan_kd.images_of(unit, root, z), atol=5e-3)

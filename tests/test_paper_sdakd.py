@@ -174,13 +174,12 @@ def test_students_of_plain_inputs_start_near_the_bicubic_enlargement():
     assert [name for name, _ in G.named_parameters()] == names
 
 
-def test_learning_rates_rise_first(root):
-    run = runs.Run(unit("realesrgan-bicubic-control-gt-c14-seed0"), root)
-    G = sdakd.student(run)
-    player = train.Player("G", sdakd.adam(run, "G", G), lambda batch: {})
-    (warm,) = sdakd.scheduled(run, [player], 100)
+def test_learning_rates_rise_first():
+    c = unit("realesrgan-bicubic-control-gt-c14-seed0").config
+    adam = torch.optim.Adam(torch.nn.Linear(1, 1).parameters())
+    (warm,) = sdakd.recipe_of(c).paced([train.Player("G", adam, lambda batch: {})], 100)
     rates = [warm.lr(step) for step in range(100)]  # pyright: ignore
-    assert run.config["warmup"] == 10 and rates[0] == pytest.approx(5e-3 / 11, rel=1e-2)
+    assert c["warmup"] == 10 and rates[0] == pytest.approx(5e-3 / 11, rel=1e-2)
     assert max(rates) == rates[10] > 0.9 * 5e-3 and rates[-1] < 1e-4
 
 
@@ -279,7 +278,7 @@ def test_aligned_faces_are_shown_whole_to_gcfsr(tmp_path):
         photo(tmp_path / "faces", f"{i:02}.png", (128, 128))
     units = sdakd.prepare("smoke", str(tmp_path / "faces"))
     spans = {u.config["network"]: u.config["span"] for u in units if "span" in u.config}
-    assert spans == {"GCFSR": 0, "RealESRGAN": 80}
+    assert spans == {"GCFSR": 0, "RealESRGAN": 80, sr.PLAIN: 80}
     parts = [e["part"] for e in sr.load_pieces(str(tmp_path / "faces")).manifest]
     assert parts.count("validation") == parts.count("test") == 5
 
