@@ -315,7 +315,7 @@ class Explore(Schema):
     paper: Annotated[
         Literal["dcgan_kd", "nickel_dime"],
         Field(title=", whose generators draw from noise; 2_sdakd.ipynb shows SDAKD's images"),
-    ] = "dcgan_kd"
+    ] = "nickel_dime"
     data: Data = ""
     scale: Scale = 1.0
     jobs: Jobs = 0
