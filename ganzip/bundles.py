@@ -163,7 +163,7 @@ def opened(path: Path) -> Iterator[Bundle]:
 
 # What zipfile raises for what is no zip, torn, encrypted or packed in an unknown way.
 UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError,
     ValueError, KeyError, OverflowError,
 )  # fmt: skip
 

@@ -1,13 +1,16 @@
 """Every kind of unit that the five plans have, at preset smoke: for the tests that try them all."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ganzip import runs
-from ganzip.papers import matrix
+from ganzip import data, presets, runs
+from ganzip.papers import dcgan_kd, matrix
 from ganzip.papers import your_own_gan as own
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
@@ -50,6 +53,23 @@ def kinds(patch: pytest.MonkeyPatch) -> list[tuple[runs.Unit, Callable[[runs.Run
     units += [unit for unit in matrix.prepare("smoke") if is_needed(unit)]
     first = {kind(unit): unit for unit in reversed(runs.in_order(units))}
     return [(u, works[u.paper]) for u in runs.in_order(reversed(list(first.values())))]
+
+
+def short_dcgan(root: Path, **changed: Any) -> list[runs.Unit]:
+    """Paper A's units at preset smoke after two steps each, done in ``root``."""
+    smoke = presets.dcgan_kd("smoke")
+    recipes = {
+        name: dataclasses.replace(getattr(smoke, name), steps=2)
+        for name in ("mse_recipe", "joint_recipe", "teacher_recipe")
+    }
+    rows = ("regular", "letter", "other", "penalty", "cached", "joint", "warm")
+    none: dict[str, Any] = {name: {} for name in rows}
+    settings = {**none, **recipes, "judge_steps": 2, "n_images": 16, **changed}
+    cfg = dataclasses.replace(smoke, **settings)
+    units = dcgan_kd.plan(cfg, data.load("digits", size=16), "digits")
+    for unit in units:
+        runs.perform(unit, dcgan_kd.work, root)
+    return units
 
 
 def clear_caches() -> None:

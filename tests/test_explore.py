@@ -1,34 +1,20 @@
 """The panel offers what is trained, and shows the unit that was chosen."""
 
-import dataclasses
-
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.text import Text
 
-from ganzip import data, explore, presets, runs, zoo
+from ganzip import explore, runs, zoo
 from ganzip.papers import dcgan_kd
-
-
-def short(recipe):
-    return dataclasses.replace(recipe, steps=2)
+from tests.plans import short_dcgan
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A teacher and students of two sizes and two alphas, after two steps each."""
-    smoke = presets.dcgan_kd("smoke")
-    preset = dataclasses.replace(
-        smoke, judge_steps=2, n_images=16, mse={2: 1, 4: 2}, joint={2: 1}, alphas=(0.0, 0.1),
-        regular={}, letter={}, other={}, penalty={}, cached={2: 1}, cache_pairs=64, warm={},
-        mse_recipe=short(smoke.mse_recipe), joint_recipe=short(smoke.joint_recipe),
-        teacher_recipe=short(smoke.teacher_recipe),
-    )  # fmt: skip
-    units = dcgan_kd.plan(preset, data.load("digits", size=16), "digits")
     root = tmp_path_factory.mktemp("runs")
-    for unit in units:
-        runs.perform(unit, dcgan_kd.work, root)
-    return units, root
+    rows = {"mse": {2: 1, 4: 2}, "joint": {2: 1}, "cached": {2: 1}}
+    return short_dcgan(root, **rows, alphas=(0.0, 0.1), cache_pairs=64), root
 
 
 def test_generators_are_finished_and_draw_from_noise(trained, tmp_path):

@@ -1,31 +1,19 @@
 """Networks that come with the repository: chosen, written in 16 bits, found by name."""
 
-import dataclasses
-
 import pytest
 import torch
 
 import ganzip
-from ganzip import data, export, presets, runs, zoo
+from ganzip import export, runs, zoo
 from ganzip.papers import dcgan_kd
+from tests.plans import short_dcgan
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A teacher and two seeds of a student, after two steps each."""
-    smoke = presets.dcgan_kd("smoke")
-    rows = ("regular", "letter", "other", "penalty", "cached", "joint", "warm")
-    empty = {name: {} for name in rows}
-    short = dataclasses.replace(smoke.mse_recipe, steps=2)
-    preset = dataclasses.replace(
-        smoke, **empty, judge_steps=2, n_images=16, mse={2: 2}, mse_recipe=short,
-        teacher_recipe=dataclasses.replace(smoke.teacher_recipe, steps=2),
-    )  # fmt: skip
-    units = dcgan_kd.plan(preset, data.load("digits", size=16), "digits")
     root = tmp_path_factory.mktemp("runs")
-    for unit in units:
-        runs.perform(unit, dcgan_kd.work, root)
-    return units, root
+    return short_dcgan(root, mse={2: 2}), root
 
 
 def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
