@@ -164,6 +164,14 @@ SAID = {
         "sharper at alpha 0.0001": ["inconclusive"],
         "sharper at alpha 0.1": ["supported"],
     },
+    "dcgan_kd/cpu": {
+        "sharper at alpha 0.01": ["supported"],
+        "sharper at alpha (0.0001|0.1)": ["inconclusive"] * 2,
+    },
+    "sdakd/cpu": {
+        "bicubic, .*SDAKD is better than (naive|control)": ["inconclusive"] * 2,
+        "SDAKD is better than (OMGD|DCD)": ["inconclusive"] * 6,
+    },
     "sdakd/cpu-faces-ffhq-style-256+photos-bsds-train-x1.5-s3": {
         "RealESRGAN, .*SDAKD is better than naive": ["supported"] * 6,
         "RealESRGAN, .*SDAKD is better than control": ["supported"],
