@@ -38,8 +38,8 @@ smoke: install ## the same in a minute, to see that all of it runs
 	@PRESET=smoke $(START) ganzip.reproduce reproduce
 
 figures: install ## every kept figure, table and page again from kept rows; trains nothing
-	$(START) ganzip.keeping figures
-	$(START) ganzip.page
+	$(START) ganzip.report.keeping figures
+	$(START) ganzip.report.pages
 
 lab: install ## explore in JupyterLab
 	$(BIN)/jupyter lab notebooks

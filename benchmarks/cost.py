@@ -196,7 +196,7 @@ def draw(points: list[dict[str, Any]], where: Mapping[str, Any]) -> Figure:
     """Time and memory, a column an axis."""
     import matplotlib.pyplot as plt
 
-    from ganzip import figures
+    from ganzip.report import figures
 
     quantities = {"seconds": "time of a step (CPU s)", "mebibytes": "peak memory (MiB)"}
     if where["gpu"]:

@@ -7,9 +7,10 @@ function, and the package reads from the bottom up:
 - ``nets``, ``data``, ``features``, ``assets``, ``runs``: networks, images, embeddings, weights by
   path, and units of work that are done once and resume after a kill;
 - ``methods``: one function a method, each returning the players that the loop trains;
-- ``metrics``, ``presets``, ``tables``: numbers about images, numbers that decide a run, numbers
-  beside the published ones; ``export``, networks as files, and ``zoo``, those that come along;
-- ``papers``, ``figures``: what each paper trains, measures and draws. The notebooks call these.
+- ``metrics``, ``presets``: numbers about images, numbers that decide a run; ``export``, networks as
+  files, and ``zoo``, those that come along;
+- ``papers``: what each paper trains and measures; ``report``: tables beside the published ones,
+  claims, figures and pages. The notebooks call these.
 """
 
 from __future__ import annotations

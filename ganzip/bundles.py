@@ -27,8 +27,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 
-from ganzip import data, files, manifests, presets, runs, tables
+from ganzip import data, files, manifests, presets, runs
 from ganzip.manifests import HISTORY, ROWS, WEIGHTS, File, Manifest
+from ganzip.report import tables
 
 FORMAT = 2
 HEADER = "ganzip-bundle.json"

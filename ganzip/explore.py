@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzip import export, figures, zoo
+from ganzip import export, zoo
 from ganzip.nets import stylegan2
 from ganzip.papers import dcgan_kd, judging
+from ganzip.report import figures
 from ganzip.runs import Unit
 
 # What tells generators of papers A and C apart, in the order in which one chooses.

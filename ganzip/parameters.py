@@ -232,7 +232,7 @@ class Batch(Plan):
 
 
 class Keeping(Plan):
-    """``python -m ganzip.keeping``."""
+    """``python -m ganzip.report.keeping``."""
 
     papers: AllPapers = BATCHED
 

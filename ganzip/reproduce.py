@@ -15,10 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ganzip import batch, keeping, parameters, processes, runs
+from ganzip import batch, parameters, processes, runs
 from ganzip.batch import Given
-from ganzip.keeping import NAMES, OWN
 from ganzip.parameters import ParameterError
+from ganzip.report import keeping
+from ganzip.report.keeping import NAMES, OWN
 
 # make's variables and the parameters that they are.
 VARIABLES = {

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ganzip import data, presets, runs, tables
+from ganzip import data, presets, runs
 from ganzip.papers import dcgan_kd
+from ganzip.report import tables
 from ganzip.train import frozen
 
 SOURCE = "digits"

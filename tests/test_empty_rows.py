@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from ganzip import data, presets, runs, tables
+from ganzip import data, presets, runs
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd, sdakd_claims
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
+from ganzip.report import tables
+from ganzip.report.claims import claims_table
 
 FIGURES = Path(__file__).parent.parent / "figures"
 
@@ -97,7 +99,7 @@ def rows(paper, *metrics):
 
 def check(claims):
     known = {"supported", "contradicted", "inconclusive"}
-    assert set(tables.claims_table(claims)["verdict"]) <= known
+    assert set(claims_table(claims)["verdict"]) <= known
 
 
 def test_claims_and_tables_of_paper_a_without_some_rows():

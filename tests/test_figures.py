@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ganzip import tables
+from ganzip.report import tables
 
 pytest.importorskip("matplotlib", reason="figures need the extra [notebooks]")
 pytest.importorskip("seaborn", reason="figures need the extra [notebooks]")
@@ -24,7 +24,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle, StepPatch
 
-from ganzip import figures
+from ganzip.report import figures
 
 
 @pytest.fixture

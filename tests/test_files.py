@@ -11,8 +11,9 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ganzip import data, figures, files, runs, tables
+from ganzip import data, files, runs
 from ganzip.papers import super_resolution as sr
+from ganzip.report import figures, tables
 
 
 def test_what_dead_processes_left_goes_when_a_folder_is_used(tmp_path):

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganzip import batch, keeping, runs, zoo
+from ganzip import batch, runs, zoo
 from ganzip.batch import Given
-from ganzip.keeping import RUN
+from ganzip.report import keeping
+from ganzip.report.keeping import RUN
 
 PLACES = [place for place in keeping.kept_runs() if (place / RUN).exists()]
 

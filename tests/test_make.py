@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from ganzip import batch, data, keeping, parameters, reproduce, runs
+from ganzip import batch, data, parameters, reproduce, runs
 from ganzip.parameters import ParameterError
+from ganzip.report import keeping
 
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = ("reproduce", "status", "bundle", "merge", "keep", "references", "smoke")

@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ganzip import data, presets, runs, tables
+from ganzip import data, presets, runs
 from ganzip.distil import compose
 from ganzip.papers import nickel_dime
 from ganzip.papers import nickel_dime_rows as measured
+from ganzip.report import tables
 
 SOURCE = "digits"
 # Style mixing and path lengths too, which presets smoke and cpu do without.

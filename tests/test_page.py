@@ -6,39 +6,40 @@ import re
 import pandas as pd
 import pytest
 
-from ganzip import keeping, metrics, page, papers, runs, tables
+from ganzip import metrics, papers, runs
 from ganzip.nets import dcgan
+from ganzip.report import keeping, pages, tables
 
 
 @pytest.fixture(scope="module")
-def pages():
-    return page.rendered()
+def texts():
+    return pages.rendered()
 
 
-def test_every_page_is_what_the_rows_give(pages):
-    names = {path.relative_to(runs.repository()).as_posix() for path in pages}
+def test_every_page_is_what_the_rows_give(texts):
+    names = {path.relative_to(runs.repository()).as_posix() for path in texts}
     assert names == {
         "README.md",
         "figures/RESULTS.md",
-        *(f"figures/{paper}/README.md" for paper in (*page.PAPERS, "your_own_gan")),
+        *(f"figures/{paper}/README.md" for paper in (*pages.PAPERS, "your_own_gan")),
     }
-    for path, text in pages.items():
+    for path, text in texts.items():
         assert path.read_text() == text, f"{path} is not what the rows give: make figures"
     kept = pd.read_csv(keeping.folder() / "runs.csv")
-    assert kept["run"].tolist() == page.manifest()["run"].tolist()
+    assert kept["run"].tolist() == pages.manifest()["run"].tolist()
 
 
-def test_a_page_shows_every_figure_table_and_run_of_its_paper(pages):
-    for paper in page.PAPERS:
-        place, text = keeping.reference(paper), pages[keeping.folder() / paper / "README.md"]
+def test_a_page_shows_every_figure_table_and_run_of_its_paper(texts):
+    for paper in pages.PAPERS:
+        place, text = keeping.reference(paper), texts[keeping.folder() / paper / "README.md"]
         shown = {path.name for path in place.iterdir() if f"{place.name}/{path.name})" in text}
         assert shown >= {path.name for path in place.glob("*.png")}
         for owner, _, file, _ in papers.ITEMS:
             assert owner != paper or file in shown, file
         for other in keeping.runs_of(paper):
-            assert page.label(other) in text and f"{other.name}/rows.csv" in text
-        first = text.index(page.label(place))
-        assert all(text.index(page.label(other)) > first for other in keeping.runs_of(paper)[1:])
+            assert pages.label(other) in text and f"{other.name}/rows.csv" in text
+        first = text.index(pages.label(place))
+        assert all(text.index(pages.label(other)) > first for other in keeping.runs_of(paper)[1:])
         assert all(claim in text for claim in pd.read_csv(place / "claims.csv")["claim"])
 
 
@@ -60,33 +61,33 @@ def test_a_run_of_preset_night_comes_first_and_then_the_longest(tmp_path, monkey
 def test_only_blocks_change_and_a_block_that_is_not_there_is_named():
     text = (runs.repository() / "README.md").read_text()
     changed = text.replace("<!-- found -->\n", "<!-- found -->\nan old line\n")
-    assert changed != text and page.written(changed) == text
+    assert changed != text and pages.written(changed) == text
     with pytest.raises(ValueError, match="README.md has no block <!-- found -->"):
-        page.written(text.replace("<!-- found -->", ""))
+        pages.written(text.replace("<!-- found -->", ""))
 
 
 def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
-    table = page.status()
-    assert len(table) == sum(paper in page.PAPERS for paper, *_ in papers.ITEMS)
+    table = pages.status()
+    assert len(table) == sum(paper in pages.PAPERS for paper, *_ in papers.ITEMS)
     resting = [pattern for *_, pattern in papers.ITEMS if pattern]
     assert len([said for said in table["verdicts"].tolist() if said]) == len(resting)
-    for paper in page.PAPERS:
+    for paper in pages.PAPERS:
         claims = pd.read_csv(keeping.kept(paper, "claims.csv"))
         row = table.loc[table["item"].str.contains(f"{paper}/.*/claims.csv", regex=True)].iloc[0]
         numbers = [int(part.split()[0]) for part in row["verdicts"].split(", ")]
         assert sum(numbers) == len(claims) == int(row["ours"].split()[0])
 
 
-@pytest.mark.parametrize("paper", page.PAPERS)
+@pytest.mark.parametrize("paper", pages.PAPERS)
 def test_claims_stand_beside_the_verdicts_of_other_runs(paper):
-    table = page.claims(paper)
-    assert set(table["verdict"]) <= set(page.VERDICTS)
+    table = pages.claims(paper)
+    assert set(table["verdict"]) <= set(pages.VERDICTS)
     for place in keeping.runs_of(paper)[1:]:
-        column = table[page.label(place)]
-        assert {*page.VERDICTS, ""} >= set(column) != {""}
+        column = table[pages.label(place)]
+        assert {*pages.VERDICTS, ""} >= set(column) != {""}
         said = pd.read_csv(place / "claims.csv").iloc[0]
-        plain = [page._plain(claim) for claim in table["claim"]]
-        assert column.iloc[plain.index(page._plain(said["claim"]))] == said["verdict"]
+        plain = [pages._plain(claim) for claim in table["claim"]]
+        assert column.iloc[plain.index(pages._plain(said["claim"]))] == said["verdict"]
 
 
 def test_a_table_for_the_eye_says_constant_columns_in_words():
@@ -101,7 +102,7 @@ def test_a_table_for_the_eye_says_constant_columns_in_words():
             "our_params": [3, 4],
         }
     )
-    table, notes = page.compact(frame, ["our_.*"])
+    table, notes = pages.compact(frame, ["our_.*"])
     assert notes == "preset: cpu"
     assert table.to_dict("list") == {
         "method": ["a", "b"],
@@ -111,12 +112,12 @@ def test_a_table_for_the_eye_says_constant_columns_in_words():
 
 
 def test_claims_of_other_features_are_the_same_claim():
-    assert page._plain("better, by FD-cifar10-train") == page._plain("better, by FD-digits")
-    assert page._plain("better, by IS") != page._plain("better, by FD-digits")
+    assert pages._plain("better, by FD-cifar10-train") == pages._plain("better, by FD-digits")
+    assert pages._plain("better, by IS") != pages._plain("better, by FD-digits")
 
 
 def test_the_front_figure_shows_three_papers():
-    figure = page.front_figure()
+    figure = pages.front_figure()
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.lines]
     assert [title[:2] for title in titles] == ["A.", "B.", "C."]
     assert len(figure.axes) == 3 * (1 + 3)
@@ -124,7 +125,7 @@ def test_the_front_figure_shows_three_papers():
 
 def test_shares_are_of_the_trained_networks():
     place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
-    drawn = page.shrunk(place, {"mse": "taught"}, "FD-", ("regular", 16.0))
+    drawn = pages.shrunk(place, {"mse": "taught"}, "FD-", ("regular", 16.0))
     assert drawn["method"].tolist() == ["teacher", "taught", "taught", "taught"]
     assert drawn["ratio"].round(1).tolist() == [1.0, 2.2, 4.5, 9.1]
 
@@ -213,11 +214,11 @@ def test_what_the_texts_say_is_the_verdict_of_the_run(run):
 
 def test_a_number_without_rows_is_an_error():
     place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
-    assert page.mean(place, "mse", 2, "IS") == "4.35"
+    assert pages.mean(place, "mse", 2, "IS") == "4.35"
     with pytest.raises(ValueError, match="cpu-mnist-x2 has no rows of"):
-        page.mean(place, "mse", 3, "IS")
+        pages.mean(place, "mse", 3, "IS")
     with pytest.raises(ValueError, match="expected one a seed"):
-        page.variant("nickel_dime", "FD-mnist", method="CAGC")
+        pages.variant("nickel_dime", "FD-mnist", method="CAGC")
 
 
 def test_counts_that_the_texts_name_are_published():

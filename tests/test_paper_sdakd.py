@@ -9,12 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzip import data, degrade, presets, runs, tables, train
+from ganzip import data, degrade, presets, runs, train
 from ganzip.data.part_sources import PARTS
 from ganzip.nets import enlarging, realesrgan
 from ganzip.papers import sdakd, sdakd_claims
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
+from ganzip.report import tables
+from ganzip.report.claims import claims_table
 from tests.same_bits import Stopped, stopping
 
 METHODS = ("naive (C,C)", "SDAKD", "SDAKD balanced", "DCD_modified", "control GT", "Ablation3")
@@ -372,7 +374,7 @@ def test_tables_and_claims_are_made_of_the_rows(frame, root):
         assert row["seeds"] == 1 and row["perceptual_steps"] == row["steps"]
         (control,) = [r for r in rows if r["our_method"] == sr.CONTROL]
         assert pd.isna(control["method"]) and control["seeds"] == 1
-    claims = tables.claims_table(sdakd_claims.claims(frame, "KID-efflite2"))
+    claims = claims_table(sdakd_claims.claims(frame, "KID-efflite2"))
     known = {"supported", "contradicted", "inconclusive"}
     assert set(claims["verdict"]) <= known
     text = "GCFSR, C = 1/4: SDAKD is better than naive (C,C)"

@@ -10,9 +10,10 @@ import nbformat
 import numpy as np
 import pytest
 
-from ganzip import batch, keeping, parameters, presets
+from ganzip import batch, parameters, presets
 from ganzip.papers import __main__ as command
 from ganzip.parameters import BATCHED, NOTEBOOKS, ParameterError
+from ganzip.report import keeping
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -209,7 +210,7 @@ def test_a_notebook_goes_on_with_typed_values():
 
 COMMANDS = {
     "ganzip.batch": (lambda *given: batch.main(["status", *given]), parameters.Batch),
-    "ganzip.keeping": (lambda *given: keeping.main(["keep", *given]), parameters.Keeping),
+    "ganzip.report.keeping": (lambda *given: keeping.main(["keep", *given]), parameters.Keeping),
     "ganzip.papers": (lambda *given: command.parse(["dcgan_kd", *given]), parameters.Command),
 }
 OPTIONS = [

@@ -3,11 +3,12 @@ from math import nan
 import pytest
 import torch
 
-from ganzip import assets, data, families, presets, runs, tables
+from ganzip import assets, data, families, presets, runs
 from ganzip.methods import gan
 from ganzip.nets import realesrgan
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import super_resolution as sr
+from ganzip.report import tables
 
 
 @pytest.fixture(scope="module")

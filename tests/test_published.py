@@ -5,7 +5,7 @@ import hashlib
 import pandas as pd
 import pytest
 
-from ganzip import tables
+from ganzip.report import tables
 
 SHA256 = {
     "dcgan_kd_table1": "a795c867851979cd4d0587125c46aa065d3804972c56658c969dc4effcf7e064",

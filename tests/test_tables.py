@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ganzip import tables
-from ganzip.tables import Claim
+from ganzip.report import tables
+from ganzip.report.claims import Claim, claims_table, equivalence, ordering, verdict
 
 
 def row(method="mse", width: object = 2, metric="IS", value: object = 6.0, seed=0, **more):
@@ -340,7 +340,7 @@ def test_sdakd_table_refuses_what_it_cannot_place():
     ],
 )
 def test_verdicts_by_hand(better, worse, higher, expected):
-    assert tables.verdict(better, worse, higher) == expected
+    assert verdict(better, worse, higher) == expected
 
 
 def test_nickel_dime_labels_and_known_numbers_come_from_the_csv():
@@ -403,7 +403,7 @@ def test_nickel_dime_table_by_hand():
     ],
 )
 def test_alike_is_an_interval_within_the_margin(one, other, told):
-    claim = tables.equivalence("a is b", "figure", one, other, margin=0.1)
+    claim = equivalence("a is b", "figure", one, other, margin=0.1)
     assert (claim.text, claim.verdict) == ("a is b, to 0.1", told)
 
 
@@ -415,11 +415,11 @@ def test_the_interval_of_a_difference_is_welchs():
         (widest * 1.001, "supported"),
         (widest * 0.999, "inconclusive"),
     ):
-        assert tables.equivalence("", "", one, other, margin=margin).verdict == told
+        assert equivalence("", "", one, other, margin=margin).verdict == told
 
 
 def test_claims_table():
-    claim = tables.ordering(
+    claim = ordering(
         "students win", "19 of 19", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True
     )
     assert claim == Claim(
@@ -428,9 +428,9 @@ def test_claims_table():
         "5.00 ± 1.00 (3 seeds) against 2.00 ± 1.00 (3 seeds)",
         "supported",
     )
-    table = tables.claims_table([claim])
+    table = claims_table([claim])
     assert list(table.columns) == ["claim", "published", "ours", "verdict"]
-    assert len(tables.claims_table([])) == 0
+    assert len(claims_table([])) == 0
 
 
 def test_direction_of_metrics():
@@ -476,6 +476,6 @@ def test_saved_csv_is_stable_and_keeps_whole_numbers(tmp_path):
 def test_a_deviation_that_all_seeds_share_makes_verdicts_careful():
     better, worse = [1.0, 1.1, 0.9], [2.0, 2.1, 1.9]
     for shared, expected in ((0.0, "supported"), (0.1, "supported"), (0.5, "inconclusive")):
-        assert tables.verdict(better, worse, higher_is_better=False, shared=shared) == expected
-    assert tables.verdict([1.0, 1.0], [2.0, 2.0], False, 0.5) == "supported"  # z = 2
-    assert tables.verdict([1.0, 1.0], [2.0, 2.0], False, 0.7) == "inconclusive"
+        assert verdict(better, worse, higher_is_better=False, shared=shared) == expected
+    assert verdict([1.0, 1.0], [2.0, 2.0], False, 0.5) == "supported"  # z = 2
+    assert verdict([1.0, 1.0], [2.0, 2.0], False, 0.7) == "inconclusive"

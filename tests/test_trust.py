@@ -4,7 +4,8 @@ import pytest
 import toy
 import trust
 
-from ganzip import batch, bundles, keeping, runs
+from ganzip import batch, bundles, runs
+from ganzip.report import keeping
 
 SOME_UNITS = [kind for i, kind in enumerate(trust.UNITS) if i % 4 == 0 or "a bit" in kind]
 SOME_BUNDLES = [

@@ -8,7 +8,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from ganzip import tables
+from ganzip.report.claims import Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [
@@ -50,7 +50,7 @@ def test_no_verdict_is_a_riddle(path):
 
 
 def test_kept_verdicts_have_the_three_names():
-    known = set(get_args(tables.Verdict))
+    known = set(get_args(Verdict))
     assert known == {"supported", "contradicted", "inconclusive"}
     claims = sorted((ROOT / "figures").glob("*/*/claims.csv"))
     assert len(claims) > 5

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
-from ganzip import tables
+from ganzip.report import tables
 from ganzip.runs import Run, Unit, perform
 from ganzip.train import Batch, Player, step_seed
 

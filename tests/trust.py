@@ -29,7 +29,8 @@ import numpy as np
 import torch
 import toy
 
-from ganzip import batch, data, files, manifests, runs, tables
+from ganzip import batch, data, files, manifests, runs
+from ganzip.report import tables
 from ganzip.runs import Demand, Unit
 
 GIVEN = batch.Given("smoke", data="faces", papers=("toy",))

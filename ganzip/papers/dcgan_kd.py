@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import data, export, features, metrics, presets, runs, tables, zoo
+from ganzip import data, export, features, metrics, presets, runs, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
@@ -32,8 +32,9 @@ from ganzip.nets import dcgan
 from ganzip.papers import adapters, judging
 from ganzip.papers.judging import Judge
 from ganzip.presets import DcganKd, Recipe
+from ganzip.report import tables
+from ganzip.report.claims import Claim, Verdict, ordering
 from ganzip.runs import Demand, Run, Unit
-from ganzip.tables import Claim, Verdict
 from ganzip.train import Batch, frozen, step_seed
 
 PAPER = "dcgan_kd"
@@ -360,7 +361,7 @@ def image_rows(run: Run, judge: Judge, images: Tensor) -> list[dict[str, Any]]:
 
 
 def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
+    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
     c = run.config
     method = "real" if c["method"] == "judge" else _label(run.unit)
     of = {"table": "table1", "network": "DCGAN", "width": c.get("d", "")}
@@ -493,7 +494,7 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
         """That a is better than b; of gaps and of blur, more is better."""
         up = tables.higher_is_better(metric)
         text = f"{text}, by {metric}"
-        return tables.ordering(text, published, better=a, worse=b, higher_is_better=up is not False)
+        return ordering(text, published, better=a, worse=b, higher_is_better=up is not False)
 
     for m in dict.fromkeys([score, distance]) if both else ():
         for d in both:
@@ -502,7 +503,7 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
         if small < large:
             text = f"The gap to the regular GAN is wider at d={small} than at d={large}"
             gaps = gap(small, m), gap(large, m)
-            wider = tables.ordering(
+            wider = ordering(
                 f"{text}, by {m}",
                 said["gaps"],
                 better=gaps[0],

@@ -18,12 +18,14 @@ from types import ModuleType
 import pandas as pd
 from torch import Tensor
 
-from ganzip import presets, runs, tables
+from ganzip import presets, runs
 from ganzip.distil.compose import CONTROL, METHODS, refusals
 from ganzip.distil.family import Adapter
 from ganzip.papers import adapters, dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_rows as measure
+from ganzip.report import tables
+from ganzip.report.claims import verdict
 from ganzip.runs import Run, Unit
 
 PAPER = "matrix"
@@ -207,6 +209,6 @@ def against_control(frame: pd.DataFrame) -> pd.DataFrame:
             scores = mine.loc[mine["metric"] == measure.quality(mine)]
             ours = tables.values(scores, method=method)
             its = tables.values(scores, method=CONTROL)
-            line[name] = tables.verdict(ours, its, higher_is_better=False) if ours else DASH
+            line[name] = verdict(ours, its, higher_is_better=False) if ours else DASH
         lines.append(line)
     return pd.DataFrame(lines)

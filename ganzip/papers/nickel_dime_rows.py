@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, features, metrics, runs, tables
+from ganzip import data, features, metrics, runs
 from ganzip.data import Images
 from ganzip.methods import gan
 from ganzip.methods.gan import Network
@@ -20,8 +20,9 @@ from ganzip.nets.stylegan2 import Generator
 from ganzip.papers import judging
 from ganzip.papers.judging import Judge
 from ganzip.presets import COMPARED, WITHOUT
+from ganzip.report import tables
+from ganzip.report.claims import Claim, ordering
 from ganzip.runs import Run, Unit
-from ganzip.tables import Claim
 
 PAPER = "nickel_dime"
 SCRATCH = "from scratch"
@@ -190,7 +191,7 @@ def kept(p: float) -> float:
 
 
 def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
+    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
     c = run.config
     method = "real" if c["method"] == "judge" else c["method"]
     of = {"network": "StyleGAN2", "width": kept(c["p"]) if "p" in c else ""}
@@ -261,7 +262,7 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
 
     def better(a: str, b: str, p: float, said: str) -> Claim:
         text = f"p = {p:g}: {a} is better than {b}, by {distance}"
-        return tables.ordering(text, said, better=of(a, p), worse=of(b, p), higher_is_better=False)
+        return ordering(text, said, better=of(a, p), worse=of(b, p), higher_is_better=False)
 
     rates = sorted({p for method, p, metric in series if method == OURS and metric == distance})
     if not rates:
@@ -298,11 +299,11 @@ def _pairs(
 
 
 def _more(text: str, said: str, a: Sequence[float], b: Sequence[float]) -> Claim:
-    return tables.ordering(text, said, better=a, worse=b, higher_is_better=True)
+    return ordering(text, said, better=a, worse=b, higher_is_better=True)
 
 
 def _less(text: str, said: str, a: Sequence[float], b: Sequence[float]) -> Claim:
-    return tables.ordering(text, said, better=a, worse=b, higher_is_better=False)
+    return ordering(text, said, better=a, worse=b, higher_is_better=False)
 
 
 def _about_logits(of: Callable[..., list[float]]) -> list[Claim]:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganzip import tables
 from ganzip.papers import super_resolution as sr
 from ganzip.papers.sdakd_rows import TABLE
-from ganzip.tables import Claim, Verdict
+from ganzip.report import tables
+from ganzip.report.claims import Claim, Verdict, equivalence, ordering
 
 
 def claims(frame: pd.DataFrame, distance: str) -> list[Claim]:
@@ -102,7 +102,7 @@ def alike(frame: pd.DataFrame, network: str, metric: str) -> list[Claim]:
         if ours and its:
             text = f"{network}, C = 1/4: SDAKD is like {method}"
             margin = float(f"{abs(np.mean(ours)) / 10:.1g}")
-            found.append(tables.equivalence(text, "no row", ours, its, margin=margin))
+            found.append(equivalence(text, "no row", ours, its, margin=margin))
     return found
 
 
@@ -122,7 +122,7 @@ def smaller(
     mine = [frame.loc[(frame["method"] == m) & (frame["width"] == C)] for m, C in (one, other)]
     better, worse = (tables.values(rows, metric=metric) for rows in mine)
     apart = over_images(mine, metric)
-    found = tables.ordering(
+    found = ordering(
         text, published, better=better, worse=worse, higher_is_better=False, shared=apart
     )
     notes = [found.ours]
@@ -171,7 +171,7 @@ def gap_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
     for method in ("OMGD", "DCD"):
         said = [printed(n, method) / printed(n, "SDAKD") for n in ("RealESRGAN", "GCFSR")]
         found.append(
-            tables.ordering(
+            ordering(
                 f"C = 1/2: {method} is nearer to SDAKD on RealESRGAN than on GCFSR",
                 f"{said[0]:.2f} times its FID against {said[1]:.2f} times",
                 better=gaps("RealESRGAN", method),
@@ -208,7 +208,7 @@ def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
     ]
     said = [printed[before] - printed[after] for before, after in pairwise(chain)]
     most = [
-        tables.ordering(
+        ordering(
             f"GCFSR, C = 1/4: the student discriminator adds more than {part}",
             f"FID {said[2]:.2f} against {said[i]:.2f}",
             better=gains[2],
@@ -234,7 +234,7 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
         return tables.values(frame, method=method, width=C, metric=metric)
 
     apart = [[abs(p - 0.5) for p in of(m, "P(fake)")] for m in ("SDAKD", "Ablation3")]
-    nearer = tables.ordering(
+    nearer = ordering(
         f"{network}, C = 1/4: P(fake) is nearer to 0.5 under the student discriminator than under "
         "the teacher's",
         "figure 3",
@@ -255,7 +255,7 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
         shown,
     )
     skewed, balanced = (of(method, "P(fake)", "1/2") for method in ("DCD", "DCD_modified"))
-    taken = tables.ordering(
+    taken = ordering(
         f"{network}, C = 1/2: DCD's discriminator takes its student's images for real more than "
         "DCD modified's",
         "figure 2",
@@ -263,7 +263,7 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
         worse=balanced,
         higher_is_better=True,
     )
-    alike = tables.equivalence(
+    alike = equivalence(
         f"{network}: P(fake) of ablation 3 (C = 1/4) is that of DCD modified (C = 1/2)",
         "figures 2 and 3",
         probability,

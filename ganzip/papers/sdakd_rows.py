@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, metrics, parallel, runs, tables
+from ganzip import assets, data, degrade, features, metrics, parallel, runs
 from ganzip.features import Features
 from ganzip.papers import super_resolution as sr
+from ganzip.report import tables
 from ganzip.runs import Run, Unit
 from ganzip.train import Player, frozen, step_seed
 
@@ -249,7 +250,7 @@ def speed_rows(run: Run) -> list[dict[str, Any]]:
 
 
 def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
+    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
     c = run.config
     of = {"table": "table3" if c["method"] == "speed" else TABLE[c["network"]]}
     of |= {"network": c["network"], "width": c.get("C", ""), "steps": c["steps"] - c["d2"]}

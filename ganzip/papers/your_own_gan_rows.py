@@ -11,12 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import degrade, features, metrics, tables
+from ganzip import degrade, features, metrics
 from ganzip.distil.compose import CONTROL, METHODS
 from ganzip.distil.family import Adapter
 from ganzip.papers import judging
 from ganzip.papers import nickel_dime_rows as seen_by_judge
 from ganzip.papers import your_own_gan_data as seen
+from ganzip.report import tables
+from ganzip.report.claims import verdict
 from ganzip.runs import Run
 
 LEVELS = ("teacher", "input", "start")  # rows that are no student's
@@ -86,7 +88,7 @@ def cost_rows(run: Run, a: Adapter, nets: Mapping[str, nn.Module]) -> list[dict[
 
 
 def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`ganzip.tables.row`."""
+    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
     c = run.config
     of = {"network": c.get("adapter", ""), "width": c.get("width", "")}
     return tables.row(c, *number, paper=run.unit.paper, table="own", **of)
@@ -180,13 +182,13 @@ LIKENESS = "PSNR to teacher"
 
 
 def standing(frame: pd.DataFrame, one: str, other: str) -> str:
-    """How a method stands to another, from the seeds: ``tables.verdict``'s, so never from one."""
+    """How a method stands to another, from the seeds: ``verdict``'s, so never from one."""
     ours, its = (tables.values(frame, method=m, metric=quality(frame)) for m in (one, other))
     worth = {
         "supported": "better",
         "contradicted": "worse",
         "inconclusive": "inconclusive",
-    }[tables.verdict(ours, its, higher_is_better=False)]
+    }[verdict(ours, its, higher_is_better=False)]
     return f"{tables.spread(ours)} against {tables.spread(its)}: {worth}"
 
 

@@ -7,15 +7,14 @@ number is typed in. Everything here takes and returns plain pandas frames.
 import csv
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from ganzip import files
 
-PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = Path(__file__).parents[1] / "published"
 
 # One measured value.  `width` is the size of the network in the paper's own terms: d for DCGAN, C
 # for SDAKD, the kept share for NICKEL & DiME.  `n_images` is 0 where no image was measured.
@@ -41,8 +40,6 @@ HIGHER_IS_BETTER = {
     **dict.fromkeys(("IS", "precision", "recall", "PSNR", "SSIM"), True),
     **dict.fromkeys(("FID", "FD", "KID", "MSE", "LPIPS"), False),
 }
-
-Verdict = Literal["supported", "contradicted", "inconclusive"]
 
 
 def higher_is_better(metric: str) -> bool | None:
@@ -439,98 +436,6 @@ def nickel_dime_table(frame: pd.DataFrame, distance: str, methods: Sequence[str]
     return table.loc[shown].reindex(columns=columns).reset_index(drop=True)
 
 
-# ----------------------------------------------------------------------------------- claims
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of a paper, the figures it rests on, ours, and what ours say about it."""
-
-    text: str
-    published: str
-    ours: str
-    verdict: Verdict
-
-
-def verdict(
-    better: Sequence[float],
-    worse: Sequence[float],
-    higher_is_better: bool,
-    shared: float = 0.0,
-) -> Verdict:
-    """Tell whether `better` is better than `worse`, from one value per seed on either side.
-
-    The rule: Welch's t-test, two-sided, at the 90 % level.  A difference of means inside that
-    margin is inconclusive, as is one with fewer than two seeds on a side, or with a seed that
-    diverged.  Where neither side varies at all, any difference counts.  `shared` is a deviation of
-    the difference that no number of seeds takes away, such as that of the images.
-    """
-    from scipy import stats
-
-    if min(len(better), len(worse)) < 2 or not all(map(math.isfinite, [*better, *worse])):
-        return "inconclusive"
-    gain = (_mean(better) - _mean(worse)) * (1 if higher_is_better else -1)
-    sides = [(_mean(side), _std(side), len(side)) for side in (better, worse)]
-    noise = math.sqrt(shared**2 + sum(std**2 / n for _, std, n in sides))
-    p = 2 * float(stats.t.sf(abs(gain) / noise, _freedom(sides))) if noise else 0.0
-    if gain == 0 or not p < 0.1:
-        return "inconclusive"
-    return "supported" if gain > 0 else "contradicted"
-
-
-def _freedom(sides: Sequence[tuple[float, float, int]]) -> float:
-    """Degrees of freedom of a difference of means, Welch and Satterthwaite: (mean, std, n) each."""
-    noise = [std**2 / n for _, std, n in sides]
-    each = [v**2 / (n - 1) for v, (_, _, n) in zip(noise, sides, strict=True)]
-    return sum(noise) ** 2 / sum(each) if sum(each) else math.inf
-
-
-def ordering(
-    text: str,
-    published: str,
-    *,
-    better: Sequence[float],
-    worse: Sequence[float],
-    higher_is_better: bool,
-    shared: float = 0.0,
-) -> Claim:
-    """Make the claim that `better` is better than `worse`; see `verdict` for the rule."""
-    found = verdict(better, worse, higher_is_better, shared)
-    return Claim(text, published, f"{spread(better)} against {spread(worse)}", found)
-
-
-def equivalence(
-    text: str, published: str, one: Sequence[float], other: Sequence[float], *, margin: float
-) -> Claim:
-    """Make the claim that two methods are alike: their means differ by less than ``margin``.
-
-    It is supported where Welch's 90 % interval of the difference lies within the margin (two
-    one-sided tests at 5 %, Schuirmann 1987), and contradicted where it lies outside. Anything else,
-    and fewer than two seeds on a side, is inconclusive.
-    """
-    from scipy import stats
-
-    found: Verdict = "inconclusive"
-    if min(len(one), len(other)) > 1 and all(map(math.isfinite, [*one, *other])):
-        apart, sides = _mean(one) - _mean(other), [(0.0, _std(x), len(x)) for x in (one, other)]
-        noise, half = sum(std**2 / n for _, std, n in sides), 0.0
-        if noise:
-            half = float(stats.t.ppf(0.95, _freedom(sides))) * math.sqrt(noise)
-        if abs(apart) + half < margin:
-            found = "supported"
-        elif abs(apart) - half > margin:
-            found = "contradicted"
-    return Claim(
-        f"{text}, to {margin:g}", published, f"{spread(one)} against {spread(other)}", found
-    )
-
-
-def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:
-    """Lay claims out as a frame with columns claim, published, ours, verdict."""
-    frame = pd.DataFrame(map(asdict, claims), columns=["text", "published", "ours", "verdict"])
-    return frame.rename(columns={"text": "claim"})
-
-
 # ---------------------------------------------------------------------------------- showing
 
 
@@ -550,10 +455,10 @@ def spread(numbers: Sequence[float], digits: int = 2) -> str:
     """Write values of several seeds as "6.67 ± 0.15 (2 seeds)"."""
     if not numbers:
         return "no runs"
-    mean = short(_mean(numbers), digits) or "not finite"
+    middle = short(mean(numbers), digits) or "not finite"
     if len(numbers) == 1:
-        return f"{mean} (1 seed)"
-    return f"{mean} ± {short(_std(numbers), digits)} ({len(numbers)} seeds)"
+        return f"{middle} (1 seed)"
+    return f"{middle} ± {short(std(numbers), digits)} ({len(numbers)} seeds)"
 
 
 def tidy(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
@@ -592,9 +497,12 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
     return path
 
 
-def _mean(numbers: Sequence[float]) -> float:
+def mean(numbers: Sequence[float]) -> float:
+    """The mean, rounded once."""
     return math.fsum(numbers) / len(numbers)
 
 
-def _std(numbers: Sequence[float]) -> float:
-    return math.sqrt(math.fsum((x - _mean(numbers)) ** 2 for x in numbers) / (len(numbers) - 1))
+def std(numbers: Sequence[float]) -> float:
+    """The standard deviation, n - 1, of two numbers or more."""
+    middle = mean(numbers)
+    return math.sqrt(math.fsum((x - middle) ** 2 for x in numbers) / (len(numbers) - 1))

@@ -1,7 +1,7 @@
 """Runs whose figures are kept in the repository, and figures drawn again without training.
 
-    python -m ganzip.keeping keep --preset cpu --data mnist --scale 2 --papers dcgan_kd
-    python -m ganzip.keeping figures
+    python -m ganzip.report.keeping keep --preset cpu --data mnist --scale 2 --papers dcgan_kd
+    python -m ganzip.report.keeping figures
 
 ``figures/<paper>/<run>/`` holds what a notebook wrote, and ``run.zip``: the rows, manifests,
 evaluations and pictures of its units, without data, weights and losses. ``run.json`` says in short
@@ -31,9 +31,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, data, figures, files, manifests, parameters, processes, runs, zoo
+from ganzip import batch, data, files, manifests, parameters, processes, runs, zoo
 from ganzip.batch import NOTEBOOKS, Given
 from ganzip.parameters import OWN
+from ganzip.report import figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -264,7 +265,7 @@ def all_redrawn(places: Iterable[Path]) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
-    parser = parameters.Parser("ganzip.keeping", description="Keep and draw again.")
+    parser = parameters.Parser("ganzip.report.keeping", description="Keep and draw again.")
     parser.add_argument("verb", choices=("keep", "figures"))
     parser.options(parameters.Keeping)
     its = parser.parse_args(arguments)
@@ -276,9 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with processes.program("ganzip.keeping"):
+    with processes.program("ganzip.report.keeping"):
         try:
             sys.exit(main())
         except (ValueError, OSError, RuntimeError) as error:
-            print(f"ganzip.keeping: {error}", file=sys.stderr)
+            print(f"ganzip.report.keeping: {error}", file=sys.stderr)
             sys.exit(2)

@@ -1,12 +1,12 @@
 """What a reader sees of kept runs: the pages in figures/, README's tables and the front figure.
 
-    python -m ganzip.page          write figures/RESULTS.md, figures/<paper>/README.md,
+    python -m ganzip.report.pages          write figures/RESULTS.md, figures/<paper>/README.md,
                                    figures/runs.csv, figures/front.png, figures/<paper>/networks.png
                                    and README's blocks
-    python -m ganzip.page --check  tell which pages are out of date
+    python -m ganzip.report.pages --check  tell which pages are out of date
 
-The texts are templates in ``ganzip/pages``; their numbers come from the rows. A block of README
-stands between ``<!-- name -->`` and ``<!-- /name -->``, a name of :data:`BLOCKS`.
+The texts are templates in ``ganzip/report/templates``; their numbers come from the rows. A block
+of README stands between ``<!-- name -->`` and ``<!-- /name -->``, a name of :data:`BLOCKS`.
 """
 
 from __future__ import annotations
@@ -26,21 +26,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from ganzip import (
-    bundles,
-    data,
-    explore,
-    figures,
-    files,
-    keeping,
-    metrics,
-    papers,
-    runs,
-    tables,
-    zoo,
-)
+from ganzip import bundles, data, explore, files, metrics, papers, runs, zoo
 from ganzip.nets import dcgan
 from ganzip.papers import judging
+from ganzip.report import figures, keeping, tables
 
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
@@ -401,7 +390,7 @@ def _template(name: str) -> jinja2.Template:
     """A template, with all that one may call."""
     own = keeping.folder() / "your_own_gan"
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -442,7 +431,9 @@ def _template(name: str) -> jinja2.Template:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m ganzip.page", description="Pages from kept runs.")
+    parser = argparse.ArgumentParser(
+        "python -m ganzip.report.pages", description="Pages from kept runs."
+    )
     parser.add_argument("--check", action="store_true")
     its = parser.parse_args(arguments)
     pages = rendered()

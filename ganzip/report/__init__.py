@@ -1,0 +1,1 @@
+"""What is made of rows: tables, claims, figures and pages."""

@@ -1,0 +1,101 @@
+"""Claims of papers and their verdicts, by t-tests over seeds."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pandas as pd
+
+from ganzip.report.tables import mean, spread, std
+
+Verdict = Literal["supported", "contradicted", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a paper, the figures it rests on, ours, and what ours say about it."""
+
+    text: str
+    published: str
+    ours: str
+    verdict: Verdict
+
+
+def verdict(
+    better: Sequence[float],
+    worse: Sequence[float],
+    higher_is_better: bool,
+    shared: float = 0.0,
+) -> Verdict:
+    """Tell whether `better` is better than `worse`, from one value per seed on either side.
+
+    The rule: Welch's t-test, two-sided, at the 90 % level.  A difference of means inside that
+    margin is inconclusive, as is one with fewer than two seeds on a side, or with a seed that
+    diverged.  Where neither side varies at all, any difference counts.  `shared` is a deviation of
+    the difference that no number of seeds takes away, such as that of the images.
+    """
+    from scipy import stats
+
+    if min(len(better), len(worse)) < 2 or not all(map(math.isfinite, [*better, *worse])):
+        return "inconclusive"
+    gain = (mean(better) - mean(worse)) * (1 if higher_is_better else -1)
+    sides = [(mean(side), std(side), len(side)) for side in (better, worse)]
+    noise = math.sqrt(shared**2 + sum(std**2 / n for _, std, n in sides))
+    p = 2 * float(stats.t.sf(abs(gain) / noise, _freedom(sides))) if noise else 0.0
+    if gain == 0 or not p < 0.1:
+        return "inconclusive"
+    return "supported" if gain > 0 else "contradicted"
+
+
+def _freedom(sides: Sequence[tuple[float, float, int]]) -> float:
+    """Degrees of freedom of a difference of means, Welch and Satterthwaite: (mean, std, n) each."""
+    noise = [std**2 / n for _, std, n in sides]
+    each = [v**2 / (n - 1) for v, (_, _, n) in zip(noise, sides, strict=True)]
+    return sum(noise) ** 2 / sum(each) if sum(each) else math.inf
+
+
+def ordering(
+    text: str,
+    published: str,
+    *,
+    better: Sequence[float],
+    worse: Sequence[float],
+    higher_is_better: bool,
+    shared: float = 0.0,
+) -> Claim:
+    """Make the claim that `better` is better than `worse`; see `verdict` for the rule."""
+    found = verdict(better, worse, higher_is_better, shared)
+    return Claim(text, published, f"{spread(better)} against {spread(worse)}", found)
+
+
+def equivalence(
+    text: str, published: str, one: Sequence[float], other: Sequence[float], *, margin: float
+) -> Claim:
+    """Make the claim that two methods are alike: their means differ by less than ``margin``.
+
+    It is supported where Welch's 90 % interval of the difference lies within the margin (two
+    one-sided tests at 5 %, Schuirmann 1987), and contradicted where it lies outside. Anything else,
+    and fewer than two seeds on a side, is inconclusive.
+    """
+    from scipy import stats
+
+    found: Verdict = "inconclusive"
+    if min(len(one), len(other)) > 1 and all(map(math.isfinite, [*one, *other])):
+        apart, sides = mean(one) - mean(other), [(0.0, std(x), len(x)) for x in (one, other)]
+        noise, half = sum(std**2 / n for _, std, n in sides), 0.0
+        if noise:
+            half = float(stats.t.ppf(0.95, _freedom(sides))) * math.sqrt(noise)
+        if abs(apart) + half < margin:
+            found = "supported"
+        elif abs(apart) - half > margin:
+            found = "contradicted"
+    return Claim(
+        f"{text}, to {margin:g}", published, f"{spread(one)} against {spread(other)}", found
+    )
+
+
+def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:
+    """Lay claims out as a frame with columns claim, published, ours, verdict."""
+    frame = pd.DataFrame(map(asdict, claims), columns=["text", "published", "ours", "verdict"])
+    return frame.rename(columns={"text": "claim"})

@@ -1,0 +1,49 @@
+"""Figures: sample grids, curves, histograms and the two diagrams of Aguinaldo et al. (2019).
+
+Every function returns a matplotlib Figure that is closed to pyplot: it shows once, where a notebook
+displays it, and `save` writes it.  A function that draws numbers returns them as a frame beside the
+figure, so that a notebook can print what it shows.  Images are (N, C, H, W) in [-1, 1].
+"""
+
+from ganzip.report.figures.curves import (
+    by_method,
+    front,
+    history,
+    metric_against_d,
+    quality_against_cost,
+    speedups,
+    teacher_selection,
+)
+from ganzip.report.figures.diagrams import scheme_joint, scheme_mse
+from ganzip.report.figures.histograms import equilibrium, logit_histogram, probability_histograms
+from ganzip.report.figures.images import (
+    comparison,
+    compression_artefacts,
+    interpolation,
+    sample_grid,
+)
+from ganzip.report.figures.theme import COLOURS, SPARE, colours, save, style
+
+__all__ = [
+    "COLOURS",
+    "SPARE",
+    "by_method",
+    "colours",
+    "comparison",
+    "compression_artefacts",
+    "equilibrium",
+    "front",
+    "history",
+    "interpolation",
+    "logit_histogram",
+    "metric_against_d",
+    "probability_histograms",
+    "quality_against_cost",
+    "sample_grid",
+    "save",
+    "scheme_joint",
+    "scheme_mse",
+    "speedups",
+    "style",
+    "teacher_selection",
+]

@@ -1,0 +1,143 @@
+"""What figures share: colours, names of methods, legends, panels, and saving."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ganzip import files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLE = Path(__file__).parent / "ganzip.mplstyle"
+WIDTH = 7.2  # inches: the text width of a page
+
+# Okabe and Ito's colours.  A method has the same colour and marker in every figure.
+COLOURS = {
+    "teacher": "#000000",
+    "real": "#7F7F7F",
+    "regular": "#D55E00",
+    "letter": "#E69F00",
+    "mse": "#0072B2",
+    "student": "#0072B2",
+    "joint": "#009E73",
+    "fine-tune": "#7F7F7F",
+    "GS": "#E69F00",
+    "CAGC": "#D55E00",
+    "StyleKD": "#882255",
+    "ITGC": "#CC79A7",
+    "GCC": "#999933",
+    "NICKEL": "#009E73",
+    "DiME": "#56B4E9",
+    "NICKEL & DiME": "#0072B2",
+}
+SPARE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = {"regular": "s", "letter": "D", "mse": "o", "student": "o", "joint": "^"}
+NAMES = {
+    "regular": "regular GAN",
+    "letter": "regular GAN, published recipe",
+    "mse": "MSE student",
+    "student": "student, as published",
+    "joint": "joint-loss student",
+    "teacher": "teacher",
+    "real": "real images",
+}
+LEVELS: dict[str, dict[str, Any]] = {
+    "teacher": {"color": COLOURS["teacher"], "ls": "--", "lw": 1.4},
+    "real": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
+}
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+DIRECTION = {True: ", higher is better", False: ", lower is better", None: ""}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the style of ganzip.mplstyle: `with style():` around, or `@style()` on a function."""
+    import matplotlib.pyplot as plt
+
+    with plt.style.context(STYLE):
+        yield
+
+
+@style()
+def save(figure: Figure, folder: str | Path, stem: str) -> Path:
+    """Write STEM.png (200 dpi) and return its path.
+
+    No date and no version is written, so that equal figures give equal bytes.  The figure stays
+    usable.
+    """
+    path, buffer = Path(folder) / f"{stem}.png", io.BytesIO()
+    packed = {"optimize": True}
+    figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs=packed)
+    files.write(path, buffer.getvalue())
+    return path
+
+
+def colours(labels: Iterable[str]) -> dict[str, str]:
+    """Give every label a colour: a method its own, "joint 0.1" that of joint, others a free one."""
+    labels = list(labels)
+    found = {label: COLOURS[label] for label in labels if label in COLOURS}
+    for label in sorted(labels, key=lambda label: kind(label) not in COLOURS):
+        wanted = (COLOURS.get(kind(label), SPARE[0]), *SPARE)
+        free = [colour for colour in wanted if colour not in found.values()]
+        found.setdefault(label, free[0] if free else SPARE[len(found) % len(SPARE)])
+    return {label: found[label] for label in labels}
+
+
+def name(label: str) -> str:
+    """Write a method's name out, as legends show it; what follows "joint" is the loss's alpha."""
+    alpha = label.partition(" ")[2]
+    if kind(label) == "joint" and alpha:
+        return f"{NAMES['joint']}, α = {alpha}"
+    return NAMES.get(label, label)
+
+
+def kind(label: str) -> str:
+    """The method of a label: "joint" of "joint 0.1"."""
+    return label.partition(" ")[0]
+
+
+def subplots(*size: float, **panels: Any) -> tuple[Figure, Any]:
+    """Make a figure and its axes; closed to pyplot at once, or Jupyter would show it twice."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=size, **panels)
+    plt.close(figure)
+    return figure, axes
+
+
+def legend(figure: Figure) -> None:
+    """Put one legend for all panels outside of them: above, or beside a single panel."""
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    single = len(figure.axes) == 1
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside right upper" if single else "outside upper center",
+        ncols=1 if single else min(len(handles), 3),
+    )
+
+
+def distinct(frame: pd.DataFrame, column: str) -> str:
+    """The values of a column, each once."""
+    return ", ".join(sorted(set(frame[column])))
+
+
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make an empty drawing whose coordinates are inches."""
+    figure, axes = subplots(width, height)
+    figure.set_layout_engine("none")
+    axes.set_position((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.axis("off")
+    return figure, axes
