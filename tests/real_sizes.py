@@ -54,15 +54,23 @@ def of_images(paper: str, preset: str) -> tuple[list[Unit], Images]:
     return nickel_dime.plan(c, images, "these"), images
 
 
-def of_photos(preset: str) -> list[Unit]:
-    """Paper B's plan with few images measured."""
+def of_photos(preset: str) -> tuple[list[Unit], dict[str, sr.Pieces]]:
+    """Paper B's plan with few images measured, and its photos by the name of their set."""
     b = presets.sdakd(preset, aligned=preset == "paper")
     count = {"train": 64, "validation": FEW, "test": FEW}
     families = [dataclasses.replace(f, count=count, pool=2 * f.batch) for f in b.families]
-    faces, photos = map(sr.stand_in, presets.facts("sdakd", preset))
+    faces, photos = (grey_photo(sr.stand_in(its)) for its in presets.facts("sdakd", preset))
     held = {f.network: faces if f.network == "GCFSR" else photos for f in families}
     b = dataclasses.replace(b, families=tuple(families), passes=1)
-    return sdakd.plan(b, held)
+    return sdakd.plan(b, held), {pieces.source: pieces for pieces in (faces, photos)}
+
+
+def grey_photo(pieces: sr.Pieces) -> sr.Pieces:
+    """The same with a photo in it: presets that cut fresh squares in every step read it."""
+    (entry,) = pieces.manifest
+    grey = torch.full((1, 1, 1), 128, dtype=torch.uint8)
+    photo = grey.expand(3, entry["height"], entry["width"])
+    return dataclasses.replace(pieces, photos={entry["photo"]: photo})
 
 
 def blank_store(path: Path, shape: tuple[int, ...], dtype: str, *_: Any, **__: Any) -> np.ndarray:
@@ -98,7 +106,8 @@ def step_all(
 ) -> Iterator[Unit]:
     """Do one unit of each kind at a preset's sizes on the meta device, needs first."""
     if paper == "sdakd":
-        units = of_photos(preset)
+        units, held = of_photos(preset)
+        patch.setattr(sr, "load_pieces", held.__getitem__)
     else:
         units, images = of_images(paper, preset)
         patch.setattr(data, "load", lambda *_, **__: images)
