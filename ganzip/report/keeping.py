@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 RUN = "run.zip"
 TOLD = "run.json"
+SO_FAR = "so-far.json"  # in its place, of a run that is not complete
 REFERENCE = "reference"  # the tag of the cell that says which run a notebook shows
 NAMES = {**NOTEBOOKS, OWN: "4_your_own_gan"}
 DRAWN = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
@@ -87,14 +88,18 @@ def kept(paper: str, file: str) -> Path:
 
 
 def described(place: Path) -> dict[str, Any]:
-    """What a kept run was: what it was given, its units, their CPU seconds, and where it ran."""
-    return json.loads((place / TOLD).read_text())
+    """What a kept run was: what it was given, its units, their CPU seconds, and where it ran.
+
+    Of a run that is not complete also how many units are planned.
+    """
+    whole = place / TOLD
+    return json.loads((whole if whole.exists() else place / SO_FAR).read_text())
 
 
-def description(place: Path) -> dict[str, Any]:
-    """The same, from ``run.zip``."""
-    with zipfile.ZipFile(place / RUN) as held:
-        given = batch.given_of(held, place / RUN)
+def description(bundle: Path) -> dict[str, Any]:
+    """The same, from its bundle."""
+    with zipfile.ZipFile(bundle) as held:
+        given = batch.given_of(held, bundle)
         here = json.loads(held.read(batch.HEADER))
         inside = [name for name in held.namelist() if name.endswith(f"/{manifests.NAME}")]
         seconds = [json.loads(held.read(name))["cpu_seconds"] for name in inside]
@@ -222,7 +227,7 @@ def tidy(notebook: Path) -> None:
 
 
 def _describe(place: Path) -> None:
-    files.write(place / TOLD, (json.dumps(description(place), indent=1) + "\n").encode())
+    files.write(place / TOLD, (json.dumps(description(place / RUN), indent=1) + "\n").encode())
 
 
 def _run(module: Sequence[str], root: str, place: Path) -> None:

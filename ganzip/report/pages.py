@@ -29,7 +29,7 @@ import pandas as pd
 from ganzip import bundles, data, explore, files, metrics, papers, runs, zoo
 from ganzip.nets import dcgan
 from ganzip.papers import judging
-from ganzip.report import figures, keeping, tables
+from ganzip.report import figures, keeping, ongoing, tables
 
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
@@ -416,6 +416,8 @@ def _template(name: str) -> jinja2.Template:
         "described": keeping.described,
         "reference": keeping.reference,
         "runs_of": keeping.runs_of,
+        "ongoing": ongoing.runs_of,
+        "so_far": ongoing.table,
         "networks": zoo.overview,
         "markdown": tables.markdown,
         "read": pd.read_csv,
@@ -447,6 +449,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tables.save(manifest(), keeping.folder() / "runs.csv")
     figures.save(front_figure(), keeping.folder(), "front")
     for paper in PAPERS:
+        for place in ongoing.runs_of(paper):
+            if (drawn := ongoing.curves(place)) is not None:
+                figures.save(drawn, place, ongoing.CURVES)
         if (shown := networks_figure(paper)) is not None:
             figures.save(shown, keeping.folder() / paper, "networks")
     return 0
