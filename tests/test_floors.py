@@ -56,6 +56,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("reproduce", "batch"),
     ("reproduce", "report.keeping"),
     ("report.pages", "report.keeping"),
+    ("report.show", "report.keeping"),
     ("papers", "papers.judging"),
     ("papers.nickel_dime", "papers.nickel_dime_rows"),
     ("papers.sdakd", "papers.sdakd_rows"),

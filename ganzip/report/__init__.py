@@ -1,1 +1,1 @@
-"""What is made of rows: tables, claims, figures and pages."""
+"""What is made of rows: tables, claims, figures and pages, and how notebooks show them."""

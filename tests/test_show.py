@@ -1,0 +1,83 @@
+"""How notebooks show tables and pictures."""
+
+import io
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ganzip.report import figures, show
+
+METHODS = pd.DataFrame({"method": ["mse", "joint"], "mean": [6.5, 30.25], "std": [0.125, None]})
+
+
+def read(html):
+    """The table in it, a column of texts by name, and what stands before it."""
+    before, table, rest = html.data.partition("<table")
+    tree = ElementTree.fromstring(
+        table + rest.partition("</table>")[0].replace("&nbsp;", " ") + "</table>"
+    )
+    head, *rows = ([cell.text or "" for cell in row] for row in tree.iter("tr"))
+    return pd.DataFrame(rows, columns=head), before
+
+
+def test_a_mean_has_its_deviation_in_the_same_cell():
+    frame, before = read(show.table(METHODS.rename(columns={"mean": "FD_mean", "std": "FD_std"})))
+    assert frame.to_numpy().tolist() == [["mse", "6.50 ± 0.12"], ["joint", "30.25"]]
+    assert list(frame) == ["method", "FD"] and before == ""
+
+
+def test_what_all_rows_share_stands_above_and_empty_columns_go():
+    rows = pd.concat([METHODS, METHODS.assign(mean=7.0)]).assign(preset="cpu", note=None)
+    rows.iloc[0, rows.columns.get_loc("preset")] = None  # a published row has no preset
+    frame, before = read(show.table(rows, digits=0))
+    assert list(frame) == ["method", "mean"] and "preset = cpu" in before
+
+
+def test_a_value_in_some_rows_alone_stays_a_column():
+    rows = pd.concat([METHODS, METHODS]).assign(trained=["yes", "", "", "yes"])
+    assert "trained" in read(show.table(rows))[0]
+
+
+def test_long_tables_are_folded_and_short_ones_are_not():
+    rows = pd.DataFrame({"step": range(21), "loss": range(21)})
+    folded, short = str(show.table(rows, "Losses").data), str(show.table(rows.head(20)).data)
+    assert folded.startswith("<details><summary>Losses: 21 rows")
+    assert "<details>" not in short
+
+
+def test_metrics_become_columns():
+    long = METHODS.assign(metric="IS", seeds=3)
+    both = pd.concat([long, METHODS.assign(metric="FD", seeds=3, mean=[1.0, 2.0])])
+    frame, _ = read(show.table(both, across="metric"))
+    assert list(frame) == ["method", "seeds", "IS", "FD"]
+    assert frame.iloc[1].tolist() == ["joint", "3", "30.25", "2.00"]
+
+
+def opened_of(shown):
+    return Image.open(io.BytesIO(shown.data))
+
+
+@pytest.mark.parametrize(("content", "format"), [("noise", "jpeg"), ("flat", "png")])
+def test_photographs_are_jpeg_and_drawings_png(content, format, tmp_path):
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(4, 3, 12, 12), 96, mode="bicubic")
+    images = {"noise": (smooth + 0.02 * torch.randn(4, 3, 96, 96)) * 2 - 1}
+    images["flat"] = torch.zeros(4, 3, 96, 96)
+    figure = figures.sample_grid({content: images[content]})
+    shown = show.picture(figure)
+    with opened_of(shown) as opened:
+        assert opened.format == format.upper() and shown.format == format
+        assert abs(opened.width - figure.get_figwidth() * figure.dpi) < 0.2 * opened.width
+    path = figures.save(figure, tmp_path, content)
+    of_file = show.picture(path, width=300)
+    assert isinstance(of_file.data, bytes) and len(of_file.data) <= path.stat().st_size
+    assert of_file.width == 300
+
+
+@pytest.mark.parametrize("paper", sorted(show.OPENING))
+def test_every_notebook_has_a_picture_to_open_with(paper):
+    with opened_of(show.opening(paper)) as opened:
+        assert opened.width >= 1000
