@@ -16,16 +16,19 @@ from ganzip.report.figures.images import pixels
 from ganzip.report.figures.theme import (
     COLOURS,
     DASHES,
-    DIRECTION,
     LEVELS,
     MARKERS,
     NAMES,
     SPARE,
     WIDTH,
     colours,
+    curve,
+    direction,
     distinct,
     kind,
     legend,
+    level,
+    log_ticks,
     name,
     style,
     subplots,
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
+
+
+# --------------------------------------------------------- figures of Aguinaldo et al. (2019)
 
 
 @style()
@@ -52,19 +58,14 @@ def metric_against_d(
         raise ValueError(
             f"no rows of metric {metric!r} but the levels; there are {distinct(frame, 'metric')}"
         )
-    theirs = _published_rows(published, ["student", "regular"])
-    figure, (first, *others) = _panels(theirs)
-    _curves(first, mine)
-    for method, look in LEVELS.items():
-        for d, rows in mine.loc[mine["method"] == method].groupby("width"):
-            size = f", d = {d}" if d else ""
-            first.axhline(rows["value"].mean(), label=f"{name(method)}{size}", **look)
-    first.set_title(f"ours: {distinct(mine, 'dataset')}", fontweight="bold")
-    for axes, rows in zip(others, _by_dataset(theirs), strict=True):
-        _curves(axes, rows)
-        axes.set_title(f"published: {rows['dataset'].iloc[0]}")
+    points = _points(mine, published, ["student", "regular"])
+    figure, panels = _panels(points, mine)
+    for (method, d), rows in mine.loc[mine["method"].isin(list(LEVELS))].groupby(
+        ["method", "width"], sort=False
+    ):
+        level(panels["ours"], method, rows["value"].mean(), f", d = {d}" if d else "")
     legend(figure)
-    return figure, _drawn(mine, theirs)
+    return figure, points.drop(columns="teacher_d")
 
 
 @style()
@@ -84,95 +85,83 @@ def teacher_selection(
     if mine.empty:
         raise ValueError(f"no rows of regular GANs or teachers with metric {metric!r}")
     mine = mine.assign(method="regular", width=mine["width"].astype(int))
-    theirs = _published_rows(published, ["regular"])
-    drawn = _drawn(mine, theirs)
-    ours = drawn.loc[drawn["source"] == "ours"].set_index("d")["mean"]
+    points = _points(mine, published, ["regular"])
+    ours = points.loc[points["source"] == "ours"].set_index("d")["mean"]
     best = int(ours.idxmax() if higher else ours.idxmin())
-    figure, (first, *others) = _panels(theirs)
-    _curves(first, mine)
+    points["picked_d"] = points["teacher_d"].fillna(best).astype(int)
+    figure, panels = _panels(points, mine)
     ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5, "ms": 15, "ls": "none"}
-    first.plot(best, ours[best], "o", label="best of ours", **ring)
-    first.margins(y=0.15)
-    first.set_title(f"ours: {distinct(mine, 'dataset')}, d = {best}", fontweight="bold")
-    picked = {("ours", dataset): best for dataset in mine["dataset"]}
-    for axes, rows in zip(others, _by_dataset(theirs), strict=True):
-        dataset, d = rows["dataset"].iloc[0], int(rows["teacher_d"].iloc[0])
-        picked["published", dataset] = d
-        _curves(axes, rows, also=d)
-        axes.axvline(d, color="black", ls=":", lw=1.5, label="picked in the paper")
-        axes.set_title(f"published: {dataset}, d = {d}")
+    panels["ours"].plot(best, ours[best], "o", label="best of ours", **ring)
+    panels["ours"].margins(y=0.15)
+    for dataset, axes in panels.items():
+        d = best
+        if dataset != "ours":
+            d = int(points.loc[points["dataset"] == dataset, "picked_d"].iloc[0])
+            axes.axvline(d, color="black", ls=":", lw=1.5, label="picked in the paper")
+        axes.set_title(f"{axes.get_title(loc='left')}, d = {d}")
     legend(figure)
-    keys = zip(drawn["source"], drawn["dataset"], strict=True)
-    return figure, drawn.assign(picked_d=[picked[key] for key in keys])
+    return figure, points.drop(columns="teacher_d")
 
 
-def _published_rows(published: pd.DataFrame | None, methods: list[str]) -> pd.DataFrame:
-    """Bring Table 1 into the form of rows, without the blank cells."""
-    if published is None:
-        return pd.DataFrame(columns=["dataset", "metric", "teacher_d", "width", "method", "value"])
-    long = published.melt(["dataset", "metric", "teacher_d", "d"], methods, var_name="method")
-    return long.dropna(subset="value").rename(columns={"d": "width"})
+def _points(mine: pd.DataFrame, published: pd.DataFrame | None, methods: list[str]) -> pd.DataFrame:
+    """The points of the curves: ours summed up over seeds, then those of Table 1 not blank.
+
+    Columns source, dataset, metric, method, d, mean, std, seeds, teacher_d.
+    """
+    keys = ["dataset", "metric", "method", "width"]
+    parts = [tables.summary(mine, keys).rename(columns={"width": "d"}).assign(source="ours")]
+    if published is not None:
+        long = published.melt(
+            ["dataset", "metric", "teacher_d", "d"], methods, "method", "mean"
+        ).dropna(subset="mean")
+        parts.append(long.assign(source="published"))
+    columns = ("source", "dataset", "metric", "method", "d", "mean", "std", "seeds", "teacher_d")
+    return pd.concat(parts, ignore_index=True).reindex(columns=columns)
 
 
-def _by_dataset(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    return [rows.loc[rows["dataset"] == dataset] for dataset in rows["dataset"].unique()]
-
-
-def _drawn(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Give the numbers of the curves: ours summed up over seeds, then the published ones."""
-    ours = tables.summary(mine, by=["dataset", "metric", "method", "width"]).assign(source="ours")
-    given = theirs.rename(columns={"value": "mean"}).assign(source="published")
-    both = pd.concat([ours, given], ignore_index=True) if len(given) else ours
-    columns = ("source", "dataset", "metric", "method", "d", "mean", "std", "seeds")
-    return both.rename(columns={"width": "d"}).reindex(columns=columns)
-
-
-def _panels(theirs: pd.DataFrame) -> tuple[Figure, list[Axes]]:
-    """Make a panel for ours and one for each published data set, two in a line."""
-    count = 1 + len(_by_dataset(theirs))
-    lines = -(-count // 2)
-    figure, grid = subplots(
-        WIDTH, 0.8 + 2.6 * lines, nrows=lines, ncols=min(count, 2), squeeze=False
-    )
-    for axes in grid.flat[count:]:
+def _panels(points: pd.DataFrame, mine: pd.DataFrame) -> tuple[Figure, dict[str, Axes]]:
+    """Draw the curves of a panel for "ours" and one for each published data set, two in a line."""
+    theirs = points.loc[points["source"] == "published"]
+    parts = {"ours": points.loc[points["source"] == "ours"]}
+    parts |= {name: part for name, part in theirs.groupby("dataset", sort=False)}
+    lines = -(-len(parts) // 2)
+    across: dict[str, Any] = {"nrows": lines, "ncols": min(len(parts), 2), "squeeze": False}
+    figure, grid = subplots(WIDTH, 0.8 + 2.6 * lines, **across)
+    for axes in grid.flat[len(parts) :]:
         axes.remove()
-    return figure, list(grid.flat[:count])
+    panels = dict(zip(parts, grid.flat, strict=False))
+    for title, axes in panels.items():
+        _curves(axes, parts[title], mine if title == "ours" else mine.iloc[:0])
+        axes.set_title(f"published: {title}")
+    panels["ours"].set_title(f"ours: {distinct(mine, 'dataset')}", fontweight="bold")
+    return figure, panels
 
 
-def _curves(axes: Axes, rows: pd.DataFrame, also: int | None = None) -> None:
-    """Draw rows as lines over d, one per method, each seed a pale point; `also` is a d to show."""
-    import seaborn as sns
+def _curves(axes: Axes, points: pd.DataFrame, seeds: pd.DataFrame) -> None:
+    """Draw points over d, a line per method, and each seed as a pale point.
 
-    curves = rows.loc[~rows["method"].isin(list(LEVELS))]
-    curves = curves.assign(width=curves["width"].astype(int))
-    methods = list(curves["method"].unique())
-    colour = colours(methods)
-    for method in sorted(methods, key=lambda m: [*NAMES, kind(m)].index(kind(m))):
-        line = curves.loc[curves["method"] == method]
-        look: dict[str, Any] = {"color": colour[method], "marker": MARKERS.get(kind(method), "o")}
-        sns.lineplot(
-            data=line,
-            x="width",
-            y="value",
-            errorbar="sd",
-            err_style="bars",
-            label=name(method),
-            markeredgecolor="white",
-            legend=False,
-            ax=axes,
-            **look,
-        )
-        if line.duplicated("width").to_numpy().any():
-            axes.scatter(line["width"], line["value"], s=14, alpha=0.45, lw=0, **look)
-    metric = str(rows["metric"].iloc[0])
-    sizes = sorted({int(d) for d in curves["width"]} | ({also} if also else set()))
-    axes.set(xlabel="d", ylabel=f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
-    axes.set_xscale("log", base=2)
+    Ticks are at every d and at the d of the teacher that a published panel points at.
+    """
+    points = points.loc[~points["method"].isin(list(LEVELS))]
+    colour = colours(points["method"].unique())
+    for method in sorted(colour, key=lambda m: [*NAMES, kind(m)].index(kind(m))):
+        look = {"color": colour[method], "marker": MARKERS.get(kind(method), "o")}
+        line = points.loc[points["method"] == method].astype({"d": int})
+        curve(axes, line, "d", name(method), **look)
+        if (line["seeds"] > 1).any():
+            its = seeds.loc[seeds["method"] == method]
+            axes.scatter(its["width"].astype(int), its["value"], s=14, alpha=0.45, lw=0, **look)
+    axes.set(xlabel="d", ylabel=direction(points["metric"].iloc[0]))
+    picked = points.get("picked_d", pd.Series(dtype=int))
+    sizes = sorted({*points["d"].astype(int), *picked})
     # Powers of two and the last only: the number of d = 48 would touch that of 64.
-    axes.set_xticks(sizes, [str(d) if d & (d - 1) == 0 or d == sizes[-1] else "" for d in sizes])
-    axes.minorticks_off()
+    texts = [str(d) if d & (d - 1) == 0 or d == sizes[-1] else "" for d in sizes]
+    log_ticks(axes, "x", sizes, texts, base=2)
     margin = max((sizes[-1] / sizes[0]) ** 0.05, 1.1)
     axes.set_xlim(sizes[0] / margin, sizes[-1] * margin)
+
+
+# ----------------------------------------------------- figures of Kaparinos and Mezaris (2025)
 
 
 @style()
@@ -192,64 +181,33 @@ def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     if (twice := frame.duplicated(keys)).to_numpy().any():
         first = dict(frame.loc[twice, keys].iloc[0].map(str))
         raise ValueError(f"speedups: two values for {first}; expected one: filter or average first")
-    networks, sources = frame["network"].unique(), frame["source"].unique()
     looks = {
         source: {"color": colour, "ls": dashes, "marker": marker}
         for (source, colour), dashes, marker in zip(
-            colours(sources).items(), cycle(DASHES), cycle("os^D"), strict=False
+            colours(frame["source"].unique()).items(), cycle(DASHES), cycle("os^D"), strict=False
         )
     }
-    figure, grid = subplots(WIDTH, 3.4, ncols=len(networks), sharey=True, squeeze=False)
     frame = frame.sort_values("C", ascending=False, kind="stable")
-    parts = [frame.loc[frame["network"] == network] for network in networks]
-    for axes, network, its in zip(grid.flat, networks, parts, strict=True):
-        for source, look in looks.items():
-            points = its.loc[its["source"] == source]
-            if len(points):
-                compression = [float(1 / size) for size in points["C"]]
-                axes.plot(compression, points["speedup"], label=source, mec="white", **look)
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log", base=2)
+    parts = dict(list(frame.groupby("network", sort=False)))
+    figure, grid = subplots(WIDTH, 3.4, ncols=len(parts), sharey=True, squeeze=False)
+    for axes, (network, its) in zip(grid.flat, parts.items(), strict=True):
+        for source, points in its.groupby("source", sort=False):
+            compression = [float(1 / size) for size in points["C"]]
+            look = looks[source]
+            axes.plot(compression, points["speedup"], label=source, mec="white", **look)
         sizes = its["C"].unique()
-        axes.set_xticks([float(1 / size) for size in sizes], [str(size) for size in sizes])
-        axes.minorticks_off()
+        log_ticks(axes, "x", [float(1 / size) for size in sizes], list(map(str, sizes)), base=2)
+        axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set(title=network, xlabel="C, share of the channels")
     grid.flat[0].set_ylabel("speed-up over C = 1")
     legend(figure)
-    drawn = pd.concat(parts).assign(C=lambda rows: rows["C"].map(str))
-    wide = drawn.pivot_table("speedup", ["network", "C"], "source", sort=False)
+    texts = frame.assign(C=frame["C"].map(str))
+    wide = texts.pivot_table("speedup", ["network", "C"], "source", sort=False)
     return figure, wide.rename_axis(columns=None).reset_index()
 
 
-@style()
-def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFrame]:
-    """Draw the loss terms of a run, a panel for each player; history.csv, long form.
-
-    `frame` has columns step, player, term, value.  `smooth` is the number of logged points in a
-    moving mean; the points themselves stay behind it, pale.  The frame returned adds `smoothed`.
-    """
-    if missing := [c for c in ("step", "player", "term", "value") if c not in frame.columns]:
-        raise ValueError(f"history: missing columns {missing}; hand over a unit's history.csv")
-    import seaborn as sns
-
-    by = frame.groupby(["player", "term"], sort=False)["value"]
-    rolled = by.transform(lambda values: values.rolling(smooth, min_periods=1, center=True).mean())
-    drawn = frame.assign(smoothed=rolled)
-
-    players = list(frame["player"].unique())
-    size = (WIDTH, 0.4 + 1.9 * len(players))
-    figure, panels = subplots(*size, nrows=len(players), sharex=True, squeeze=False)
-    for axes, player in zip(panels.flat, players, strict=True):
-        terms = drawn.loc[drawn["player"] == player]
-        look: dict[str, Any] = {"data": terms, "x": "step", "hue": "term", "ax": axes}
-        look["palette"] = dict(zip(terms["term"].unique(), cycle(SPARE), strict=False))
-        if smooth > 1:
-            sns.lineplot(y="value", lw=0.8, alpha=0.3, legend=False, **look)
-        sns.lineplot(y="smoothed", **look)
-        axes.set(title=player, ylabel="loss", xlabel="step")
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure, drawn
+# ------------------------------------------------------------- figures of Yeo et al. (2024)
 
 
 @style()
@@ -266,33 +224,61 @@ def by_method(
     if missing := [metric for metric in metrics if metric not in set(frame["metric"])]:
         raise ValueError(f"no rows of metrics {missing}; there are {distinct(frame, 'metric')}")
     lines = frame.loc[~frame["method"].isin(list(LEVELS)) & frame["metric"].isin(list(metrics))]
-    drawn = tables.summary(lines, ["metric", "method", x])
+    points = tables.summary(lines, ["metric", "method", x])
     colour = colours(lines["method"].unique())
     size = (WIDTH, 1.2 + 2.2 * len(metrics))
     figure, panels = subplots(*size, nrows=len(metrics), sharex=True, squeeze=False)
     for axes, metric in zip(panels.flat, metrics, strict=True):
-        points = drawn.loc[drawn["metric"] == metric]
+        its = points.loc[points["metric"] == metric]
+        its = its.assign(at=100 - its[x] if saved else its[x])
         for (method, shade), marker in zip(colour.items(), cycle("os^Dv<>"), strict=False):
-            line = points.loc[points["method"] == method].sort_values(x)
-            at = 100 - line[x] if saved else line[x]
-            look: dict[str, Any] = {"color": shade, "marker": marker, "mec": "white", "ms": 5}
-            bars = line["std"].fillna(0)
-            axes.errorbar(at, line["mean"], bars, label=name(str(method)), **look)
-        for level, look in LEVELS.items():
-            rows = frame.loc[(frame["method"] == level) & (frame["metric"] == metric)]
+            line = its.loc[its["method"] == method]
+            curve(axes, line, "at", name(method), color=shade, marker=marker, ms=5)
+        for method in LEVELS:
+            rows = frame.loc[(frame["method"] == method) & (frame["metric"] == metric)]
             if len(rows):
-                axes.axhline(rows["value"].mean(), label=name(level), **look)
-        axes.set_title(f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
+                level(axes, method, rows["value"].mean())
+        axes.set_title(direction(metric))
     last = panels.flat[-1]
     last.set_xlabel(xlabel or x)
     if saved:
-        rates = sorted(drawn[x].unique())
-        last.set_xscale("log")
-        last.set_xticks([100 - rate for rate in rates], [f"{rate:.1f}" for rate in rates])
-        last.minorticks_off()
+        rates = sorted(points[x].unique())
+        log_ticks(last, "x", [100 - rate for rate in rates], [f"{rate:.1f}" for rate in rates])
         last.invert_xaxis()
     legend(figure)
-    return figure, drawn
+    return figure, points
+
+
+# ---------------------------------------------------------------------------- figures of ours
+
+
+@style()
+def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFrame]:
+    """Draw the loss terms of a run, a panel for each player; history.csv, long form.
+
+    `frame` has columns step, player, term, value.  `smooth` is the number of logged points in a
+    moving mean; the points themselves stay behind it, pale.  The frame returned adds `smoothed`.
+    """
+    if missing := [c for c in ("step", "player", "term", "value") if c not in frame.columns]:
+        raise ValueError(f"history: missing columns {missing}; hand over a unit's history.csv")
+    import seaborn as sns
+
+    by = frame.groupby(["player", "term"], sort=False)["value"]
+    means = by.transform(lambda values: values.rolling(smooth, min_periods=1, center=True).mean())
+    frame = frame.assign(smoothed=means)
+    players = frame["player"].unique()
+    size = (WIDTH, 0.4 + 1.9 * len(players))
+    figure, panels = subplots(*size, nrows=len(players), sharex=True, squeeze=False)
+    for axes, player in zip(panels.flat, players, strict=True):
+        terms = frame.loc[frame["player"] == player]
+        look: dict[str, Any] = {"data": terms, "x": "step", "hue": "term", "ax": axes}
+        look["palette"] = dict(zip(terms["term"].unique(), cycle(SPARE), strict=False))
+        if smooth > 1:
+            sns.lineplot(y="value", lw=0.8, alpha=0.3, legend=False, **look)
+        sns.lineplot(y="smoothed", **look)
+        axes.set(title=player, ylabel="loss", xlabel="step")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure, frame
 
 
 @style()
@@ -312,25 +298,21 @@ def quality_against_cost(
     for axes, cost in zip(panels.flat, costs, strict=True):
         points = table.dropna(subset=[metric, cost]).sort_values(metric)
         lowest = -math.inf
-        low, high = points[metric].min(), points[metric].max()
-        records = cast(list[dict[str, Any]], points.to_dict("records"))
-        for point in records:
+        apart = 0.05 * (points[metric].max() - points[metric].min())
+        for point in cast(list[dict[str, Any]], points.to_dict("records")):
             trained = bool(pd.notna(point["sd"]) or pd.notna(point.get("seeds")))
             own = COLOURS["mse"] if trained else COLOURS["real"]
             shade = COLOURS["teacher"] if point["method"] == "teacher" else own
             bar = 0 if pd.isna(point["sd"]) else point["sd"]
             axes.errorbar(point[cost], point[metric], bar, fmt="o", color=shade, mec="white", ms=6)
-            lowest = max(point[metric], lowest + 0.05 * (high - low))  # names do not overlap
+            lowest = max(point[metric], lowest + apart)  # names do not overlap
             at = {"xytext": (point[cost], lowest), "va": "center", "fontsize": "small"}
             axes.annotate(f"   {name(str(point['method']))}", (point[cost], point[metric]), **at)
-        at_all = sorted(set(points[cost].tolist()))
-        if at_all[-1] > 2 * at_all[0]:
-            axes.set_xscale("log")
-            axes.set_xticks(at_all)
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-            axes.minorticks_off()
+        values = sorted(set(points[cost].tolist()))
+        if values[-1] > 2 * values[0]:
+            log_ticks(axes, "x", values)
         axes.margins(x=0.3)
-        axes.set(xlabel=cost, ylabel=f"{metric}{DIRECTION[tables.higher_is_better(metric)]}")
+        axes.set(xlabel=cost, ylabel=direction(metric))
     return figure, table.loc[:, columns]
 
 
@@ -349,31 +331,27 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
     parts = figure.subfigures(1, len(panels), squeeze=False)[0]
     for part, (title, (frame, ylabel, images)) in zip(parts, panels.items(), strict=True):
         axes, *strips = part.subplots(1 + len(images), 1, height_ratios=[2.8] + [1] * len(images))
-        axes.set_title(title, fontweight="bold")
         lines, levels = frame.loc[frame["ratio"] != 1], frame.loc[frame["ratio"] == 1]
-        looks = [(COLOURS["regular"], "s"), (COLOURS["student"], "o")]
+        looks = [("fine-tune", "^"), ("regular", "s"), ("student", "o")]
         methods = lines["method"].unique()
-        if len(methods) == 3:
-            looks = [(COLOURS["fine-tune"], "^"), *looks]
-        for method, (shade, marker) in zip(methods, looks, strict=True):
-            line = lines.loc[lines["method"] == method].sort_values("ratio")
-            look: dict[str, Any] = {"color": shade, "marker": marker, "mec": "white", "ms": 6}
-            axes.errorbar(line["ratio"], line["mean"], line["std"].fillna(0), label=method, **look)
-        for level, mean in zip(levels["method"], levels["mean"], strict=True):
-            axes.axhline(mean, **LEVELS["teacher" if level == "teacher" else "real"])
-            side, below = (1.0, 3) if level == "teacher" else (0.02, -12)
-            axes.annotate(level, (side, mean), xycoords=("axes fraction", "data"),
-                          ha="right" if side == 1 else "left",
-                          textcoords="offset points", xytext=(0, below), fontsize=9)  # fmt: skip
-        axes.set(xscale="log", yscale="log", xlabel="times fewer parameters", ylabel=ylabel)
-        ratios = sorted(set(lines["ratio"].round(1)))
-        axes.set_xticks(ratios, [f"{ratio:.3g}" for ratio in ratios])
+        for method, (shade, marker) in zip(methods, looks[-len(methods) :], strict=True):
+            line = lines.loc[lines["method"] == method]
+            curve(axes, line, "ratio", method, color=COLOURS[shade], marker=marker)
+        for text, mean in zip(levels["method"], levels["mean"], strict=True):
+            teacher = text == "teacher"
+            axes.axhline(mean, **LEVELS["teacher" if teacher else "real"])
+            at: dict[str, Any] = {"ha": "right" if teacher else "left", "fontsize": 9}
+            at |= {"textcoords": "offset points", "xytext": (0, 3 if teacher else -12)}
+            place = (1.0 if teacher else 0.02, mean)
+            axes.annotate(text, place, xycoords=("axes fraction", "data"), **at)
+        axes.set_title(title, fontweight="bold")
+        axes.set(yscale="log", xlabel="times fewer parameters", ylabel=ylabel)
+        log_ticks(axes, "x", sorted(set(lines["ratio"].round(1))))
         axes.margins(y=0.12)
         low, high = axes.get_ylim()
         steps = (n * 10**k for k in range(-2, 5) for n in (1, 2, 5))
         ticks = [tick for tick in steps if low <= tick <= high]
-        axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-        axes.minorticks_off()
+        log_ticks(axes, "y", ticks, [f"{tick:g}" for tick in ticks])
         where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.1)}
         axes.legend(**where, ncols=3, fontsize=9, handlelength=1.2, columnspacing=1)
         for strip, (label, batch) in zip(strips, images.items(), strict=True):

@@ -1,48 +1,49 @@
-"""Histograms of what discriminators say."""
+"""Histograms of what discriminators say of images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ganzip.report.figures.theme import DASHES, SPARE, WIDTH, colours, legend, name, style, subplots
+from ganzip.report.figures.theme import (
+    DASHES,
+    SPARE,
+    WIDTH,
+    colours,
+    legend,
+    name,
+    style,
+    subplots,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
+# Counts (panel, left, right, one column per label) and moments (panel, label, n, mean, std).
+Frames = tuple[pd.DataFrame, pd.DataFrame]
+
 
 @style()
 def logit_histogram(
-    logits: Mapping[str, Tensor],
-    *,
-    bins: int = 30,
-    equilibrium: float = 0.0,
-    limits: tuple[float, float] | None = None,
-    xlabel: str = "logit of the discriminator",
+    logits: Mapping[str, Tensor], *, bins: int = 30
 ) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
-    """Draw histograms of what a discriminator says, with the value at which it cannot tell.
+    """Draw histograms of a discriminator's logits, with the value at which it cannot tell.
 
-    For probabilities: `equilibrium=0.5, limits=(0, 1)`.  Returns the figure, the counts (columns
-    left, right and one per label; all share the bins) and the moments (label, n, mean, std).
-    Raises ValueError for logits that are empty or not finite, or lie outside of `limits`.
+    Returns the figure, the counts (left, right, one column per label; all share the bins) and the
+    moments (label, n, mean, std).  Raises ValueError for logits that are empty or not finite.
     """
-    arrays = {label: _numbers(f"logits {label!r}", x) for label, x in logits.items()}
-    everything = np.concatenate(list(arrays.values()))
-    edges = np.histogram_bin_edges(everything, bins, limits)
-    if everything.min() < edges[0] or everything.max() > edges[-1]:
-        raise ValueError(f"limits: {limits} leave out values; expected all values inside")
     figure, axes = subplots(WIDTH, 3.4)
-    looks = {label: {"color": colour} for label, colour in colours(arrays).items()}
-    counts, moments = _histogram(axes, arrays, edges, looks)
-    axes.axvline(equilibrium, color="#009E73", lw=1.8, label=f"equilibrium: {equilibrium:g}")
-    axes.set(xlabel=xlabel)
-    figure.legend(loc="outside upper center", ncols=min(len(arrays) + 1, 4))
+    looks = {label: {"color": colour} for label, colour in colours(logits).items()}
+    counts, moments = _histogram(axes, "logits", logits, bins, looks)
+    axes.axvline(0, **_equilibrium(0))
+    axes.set(xlabel="logit of the discriminator")
+    figure.legend(loc="outside upper center", ncols=min(len(logits) + 1, 4))
     return figure, counts, moments
 
 
@@ -57,62 +58,30 @@ def probability_histograms(
     Returns the figure, the counts (panel, left, right, one column per label) and the moments
     (panel, label, n, mean, std).  Raises ValueError for a set that is empty or leaves [0, 1].
     """
-    edges = np.linspace(0, 1, bins + 1)
-    labels = dict.fromkeys(label for sets in panels.values() for label in sets)
+    for title, sets in panels.items():
+        for label, values in sets.items():
+            if len(values) and (values.min() < 0 or values.max() > 1):
+                raise ValueError(
+                    f"{title!r}, {label!r}: found values from {values.min():.3g} to "
+                    f"{values.max():.3g}; expected probabilities, such as the sigmoid of logits"
+                )
     # Lines differ in dashes too: in grey, the colours are alike.
     looks = {
         label: {"color": colour, "ls": dashes}
-        for (label, colour), dashes in zip(colours(labels).items(), cycle(DASHES), strict=False)
+        for (label, colour), dashes in zip(
+            colours(_labels(panels)).items(), cycle(DASHES), strict=False
+        )
     }
     size = (WIDTH, 0.7 + 2.3 * len(panels))
     figure, grid = subplots(*size, nrows=len(panels), sharex=True, squeeze=False)
-    counts, moments = {}, {}
+    frames = {}
     for axes, (title, sets) in zip(grid.flat, panels.items(), strict=True):
-        arrays = {label: _numbers(f"{title!r}, {label!r}", x) for label, x in sets.items()}
-        for label, array in arrays.items():
-            if array.min() < 0 or array.max() > 1:
-                raise ValueError(
-                    f"{title!r}, {label!r}: found values from {array.min():.3g} to "
-                    f"{array.max():.3g}; expected probabilities, such as the sigmoid of logits"
-                )
-        counts[title], moments[title] = _histogram(axes, arrays, edges, looks)
-        axes.axvline(0.5, color="black", lw=1.0, label="equilibrium: 0.5")
+        frames[title] = _histogram(axes, title, sets, np.linspace(0, 1, bins + 1), looks)
+        axes.axvline(0.5, **_equilibrium(0.5))
         axes.set(title=title, xlim=(0, 1))
     grid.flat[-1].set_xlabel("P(real), as the discriminator sees it")
     legend(figure)
-    return figure, _by_panel(counts), _by_panel(moments)
-
-
-def _numbers(what: str, values: Tensor) -> np.ndarray:
-    array = np.asarray(values.detach().cpu(), dtype=float).ravel()
-    if not len(array) or not np.isfinite(array).all():
-        raise ValueError(f"{what}: empty or not finite; expected finite numbers")
-    return array
-
-
-def _histogram(
-    axes: Axes,
-    arrays: Mapping[str, np.ndarray],
-    edges: np.ndarray,
-    looks: Mapping[str, dict[str, Any]],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Draw labelled numbers as filled stairs over shared bins; return their counts and moments."""
-    counts = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
-    for label, array in arrays.items():
-        counts[label] = np.histogram(array, edges)[0]
-        axes.stairs(counts[label], edges, fill=True, color=looks[label]["color"], alpha=0.25)
-        axes.stairs(counts[label], edges, lw=1.8, label=name(label), **looks[label])
-    axes.set(ylabel="images per bin", ylim=(0, None))
-    moments = pd.DataFrame(
-        [(label, len(a), a.mean(), pd.Series(a).std()) for label, a in arrays.items()],
-        columns=["label", "n", "mean", "std"],
-    )
-    return counts, moments
-
-
-def _by_panel(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the frames of panels under each other, the panel's title in the first column."""
-    return pd.concat(frames, names=["panel"]).reset_index("panel").reset_index(drop=True)
+    return figure, *_by_panel(frames)
 
 
 @style()
@@ -127,29 +96,72 @@ def equilibrium(
     label that ends alike.  Returns the figure, the counts (panel, left, right, one column per
     label) and the moments (panel, label, n, mean, std).
     """
-    labels = dict.fromkeys(label for sets in panels.values() for label in sets)
-    kinds = dict.fromkeys(label.partition(" ")[2] for label in labels)
-    colour = dict(zip(kinds, cycle(("#D55E00", "#0072B2", *SPARE[3:])), strict=False))
-    looks: dict[str, dict[str, Any]] = {
+    labels = _labels(panels)
+    ends = dict.fromkeys(label.partition(" ")[2] for label in labels)
+    colour = dict(zip(ends, cycle(("#D55E00", "#0072B2", *SPARE[3:])), strict=False))
+    looks = {
         label: {
             "color": colour[label.partition(" ")[2]],
             "ls": DASHES[1] if label.startswith("real") else "-",
         }
         for label in labels
     }
-    ideal: dict[str, Any] = {"color": "#009E73", "lw": 1.8, "label": "equilibrium: 0"}
     size = (WIDTH, 0.8 + 2.3 * len(panels))
     figure, grid = subplots(*size, nrows=len(panels), ncols=2, squeeze=False)
-    counts, moments = {}, {}
+    frames = {}
     for (left, right), (title, sets) in zip(grid, panels.items(), strict=True):
-        arrays = {label: _numbers(f"{title!r}, {label!r}", x) for label, x in sets.items()}
-        edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins)
-        counts[title], moments[title] = _histogram(left, arrays, edges, looks)
-        left.axvline(0, **ideal)
+        frames[title] = _histogram(left, title, sets, bins, looks)
+        left.axvline(0, **_equilibrium(0))
         left.set(title=title, xlabel="logit at the end")
         for label, rows in traces.loc[traces["panel"] == title].groupby("label", sort=False):
             right.plot(rows["step"], rows["value"], marker="o", ms=3, **looks[str(label)])
-        right.axhline(0, **ideal)
+        right.axhline(0, **_equilibrium(0))
         right.set(title="generated images, over training", xlabel="step", ylabel="mean logit")
     legend(figure)
-    return figure, _by_panel(counts), _by_panel(moments)
+    return figure, *_by_panel(frames)
+
+
+def _labels(panels: Mapping[str, Mapping[str, Tensor]]) -> Iterable[str]:
+    return dict.fromkeys(label for sets in panels.values() for label in sets)
+
+
+def _equilibrium(value: float) -> dict[str, Any]:
+    """How the line looks at which a discriminator cannot tell."""
+    return {"color": "#009E73", "lw": 1.8, "label": f"equilibrium: {value:g}"}
+
+
+def _histogram(
+    axes: Axes,
+    title: str,
+    sets: Mapping[str, Tensor],
+    bins: int | np.ndarray,
+    looks: Mapping[str, dict[str, Any]],
+) -> Frames:
+    """Draw labelled numbers as filled stairs over shared bins; return their counts and moments."""
+    arrays = {k: np.asarray(x.detach().cpu(), dtype=float).ravel() for k, x in sets.items()}
+    for label, array in arrays.items():
+        if not len(array) or not np.isfinite(array).all():
+            raise ValueError(f"{title!r}, {label!r}: empty or not finite; expected finite numbers")
+    edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins)
+    counts = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
+    for label, array in arrays.items():
+        counts[label] = np.histogram(array, edges)[0]
+        axes.stairs(counts[label], edges, fill=True, color=looks[label]["color"], alpha=0.25)
+        axes.stairs(counts[label], edges, lw=1.8, label=name(label), **looks[label])
+    axes.set(ylabel="images per bin", ylim=(0, None))
+    moments = pd.DataFrame(
+        {k: pd.Series(a).agg(["count", "mean", "std"]) for k, a in arrays.items()}
+    )
+    moments = moments.T.rename_axis("label").rename(columns={"count": "n"}).reset_index()
+    return counts, moments.astype({"n": int})
+
+
+def _by_panel(frames: Mapping[str, Frames]) -> Frames:
+    """Put the frames of panels under each other, the panel's title in the first column."""
+    counts, moments = (
+        pd.concat(dict(zip(frames, each, strict=True)), names=["panel"])
+        .reset_index("panel")
+        .reset_index(drop=True)
+        for each in zip(*frames.values(), strict=True)
+    )
+    return counts, moments

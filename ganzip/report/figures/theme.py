@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from ganzip import files
+from ganzip.report import tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,6 @@ LEVELS: dict[str, dict[str, Any]] = {
     "real": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
 }
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
-DIRECTION = {True: ", higher is better", False: ", lower is better", None: ""}
 
 
 @contextmanager
@@ -131,6 +131,41 @@ def legend(figure: Figure) -> None:
 def distinct(frame: pd.DataFrame, column: str) -> str:
     """The values of a column, each once."""
     return ", ".join(sorted(set(frame[column])))
+
+
+def curve(axes: Axes, points: pd.DataFrame, x: str, label: str, **look: Any) -> None:
+    """Draw means over ``x`` as a line with markers, and standard deviations as bars.
+
+    points: columns ``x``, mean and std, NaN with one seed.
+    """
+    line = points.sort_values(x)
+    look = {"mec": "white", "ms": 6, "label": label} | look
+    axes.errorbar(line[x], line["mean"], line["std"].fillna(0), **look)
+
+
+def level(axes: Axes, method: str, value: float, size: str = "") -> None:
+    """Draw what has no size, the teacher or real images, as a horizontal line."""
+    axes.axhline(value, label=f"{name(method)}{size}", **LEVELS[method])
+
+
+def log_ticks(
+    axes: Axes,
+    which: Literal["x", "y"],
+    values: Sequence[float],
+    texts: Sequence[str] | None = None,
+    base: float = 10,
+) -> None:
+    """Make an axis logarithmic, with ticks at these values and nowhere else."""
+    scale, axis = (axes.set_xscale, axes.xaxis) if which == "x" else (axes.set_yscale, axes.yaxis)
+    scale("log", base=base)
+    axis.set_ticks(values, texts or [f"{value:.3g}" for value in values])
+    axis.set_ticks([], minor=True)
+
+
+def direction(metric: str) -> str:
+    """A metric and which end of it is better, as axes and titles bear it."""
+    better = {True: ", higher is better", False: ", lower is better", None: ""}
+    return metric + better[tables.higher_is_better(metric)]
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
