@@ -1,5 +1,7 @@
 """Tables: reading rows, summing up, joining to published numbers, verdicts, showing."""
 
+import csv
+import io
 import math
 
 import pandas as pd
@@ -57,13 +59,10 @@ def small_params(d):
 # ------------------------------------------------------------------------------------ reading
 
 
-def test_rows_read_from_a_file_equal_the_rows_written(tmp_path, frame):
-    path = tmp_path / "rows.csv"
-    frame.to_csv(path, index=False)
-    pd.testing.assert_frame_equal(tables.rows([path]), frame)
-    both = tables.rows([path, row(seed=7)])
-    assert list(both.columns) == list(tables.ROW)
-    assert len(both) == len(frame) + 1 and both["seed"].iloc[-1] == 7
+def test_rows_read_from_a_file_equal_the_rows_written(frame):
+    lines = csv.DictReader(io.StringIO(frame.to_csv(index=False)))
+    pd.testing.assert_frame_equal(tables.rows(lines), frame)
+    assert list(frame.columns) == list(tables.ROW) == list(tables.rows([]).columns)
 
 
 def test_widths_group_together_however_they_were_written():
@@ -71,16 +70,15 @@ def test_widths_group_together_however_they_were_written():
     assert found["width"].tolist() == [2, 2, 2, "1/2", 0.5, ""]
 
 
-def test_rows_name_the_file_and_the_column_at_fault(tmp_path):
-    path = tmp_path / "rows.csv"
-    pd.DataFrame([row()]).rename(columns={"seed": "sead"}).to_csv(path, index=False)
-    with pytest.raises(ValueError, match=r"rows\.csv: missing columns \['seed'\].*\['sead'\]"):
-        tables.rows([path])
-    pd.DataFrame([row(value="six")]).to_csv(path, index=False)
-    with pytest.raises(ValueError, match=r"rows\.csv: column value: found 'six', expected a num"):
-        tables.rows([path])
-    with pytest.raises(FileNotFoundError, match=r"none\.csv: no such file; run the unit"):
-        tables.rows([tmp_path / "none.csv"])
+def test_rows_name_the_column_at_fault():
+    wrong = row(sead=0)
+    del wrong["seed"]
+    with pytest.raises(ValueError, match=r"missing columns \['seed'\].*\['sead'\]"):
+        tables.rows([wrong])
+    with pytest.raises(ValueError, match=r"column value: expected numbers, .*'six'"):
+        tables.rows([row(), row(value="six")])
+    with pytest.raises(ValueError, match=r"column steps: expected numbers, .*'1.5'"):
+        tables.rows([row(steps="1.5")])
 
 
 # --------------------------------------------------------------------------------- summing up
@@ -134,17 +132,17 @@ def test_compare_keeps_every_published_row_as_it_is(frame):
     paper = tables.published("dcgan_kd", 1)
     ours = tables.summary(frame.query("method == 'mse' and metric == 'IS'"))
     found = tables.compare(ours, paper, on={"d": "width", "metric": "metric"})
-    pd.testing.assert_frame_equal(found.loc[:, list(paper.columns)], paper)
+    printed = found.loc[: len(paper) - 1, list(paper.columns)]
+    pd.testing.assert_frame_equal(printed, paper, check_dtype=False)
     assert {"data", *tables.BUDGET} <= set(found.columns)
-    filled = found.dropna(subset="mean")
+    filled = found.dropna(subset=["mean", "d"])
     assert filled[["dataset", "d", "mean", "steps"]].values.tolist() == [
         ["MNIST", 2, 6.25, 4000],
         ["MNIST", 4, 7.25, 4000],
     ]
-    rest = tables.compare(ours, paper, on={"d": "width", "metric": "metric"}, rest=True)
-    assert len(rest) == 25
-    assert rest.loc[24, list(paper.columns)].isna().all()
-    assert (rest.loc[24, "our_width"], rest.loc[24, "mean"]) == (3, 6.75)
+    assert len(found) == 25
+    assert found.loc[24, list(paper.columns)].isna().all()
+    assert (found.loc[24, "our_width"], found.loc[24, "mean"]) == (3, 6.75)
 
 
 def test_compare_refuses_ambiguity_and_a_missing_budget(frame):
@@ -178,19 +176,21 @@ def test_dcgan_table1_fills_what_we_ran_and_appends_the_rest(frame):
     assert rest[["dataset", "metric", "published_student", "params", "ratio"]].isna().all(axis=None)
 
 
-def test_dcgan_table1_takes_a_dict_of_sizes_and_names_of_metrics(frame):
+def test_dcgan_table1_takes_names_of_metrics(frame):
     table = tables.dcgan_table1(
         frame.replace({"IS": "IS-digits"}),
         dataset="digits",
         stands_for="MNIST",
         teacher_d=16,
-        params={d: small_params(d) for d in (2, 3, 4, 16)},
-        methods={"student": "mse"},
+        params=small_params,
         metrics={"IS": "IS-digits"},
     )
     first = table.iloc[0]
-    assert (first["metric"], first["our_metric"], first["steps"]) == ("IS", "IS-digits", 4000)
-    assert "regular_mean" not in table.columns
+    assert (first["metric"], first["our_metric"], first["steps"]) == (
+        "IS",
+        "IS-digits",
+        "4000 / 2000",
+    )
     with pytest.raises(ValueError, match="no data set 'mnist' in Table 1; there are MNIST"):
         tables.dcgan_table1(
             frame, dataset="digits", stands_for="mnist", teacher_d=16, params=small_params

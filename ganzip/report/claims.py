@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from ganzip.report.tables import mean, spread, std
+from ganzip.report.tables import spread
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
 
@@ -39,20 +40,20 @@ def verdict(
 
     if min(len(better), len(worse)) < 2 or not all(map(math.isfinite, [*better, *worse])):
         return "inconclusive"
-    gain = (mean(better) - mean(worse)) * (1 if higher_is_better else -1)
-    sides = [(mean(side), std(side), len(side)) for side in (better, worse)]
-    noise = math.sqrt(shared**2 + sum(std**2 / n for _, std, n in sides))
-    p = 2 * float(stats.t.sf(abs(gain) / noise, _freedom(sides))) if noise else 0.0
+    gain = (np.mean(better) - np.mean(worse)) * (1 if higher_is_better else -1)
+    noise, freedom = _welch(better, worse)
+    noise = math.hypot(shared, noise)
+    p = 2 * float(stats.t.sf(abs(gain) / noise, freedom)) if noise else 0.0
     if gain == 0 or not p < 0.1:
         return "inconclusive"
     return "supported" if gain > 0 else "contradicted"
 
 
-def _freedom(sides: Sequence[tuple[float, float, int]]) -> float:
-    """Degrees of freedom of a difference of means, Welch and Satterthwaite: (mean, std, n) each."""
-    noise = [std**2 / n for _, std, n in sides]
-    each = [v**2 / (n - 1) for v, (_, _, n) in zip(noise, sides, strict=True)]
-    return sum(noise) ** 2 / sum(each) if sum(each) else math.inf
+def _welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
+    """Deviation of a difference of means, and its degrees of freedom: Welch and Satterthwaite."""
+    noise = np.array([np.var(side, ddof=1) / len(side) for side in (one, other)])
+    each = sum(noise**2 / [len(one) - 1, len(other) - 1])
+    return math.sqrt(sum(noise)), sum(noise) ** 2 / each if each else math.inf
 
 
 def ordering(
@@ -82,17 +83,15 @@ def equivalence(
 
     found: Verdict = "inconclusive"
     if min(len(one), len(other)) > 1 and all(map(math.isfinite, [*one, *other])):
-        apart, sides = mean(one) - mean(other), [(0.0, std(x), len(x)) for x in (one, other)]
-        noise, half = sum(std**2 / n for _, std, n in sides), 0.0
-        if noise:
-            half = float(stats.t.ppf(0.95, _freedom(sides))) * math.sqrt(noise)
-        if abs(apart) + half < margin:
+        noise, freedom = _welch(one, other)
+        apart = abs(np.mean(one) - np.mean(other))
+        half = float(stats.t.ppf(0.95, freedom)) * noise if noise else 0.0
+        if apart + half < margin:
             found = "supported"
-        elif abs(apart) - half > margin:
+        elif apart - half > margin:
             found = "contradicted"
-    return Claim(
-        f"{text}, to {margin:g}", published, f"{spread(one)} against {spread(other)}", found
-    )
+    ours = f"{spread(one)} against {spread(other)}"
+    return Claim(f"{text}, to {margin:g}", published, ours, found)
 
 
 def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:

@@ -4,12 +4,12 @@ A row is one measured value. A table is made from rows and from the csv files in
 number is typed in. Everything here takes and returns plain pandas frames.
 """
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ganzip import files
@@ -63,24 +63,27 @@ def published(paper: str, table: str | int) -> pd.DataFrame:
     return pd.read_csv(known[name])
 
 
-def rows(sources: Iterable[str | Path | Mapping[str, Any]]) -> pd.DataFrame:
-    """Gather rows from rows.csv files, from dicts, or from both, into one frame with columns `ROW`.
+def rows(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Gather rows, whose cells are texts or numbers, into one frame with columns `ROW`.
 
-    Raises FileNotFoundError for a missing file, and ValueError naming the file and the column
-    where a column is missing, unknown or not a number.
+    A blank value, which a run that diverged leaves, is NaN.  Raises ValueError naming the column
+    where one is missing, unknown or holds what is no number.
     """
-    records: list[dict[str, Any]] = []
-    for source in sources:
-        if isinstance(source, Mapping):
-            records.append(_record(source, "a row given as a dict"))
-            continue
-        if not Path(source).is_file():
-            raise FileNotFoundError(f"{source}: no such file; run the unit that writes it first")
-        with open(source, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            _check_columns(reader.fieldnames or (), str(source))
-            records += [_record(row, str(source)) for row in reader]
-    return pd.DataFrame(records, columns=list(ROW))
+    records = list(records)
+    columns = {column for record in records for column in record} or set(ROW)
+    missing, unknown = [c for c in ROW if c not in columns], sorted(columns.difference(ROW))
+    if missing or unknown:
+        raise ValueError(
+            f"rows: missing columns {missing}, unknown columns {unknown}; "
+            f"a row has exactly {', '.join(ROW)}"
+        )
+    cells = {c: ["" if record[c] is None else record[c] for record in records] for c in ROW}
+    for column, number in {"value": _value, "steps": int, "n_images": int, "seed": int}.items():
+        try:
+            cells[column] = [number(cell) for cell in cells[column]]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"rows: column {column}: expected numbers, {error}") from None
+    return pd.DataFrame(cells | {"width": [_width(cell) for cell in cells["width"]]})
 
 
 def row(
@@ -102,31 +105,8 @@ def row(
     return {column: found[column] for column in ROW}
 
 
-def _check_columns(columns: Iterable[str], origin: str) -> None:
-    missing = [column for column in ROW if column not in set(columns)]
-    unknown = [str(column) for column in columns if column not in ROW]
-    if missing or unknown:
-        raise ValueError(
-            f"{origin}: missing columns {missing}, unknown columns {unknown}; "
-            f"a row has exactly {', '.join(ROW)}"
-        )
-
-
-def _record(row: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    _check_columns(row, origin)
-    record = {column: "" if row[column] is None else row[column] for column in ROW}
-    for column, read in (("value", _value), ("steps", int), ("n_images", int), ("seed", int)):
-        try:
-            record[column] = read(record[column])
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{origin}: column {column}: found {row[column]!r}, expected a number"
-            ) from None
-    return {**record, "width": _width(record["width"])}
-
-
 def _value(cell: Any) -> float:
-    return math.nan if cell == "" else float(cell)  # a run that diverged leaves a blank
+    return math.nan if cell == "" else float(cell)
 
 
 def _width(cell: Any) -> Any:
@@ -206,16 +186,16 @@ def beside(
         _refuse_doubles(part, list(on), "beside")
         parts[name] = part.set_index(list(on)).reindex(columns=["mean", "std", *BUDGET])
     wide = pd.concat(parts, axis=1, sort=False)
-    out = wide.index.to_frame(index=False)
-    for name in names:
-        out[f"{name}_mean"] = wide[name, "mean"].to_numpy()
-        out[f"{name}_std"] = wide[name, "std"].to_numpy()
-    for budget in BUDGET:
-        out[budget] = [_agreed([row[name, budget] for name in names]) for _, row in wide.iterrows()]
-    return out
+    measured = {f"{name}_{what}": wide[name, what] for name in names for what in ("mean", "std")}
+    budget = {
+        cell: [_common([row[name, cell] for name in names]) for _, row in wide.iterrows()]
+        for cell in BUDGET
+    }
+    return pd.DataFrame(measured | budget, index=wide.index).reset_index()
 
 
-def _agreed(cells: list[Any]) -> Any:
+def _common(cells: list[Any]) -> Any:
+    """The one value of cells that agree, else all, as "4000 / 2000"; "-" for a blank."""
     cells = [_width(cell) if pd.notna(cell) else None for cell in cells]
     present = [cell for cell in cells if cell is not None]
     if len(set(present)) == 1:
@@ -226,36 +206,27 @@ def _agreed(cells: list[Any]) -> Any:
 # --------------------------------------------------------------------- beside the published
 
 
-def compare(
-    ours: pd.DataFrame,
-    published: pd.DataFrame,
-    on: Sequence[str] | Mapping[str, str],
-    *,
-    rest: bool = False,
-) -> pd.DataFrame:
+def compare(ours: pd.DataFrame, published: pd.DataFrame, on: Mapping[str, str]) -> pd.DataFrame:
     """Join a `summary` of ours to a published table: every published row stays, in its order.
 
-    `on` names the columns to join on, or maps a published column to ours.  Our columns come after
-    the published ones: data (our data set), our_method, our_metric ..., the values, the budget.
-    `rest` appends those rows of ours that match nothing, their published cells left empty.
-    Raises ValueError where ours lacks a budget column, or has two rows for one published row.
+    `on` maps a published column to ours.  Our columns come after the published ones: data (our data
+    set), our_method, our_metric ..., the values, the budget.  Rows of ours that match nothing
+    follow, their published cells left empty.  Raises ValueError where ours lacks a budget column,
+    or has two rows for one published row.
     """
-    keys = dict(on) if isinstance(on, Mapping) else {column: column for column in on}
-    needed = [*BUDGET, "dataset", *keys.values()]
+    needed = [*BUDGET, "dataset", *on.values()]
     if missing := [column for column in needed if column not in ours.columns]:
         raise ValueError(f"compare: ours lacks the columns {missing}; make it with tables.summary")
-    _refuse_doubles(ours, list(keys.values()), "compare")
+    _refuse_doubles(ours, list(on.values()), "compare")
     names = {column: f"our_{column}" for column in ("method", "network", "width", "metric", "unit")}
     right = ours.drop(columns=["paper", "table"], errors="ignore")
     right = right.rename(columns={"dataset": "data", **names})
     right = right.reindex(columns=[*right.columns.difference(BUDGET, sort=False), *BUDGET])
-    joints = {f"on {theirs}": ours[mine] for theirs, mine in keys.items()}
+    joints = {f"on {theirs}": ours[mine] for theirs, mine in on.items()}
     right = right.assign(**joints, row=range(len(right)))
-    table = published.merge(right, how="left", left_on=list(keys), right_on=list(joints))
-    if rest:
-        unmatched = right.loc[~right["row"].isin(table["row"])]
-        table = pd.DataFrame(pd.concat([table, unmatched], ignore_index=True))
-    return table.drop(columns=[*joints, "row"])
+    table = published.merge(right, how="left", left_on=list(on), right_on=list(joints))
+    rest = right.loc[~right["row"].isin(table["row"])]
+    return pd.concat([table, rest], ignore_index=True).drop(columns=[*joints, "row"])
 
 
 def dcgan_table1(
@@ -264,18 +235,17 @@ def dcgan_table1(
     dataset: str,
     stands_for: str,
     teacher_d: int,
-    params: Callable[[int], int] | Mapping[int, int],
-    methods: Mapping[str, str] | None = None,
+    params: Callable[[int], int],
     metrics: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Make Table 1 of Aguinaldo et al. (2019): its 24 rows, ours beside those that we ran.
 
     Our rows on `dataset` fill the published rows of `stands_for` that have the same d and metric;
     those without a counterpart follow, their published cells empty.  `params` gives our parameter
-    count for d.  `methods` are the columns of ours (default: student is "mse", regular "regular");
-    `metrics` maps a published metric to ours where the names differ, as in {"IS": "IS-digits"}.
+    count for d; `metrics` maps a published metric to ours where the names differ, as in
+    {"IS": "IS-digits"}.
     """
-    methods = methods or {"student": "mse", "regular": "regular"}
+    methods = {"student": "mse", "regular": "regular"}
     paper = published("dcgan_kd", 1).drop(columns="teacher_params")
     paper = paper.rename(columns={"student": "published_student", "regular": "published_regular"})
     for name, known, where in (
@@ -285,18 +255,17 @@ def dcgan_table1(
         if name not in known:
             raise ValueError(f"no data set {name!r} in {where}; there are {', '.join(known)}")
 
-    count = params if callable(params) else params.__getitem__
     wide = beside(summary(frame.loc[frame["dataset"] == dataset]), methods)
-    sizes = [count(d) for d in wide["width"]]
+    sizes = [params(d) for d in wide["width"]]
     ours = wide.assign(
         our_teacher_d=teacher_d,
         our_params=sizes,
-        our_ratio=[round(count(teacher_d) / size) for size in sizes],
+        our_ratio=[round(params(teacher_d) / size) for size in sizes],
         stands_for=stands_for,
         stands_for_metric=wide["metric"].replace({v: k for k, v in (metrics or {}).items()}),
     )
     on = {"dataset": "stands_for", "d": "width", "metric": "stands_for_metric"}
-    table = compare(ours, paper, on, rest=True)
+    table = compare(ours, paper, on)
     table["d"] = table["d"].fillna(table["our_width"]).astype(int)
     measured = [f"{name}_{what}" for name in methods for what in ("mean", "std")]
     sized = ("data", "our_teacher_d", "our_params", "our_ratio", "our_metric")
@@ -338,7 +307,7 @@ def sdakd_table(
     here = [row not in elsewhere for row in zip(ours["method"], ours["width"], strict=True)]
     ours = ours.loc[here]
     keys = pd.DataFrame(printed, columns=["named", "sized"])
-    joined = compare(ours, paper.join(keys), {"named": "method", "sized": "width"}, rest=True)
+    joined = compare(ours, paper.join(keys), {"named": "method", "sized": "width"})
     named = ("data", "our_method", "our_width", "our_metric")
     measured = [f"{column}_ours_{what}" for column in metrics for what in ("mean", "std")]
     budget = ("seeds", "steps", "n_images", "features", "preset")
@@ -424,7 +393,7 @@ def nickel_dime_table(frame: pd.DataFrame, distance: str, methods: Sequence[str]
     ours["latency_ms"] = [latency.get(width) for width in ours["width"]]
     paper = nickel_dime_published(methods)
     ours["metric"] = distance
-    table = compare(ours, paper, {"method": "method", "p": "our_p"}, rest=True)
+    table = compare(ours, paper, {"method": "method", "p": "our_p"})
     for column in ("method", "p"):
         table[column] = table[column].fillna(table[f"our_{column}"])
     shown = table["published_fid"].notna() | table["our_method"].notna()
@@ -455,10 +424,11 @@ def spread(numbers: Sequence[float], digits: int = 2) -> str:
     """Write values of several seeds as "6.67 ± 0.15 (2 seeds)"."""
     if not numbers:
         return "no runs"
-    middle = short(mean(numbers), digits) or "not finite"
+    mean = short(float(np.mean(numbers)), digits) or "not finite"
     if len(numbers) == 1:
-        return f"{middle} (1 seed)"
-    return f"{middle} ± {short(std(numbers), digits)} ({len(numbers)} seeds)"
+        return f"{mean} (1 seed)"
+    std = short(float(np.std(numbers, ddof=1)), digits)
+    return f"{mean} ± {std} ({len(numbers)} seeds)"
 
 
 def tidy(frame: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
@@ -495,14 +465,3 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
     text = whole.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     files.write(path, text.encode())
     return path
-
-
-def mean(numbers: Sequence[float]) -> float:
-    """The mean, rounded once."""
-    return math.fsum(numbers) / len(numbers)
-
-
-def std(numbers: Sequence[float]) -> float:
-    """The standard deviation, n - 1, of two numbers or more."""
-    middle = mean(numbers)
-    return math.sqrt(math.fsum((x - middle) ** 2 for x in numbers) / (len(numbers) - 1))
