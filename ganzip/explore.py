@@ -65,7 +65,7 @@ def of_unit(unit: Unit, root: Path) -> Generator:
     return Generator(_facts(unit.config), unit.config["latent"], draw, teacher)
 
 
-def kept(paper: str) -> list[Generator]:
+def of_zoo(paper: str) -> list[Generator]:
     """Those that come with the repository for paper A ("dcgan_kd") or C ("nickel_dime")."""
     files = zoo.files(paper)
     its = files.pop(zoo.TEACHER, None)
@@ -94,7 +94,7 @@ def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in CHOICES if name in config}
 
 
-def offered(generators: Sequence[Generator], chosen: Mapping[str, Any], name: str) -> list[Any]:
+def options(generators: Sequence[Generator], chosen: Mapping[str, Any], name: str) -> list[Any]:
     """Values of one of ``CHOICES`` among the generators that fit what was chosen before it."""
     fitting = matching(generators, chosen)
     return sorted({one.facts[name] for one in fitting if name in one.facts})
@@ -138,7 +138,7 @@ def panel(generators: Sequence[Generator]) -> Any:
     def refresh(*_: Any) -> None:
         chosen: dict[str, Any] = {}
         for name, box in boxes.items():
-            values = offered(generators, chosen, name)
+            values = options(generators, chosen, name)
             if list(box.options) != values:
                 value = box.value if box.value in values else next(iter(values), None)
                 box.unobserve(refresh, "value")

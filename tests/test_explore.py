@@ -25,12 +25,12 @@ def test_generators_are_finished_and_draw_from_noise(trained, tmp_path):
 
 def test_what_is_offered_fits_what_was_chosen_before(trained):
     ready = explore.generators(*trained)
-    assert explore.offered(ready, {}, "method") == ["cached", "joint", "mse", "regular"]
-    assert explore.offered(ready, {"method": "mse"}, "d") == [2, 4]
-    assert explore.offered(ready, {"method": "mse", "d": 2}, "seed") == [0]
-    assert explore.offered(ready, {"method": "mse", "d": 4}, "seed") == [0, 1]
-    assert explore.offered(ready, {"method": "joint"}, "alpha") == [0.0, 0.1]
-    assert explore.offered(ready, {"method": "mse"}, "alpha") == []
+    assert explore.options(ready, {}, "method") == ["cached", "joint", "mse", "regular"]
+    assert explore.options(ready, {"method": "mse"}, "d") == [2, 4]
+    assert explore.options(ready, {"method": "mse", "d": 2}, "seed") == [0]
+    assert explore.options(ready, {"method": "mse", "d": 4}, "seed") == [0, 1]
+    assert explore.options(ready, {"method": "joint"}, "alpha") == [0.0, 0.1]
+    assert explore.options(ready, {"method": "mse"}, "alpha") == []
     (one,) = explore.matching(ready, {"method": "joint", "d": 2, "alpha": 0.1, "seed": 0})
     assert one.facts["alpha"] == 0.1
 
@@ -54,14 +54,14 @@ def test_kept_networks_are_explored_without_any_run(trained, tmp_path, monkeypat
     units, root = trained
     zoo.keep(units, root, tmp_path / "dcgan_kd" / "night-digits" / zoo.PLACE)
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
-    ready = explore.kept("dcgan_kd")
+    ready = explore.of_zoo("dcgan_kd")
     (one,) = explore.matching(ready, {"method": "mse", "d": 2})
     assert one.teacher is ready[-1] and ready[-1].facts["method"] == "regular"
     z = dcgan_kd.noise(2)
     unit = runs.by_name(units, "mse-d2-seed0")
     assert one.draw(z).allclose(dcgan_kd.images_of(unit, root, z), atol=5e-3)
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path / "none")
-    assert explore.kept("dcgan_kd") == []
+    assert explore.of_zoo("dcgan_kd") == []
 
 
 def test_choosing_in_a_menu_narrows_those_after_it(trained):

@@ -17,7 +17,7 @@ from ganzip.batch import Given
 from ganzip.report import keeping
 from ganzip.report.keeping import RUN
 
-PLACES = [place for place in keeping.kept_runs() if (place / RUN).exists()]
+PLACES = [place for place in keeping.places() if (place / RUN).exists()]
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p.parent.name}-{p.name}")
@@ -29,7 +29,7 @@ def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path):
         if path.name != RUN:
             path.unlink()
     try:
-        keeping.redrawn(again)
+        keeping.redraw(again)
     except keeping.OlderPlan as lacking:
         pytest.skip(str(lacking))
     assert {path.name for path in again.iterdir()} == before - {zoo.PLACE}
@@ -68,17 +68,17 @@ def test_a_table_that_does_not_follow_from_the_rows_is_named(tmp_path, monkeypat
             shutil.copytree(place, out / "tables", ignore=shutil.ignore_patterns(RUN, "*.png"))
 
     monkeypatch.setattr(keeping, "_run", notebook)
-    assert keeping.redrawn(again) == ["claims.csv"]
+    assert keeping.redraw(again) == ["claims.csv"]
     assert (again / "claims.csv").read_bytes() == (place / "claims.csv").read_bytes()
 
 
 def test_figures_of_notebook_4_come_out_of_its_table_and_pictures(tmp_path):
-    (place,) = [p for p in keeping.kept_runs() if p.parent.name == keeping.OWN]
+    (place,) = [p for p in keeping.places() if p.parent.name == keeping.OWN]
     again = tmp_path / keeping.OWN / "cpu"
     shutil.copytree(place, again, ignore=shutil.ignore_patterns("*.png"))
-    assert keeping.redrawn(again) == []
+    assert keeping.redraw(again) == []
     assert {p.name for p in again.iterdir()} == {p.name for p in place.iterdir()}
-    for name in keeping.DRAWN.values():
+    for name in keeping.FIGURES.values():
         kept, drawn = (np.asarray(Image.open(folder / f"{name}.png")) for folder in (place, again))
         assert kept.shape == drawn.shape and np.abs(kept - drawn.astype(float)).mean() < 1
 
@@ -92,7 +92,7 @@ def test_only_an_executed_run_is_kept(tmp_path):
 
 def test_what_is_told_of_a_run_is_in_it():
     for place in PLACES:
-        assert keeping.described(place) == keeping.description(place)
+        assert keeping.summary(place) == keeping.summarise(place / RUN)
 
 
 def test_figures_stay_small():
@@ -125,7 +125,7 @@ def test_a_notebook_shows_a_run_by_a_cell_and_not_by_its_parameters(tmp_path):
     ]
     executed, notebook = tmp_path / "executed.ipynb", tmp_path / "notebook.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), executed)
-    keeping.show(executed, notebook, place)
+    keeping.embed(executed, notebook, place)
     found = nbformat.read(notebook, as_version=4).cells
     assert [cell.source for cell in found[:2]] == ["# Title", "preset: str = 'cpu'"]
     assert "`data='mnist'`" in found[2].source and found[2].metadata.tags == ["reference"]

@@ -24,7 +24,7 @@ def test_what_is_done_of_a_run_is_kept_with_its_rows_and_networks(tmp_path, monk
     (last,) = (unit for unit in units if unit.name == "mse-d4-seed1")
     shutil.rmtree(last.folder(root))
     (place,) = ongoing.keep(given, root, into)
-    facts = keeping.described(place)
+    facts = keeping.summary(place)
     assert (facts["units"], facts["planned"]) == (len(units) - 1, len(units))
     with bundles.opened(place / ongoing.PACKED) as bundle:
         assert len(bundle.units) == len(units) - 1
@@ -37,8 +37,8 @@ def test_what_is_done_of_a_run_is_kept_with_its_rows_and_networks(tmp_path, monk
 
 def test_a_run_that_is_not_complete_is_no_reference_and_its_page_says_how_far_it_is():
     for paper in pages.PAPERS:
-        text = pages.rendered()[keeping.folder() / paper / "README.md"]
+        text = pages.render()[keeping.folder() / paper / "README.md"]
         for place in ongoing.runs_of(paper):
-            facts = keeping.described(place)
+            facts = keeping.summary(place)
             assert place not in keeping.runs_of(paper) and facts["units"] < facts["planned"]
             assert f"{facts['units']} of its {facts['planned']} networks" in text

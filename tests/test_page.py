@@ -13,7 +13,7 @@ from ganzip.report import keeping, pages, tables
 
 @pytest.fixture(scope="module")
 def texts():
-    return pages.rendered()
+    return pages.render()
 
 
 def test_every_page_is_what_the_rows_give(texts):
@@ -50,20 +50,20 @@ def test_a_run_of_preset_night_comes_first_and_then_the_longest(tmp_path, monkey
     for name, (preset, seconds, drawn) in kinds.items():
         place = tmp_path / "sdakd" / name
         place.mkdir(parents=True)
-        (place / keeping.TOLD).write_text(json.dumps({"preset": preset, "cpu_seconds": seconds}))
+        (place / keeping.SUMMARY).write_text(json.dumps({"preset": preset, "cpu_seconds": seconds}))
         if drawn:
             (place / keeping.RUN).touch()
     found = [place.name for place in keeping.runs_of("sdakd")]
     assert found == ["night-mnist", "cpu-x9", "cpu", "rows-alone"]
-    assert keeping.kept("sdakd", "fig2.png") == tmp_path / "sdakd" / "night-mnist" / "fig2.png"
+    assert keeping.file_of("sdakd", "fig2.png") == tmp_path / "sdakd" / "night-mnist" / "fig2.png"
 
 
 def test_only_blocks_change_and_a_block_that_is_not_there_is_named():
     text = (runs.repository() / "README.md").read_text()
     changed = text.replace("<!-- found -->\n", "<!-- found -->\nan old line\n")
-    assert changed != text and pages.written(changed) == text
+    assert changed != text and pages.fill(changed) == text
     with pytest.raises(ValueError, match="README.md has no block <!-- found -->"):
-        pages.written(text.replace("<!-- found -->", ""))
+        pages.fill(text.replace("<!-- found -->", ""))
 
 
 def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
@@ -72,7 +72,7 @@ def test_every_item_of_the_papers_has_a_line_and_every_pattern_a_claim():
     resting = [pattern for *_, pattern in papers.ITEMS if pattern]
     assert len([said for said in table["verdicts"].tolist() if said]) == len(resting)
     for paper in pages.PAPERS:
-        claims = pd.read_csv(keeping.kept(paper, "claims.csv"))
+        claims = pd.read_csv(keeping.file_of(paper, "claims.csv"))
         row = table.loc[table["item"].str.contains(f"{paper}/.*/claims.csv", regex=True)].iloc[0]
         numbers = [int(part.split()[0]) for part in row["verdicts"].split(", ")]
         assert sum(numbers) == len(claims) == int(row["ours"].split()[0])
@@ -125,7 +125,7 @@ def test_the_front_figure_shows_three_papers():
 
 def test_shares_are_of_the_trained_networks():
     place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
-    drawn = pages.shrunk(place, {"mse": "taught"}, "FD-", ("regular", 16.0))
+    drawn = pages.ratios(place, {"mse": "taught"}, "FD-", ("regular", 16.0))
     assert drawn["method"].tolist() == ["teacher", "taught", "taught", "taught"]
     assert drawn["ratio"].round(1).tolist() == [1.0, 2.2, 4.5, 9.1]
 

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RUN = "run.zip"
-TOLD = "run.json"
+SUMMARY = "run.json"
 SO_FAR = "so-far.json"  # in its place, of a run that is not complete
 REFERENCE = "reference"  # the tag of the cell that says which run a notebook shows
 NAMES = {**NOTEBOOKS, OWN: "4_your_own_gan"}
-DRAWN = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
+FIGURES = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
 
 
 class OlderPlan(RuntimeError):
@@ -56,7 +56,7 @@ def folder() -> Path:
     return zoo.folder()
 
 
-def kept_runs() -> list[Path]:
+def places() -> list[Path]:
     """The folders of all kept runs that can be drawn again."""
     own = folder() / OWN / "cpu"
     return sorted([*(path.parent for path in folder().glob(f"*/*/{RUN}")), own])
@@ -70,10 +70,10 @@ def runs_of(paper: str) -> list[Path]:
     """
 
     def rank(place: Path) -> tuple[bool, bool, float]:
-        its = described(place)
+        its = summary(place)
         return (place / RUN).exists(), its["preset"] == zoo.MAIN, its["cpu_seconds"]
 
-    found = sorted(path.parent for path in (folder() / paper).glob(f"*/{TOLD}"))
+    found = sorted(path.parent for path in (folder() / paper).glob(f"*/{SUMMARY}"))
     return sorted(found, key=rank, reverse=True)
 
 
@@ -82,21 +82,21 @@ def reference(paper: str) -> Path:
     return runs_of(paper)[0]
 
 
-def kept(paper: str, file: str) -> Path:
+def file_of(paper: str, file: str) -> Path:
     """A file of the reference run, or, of notebook 4, a file of its folder."""
     return (reference(paper) if paper in NOTEBOOKS else folder() / paper) / file
 
 
-def described(place: Path) -> dict[str, Any]:
+def summary(place: Path) -> dict[str, Any]:
     """What a kept run was: what it was given, its units, their CPU seconds, and where it ran.
 
     Of a run that is not complete also how many units are planned.
     """
-    whole = place / TOLD
+    whole = place / SUMMARY
     return json.loads((whole if whole.exists() else place / SO_FAR).read_text())
 
 
-def description(bundle: Path) -> dict[str, Any]:
+def summarise(bundle: Path) -> dict[str, Any]:
     """The same, from its bundle."""
     with zipfile.ZipFile(bundle) as held:
         given = batch.given_of(held, bundle)
@@ -122,11 +122,11 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         place = into / paper / out.name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        _copied(out, place)
+        _copy(out, place)
         if paper in NOTEBOOKS:
             alone = replace(given, papers=(paper,))
             batch.pack(alone, root, place / RUN, losses=False)
-            _describe(place)
+            _write_summary(place)
             if given.preset == zoo.MAIN:
                 zoo.keep(alone.units(), root, place / zoo.PLACE)
         places.append(place)
@@ -141,7 +141,7 @@ def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
 
 
 def figure_of(path: Path) -> Figure:
-    """Draw what notebook 4 wrote: its table, or pictures of :func:`save_pictures`, by ``DRAWN``."""
+    """Draw what notebook 4 wrote: its table, or pictures of :func:`save_pictures`, by ``FIGURES``."""
     if path.suffix == ".csv":
         table = pd.read_csv(path)
         metric = table.columns[2]  # after method and paper
@@ -154,14 +154,14 @@ def figure_of(path: Path) -> Figure:
     return figures.comparison(pictures, [(side // 3, side // 3, side // 4)] * n)
 
 
-def redrawn(place: Path) -> list[str]:
+def redraw(place: Path) -> list[str]:
     """Draw the figures and tables of a kept run again; returns the tables that came out otherwise.
 
     Nothing is trained: raises OlderPlan for a run that lacks a unit of today's plan, RuntimeError
     where the notebook fails.
     """
     if place.parent.name == OWN:
-        for file, name in DRAWN.items():
+        for file, name in FIGURES.items():
             figures.save(figure_of(place / file), place, name)
         return []
     with zipfile.ZipFile(place / RUN) as held:
@@ -176,10 +176,10 @@ def redrawn(place: Path) -> list[str]:
         _run(["ganzip.batch", "merge", str(place.resolve() / RUN), "--anyhow"], root, place)
         _run(["papermill", *written], root, place)
         before = {path.name: path.read_bytes() for path in place.glob("*.csv")}
-        new = _copied(out, place)
-        _describe(place)
+        new = _copy(out, place)
+        _write_summary(place)
         if place == reference(paper):
-            show(out / notebook.name, notebook, place)
+            embed(out / notebook.name, notebook, place)
         return [
             path.name
             for path in new
@@ -187,13 +187,13 @@ def redrawn(place: Path) -> list[str]:
         ]
 
 
-def show(executed: Path, notebook: Path, place: Path) -> None:
+def embed(executed: Path, notebook: Path, place: Path) -> None:
     """Make a notebook show a kept run: its outputs, and in a cell at the top how it was made."""
     import nbformat  # takes longer than the rest of this module
 
     shown = nbformat.read(executed, as_version=4)
     cells = [cell for cell in shown.cells if REFERENCE not in cell.metadata.get("tags", ())]
-    told = described(place)
+    told = summary(place)
     names = ("preset", "data", "scale", "seeds")
     set_ = ", ".join(f"`{name}={told[name]!r}`" for name in names if told[name])
     said = (
@@ -226,8 +226,9 @@ def tidy(notebook: Path) -> None:
     processes.run("nbstripout", *stay, "--extra-keys", times, str(notebook)).check_returncode()
 
 
-def _describe(place: Path) -> None:
-    files.write(place / TOLD, (json.dumps(description(place / RUN), indent=1) + "\n").encode())
+def _write_summary(place: Path) -> None:
+    text = json.dumps(summarise(place / RUN), indent=1) + "\n"
+    files.write(place / SUMMARY, text.encode())
 
 
 def _run(module: Sequence[str], root: str, place: Path) -> None:
@@ -242,7 +243,7 @@ def _run(module: Sequence[str], root: str, place: Path) -> None:
         raise (OlderPlan if older else RuntimeError)(f"{place}: {reason}")
 
 
-def _copied(out: Path, place: Path) -> list[Path]:
+def _copy(out: Path, place: Path) -> list[Path]:
     """Copy a notebook's figures and tables."""
     found = [path for kind in ("figures", "tables") for path in sorted((out / kind).glob("[!.]*"))]
     for path in found:
@@ -250,11 +251,11 @@ def _copied(out: Path, place: Path) -> list[Path]:
     return [place / path.name for path in found]
 
 
-def all_redrawn(places: Iterable[Path]) -> int:
+def redraw_all(places: Iterable[Path]) -> int:
     """Draw several kept runs, one a core; returns how many tables came out otherwise."""
     places, changed = list(places), 0
     with ThreadPoolExecutor(runs.cores()) as pool:
-        drawn = [pool.submit(redrawn, place) for place in places]
+        drawn = [pool.submit(redraw, place) for place in places]
         for place, its in zip(places, tqdm(drawn, unit="run"), strict=True):
             try:
                 tables = its.result()
@@ -276,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     its = parser.parse_args(arguments)
     given = Given(**parser.check(parameters.Keeping, its))
     if its.verb == "figures":
-        return min(1, all_redrawn(kept_runs()))
+        return min(1, redraw_all(places()))
     print("\n".join(map(str, keep(given, runs.home(), folder()))))
     return 0
 

@@ -66,7 +66,7 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         ready = [unit for unit in units if unit.done(root)]
         frame = runs.frame(ready, root)
         tables.save(frame, place / ROWS)
-        facts = keeping.description(place / PACKED) | {"planned": len(units)}
+        facts = keeping.summarise(place / PACKED) | {"planned": len(units)}
         files.write(place / keeping.SO_FAR, (json.dumps(facts, indent=1) + "\n").encode())
         zoo.keep(units, root, place / zoo.PLACE)
         places.append(place)

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pandas as pd
@@ -31,10 +31,16 @@ from ganzip.nets import dcgan
 from ganzip.papers import judging
 from ganzip.report import figures, keeping, ongoing, tables
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
+VERDICTS = ("supported", "contradicted", "inconclusive")
 BLOCKS = ("front", "get", "papers", "found")
 FOLDED = 20  # rows; longer tables are folded
+# Columns that say how a table came about: in words where all its rows agree.
+CONDITIONS = (*tables.BUDGET, "data", "our_metric", "stands_for", "device", "threads", "passes")
 SETS = {
     "mnist": "MNIST",
     "cifar10": "CIFAR-10",
@@ -49,14 +55,14 @@ SETS = {
 
 def label(place: Path) -> str:
     """A short name of a run: its preset and data, and how far beyond the preset it goes."""
-    told = keeping.described(place)
+    its = keeping.summary(place)
     embedded = "photos" if place.parent.name == "sdakd" else "digits"
-    parts = [part.rpartition(":")[2] for part in re.split("[,;+]", told["data"]) if part]
+    parts = [part.rpartition(":")[2] for part in re.split("[,;+]", its["data"]) if part]
     names = [Path(part).stem for part in parts] or [embedded]
-    shown = " and ".join(dict.fromkeys(SETS.get(name, name) for name in names))
-    more = [f"scale {told['scale']:g}"] * (told["scale"] != 1)
-    more += [f"{told['seeds']} seeds"] * bool(told["seeds"])
-    return ", ".join([told["preset"], shown, *more])
+    sets = " and ".join(dict.fromkeys(SETS.get(name, name) for name in names))
+    more = [f"scale {its['scale']:g}"] * (its["scale"] != 1)
+    more += [f"{its['seeds']} seeds"] * bool(its["seeds"])
+    return ", ".join([its["preset"], sets, *more])
 
 
 def claims(paper: str) -> pd.DataFrame:
@@ -64,9 +70,8 @@ def claims(paper: str) -> pd.DataFrame:
     first, *others = keeping.runs_of(paper)
     table = pd.read_csv(first / "claims.csv").rename(columns={"ours": label(first)})
     for place in others:
-        found = pd.read_csv(place / "claims.csv")
-        said = zip(found["claim"], found["verdict"], strict=True)
-        verdicts = {_plain(claim): verdict for claim, verdict in said}
+        its = pd.read_csv(place / "claims.csv")
+        verdicts = dict(zip(map(_plain, its["claim"]), its["verdict"], strict=True))
         table[label(place)] = [verdicts.get(_plain(claim), "") for claim in table["claim"]]
     return table
 
@@ -76,68 +81,64 @@ def _plain(claim: str) -> str:
     return re.sub(r"\b(FD|KID|FID)(-[\w-]+)?\b", "distance", claim)
 
 
-def counted(verdicts: Iterable[str]) -> str:
+def tally(verdicts: Iterable[str]) -> str:
     """How many verdicts of each name, as "13 supported, 2 contradicted"."""
     counts = Counter(verdicts)
     return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
 
 
-VERDICTS = ("supported", "contradicted", "inconclusive")
-
-
 def status() -> pd.DataFrame:
-    """Every table and figure of the papers: published, ours in the reference run, verdicts."""
+    """Every table and figure of the papers: published, ours in the reference run, verdicts.
+
+    A pattern of ``papers.ITEMS`` picks the claims of an item; its first alternative, the one that
+    is shown.
+    """
     lines = []
     for paper, item, file, pattern in papers.ITEMS:
-        place = keeping.kept(paper, file)
+        place = keeping.file_of(paper, file)
         if paper not in PAPERS or not place.exists():
             continue
-        found = pd.read_csv(keeping.kept(paper, "claims.csv"))
-        on = [bool(pattern) and re.search(pattern, claim) is not None for claim in found["claim"]]
-        its = found.loc[on]
+        every = pd.read_csv(keeping.file_of(paper, "claims.csv"))
+        its = every.loc[every["claim"].str.contains(f"(?:{pattern})") & bool(pattern)]
         link = place.relative_to(keeping.folder()).as_posix()
-        line = {"paper": PAPERS[paper], "item": f"[{item}]({link})"}
-        telling = [re.search(pattern.split("|")[0], claim) is not None for claim in its["claim"]]
-        if its.empty or len(its) == len(found):
-            line |= {"published": "", "ours": "drawn" if its.empty else f"{len(its)} claims"}
+        line = {"paper": PAPERS[paper], "item": f"[{item}]({link})", "published": ""}
+        if its.empty or len(its) == len(every):
+            line["ours"] = "drawn" if its.empty else f"{len(its)} claims"
         else:
-            head = its.loc[telling].iloc[0] if any(telling) else its.iloc[0]
-            ours = f"**{head['verdict']}**: {head['claim']}: {head['ours']}"
-            line |= {"published": head["published"], "ours": ours}
-        lines.append(line | {"verdicts": counted(its["verdict"])})
+            first = its["claim"].str.contains(pattern.split("|")[0])
+            head = its.loc[first if first.any() else its.index].iloc[0]
+            line["published"] = head["published"]
+            line["ours"] = f"**{head['verdict']}**: {head['claim']}: {head['ours']}"
+        lines.append(line | {"verdicts": tally(its["verdict"])})
     return pd.DataFrame(lines)
 
 
 def manifest() -> pd.DataFrame:
     """Every kept run: what it was given, units, CPU hours of training, where and with what."""
-    lines = []
-    for paper in PAPERS:
-        for place in keeping.runs_of(paper):
-            told = keeping.described(place)
-            lines.append(
-                {
-                    "run": f"{paper}/{place.name}",
-                    "data": told["data"] or "embedded",
-                    "preset": told["preset"],
-                    "scale": told["scale"],
-                    "seeds, at least": told["seeds"] or "",
-                    "networks": told["units"],
-                    "training, CPU hours": round(told["cpu_seconds"] / 3600, 2),
-                    **{k: told[k] for k in ("processor", "python", "torch", "numpy", "ganzip")},
-                }
-            )
-    return pd.DataFrame(lines)
+    places = [place for paper in PAPERS for place in keeping.runs_of(paper)]
+    frame = pd.DataFrame(map(keeping.summary, places))
+    frame.insert(0, "run", [f"{place.parent.name}/{place.name}" for place in places])
+    frame["data"] = frame["data"].replace("", "embedded")
+    frame["seeds"] = frame["seeds"].astype(object).replace(0, "")
+    frame["cpu_seconds"] = (frame["cpu_seconds"] / 3600).round(2)
+    titles = {"seeds": "seeds, at least", "units": "networks"}
+    frame = frame.rename(columns=titles | {"cpu_seconds": "training, CPU hours"})
+    first = ["run", "data"]
+    return frame[[*first, *frame.columns.difference(first, sort=False)]]
 
 
 def values(place: Path, method: str, width: float | str, metric: str, **where: Any) -> list[float]:
     """A metric of a kept run, one value a seed; raises ValueError where there is none."""
-    rows = _rows(place)
-    wanted = {"method": method, "width": str(width).removesuffix(".0"), "metric": metric, **where}
-    for column, value in wanted.items():
-        rows = rows.loc[rows[column] == value]
+    width = str(width).removesuffix(".0")
+    wanted = {"method": method, "width": width, "metric": metric, **where}
+    rows = _matching(_rows(place), wanted)
     if rows.empty:
         raise ValueError(f"{place.name} has no rows of {wanted}")
     return rows["value"].tolist()
+
+
+def _matching(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+    return rows.loc[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)]
 
 
 @cache
@@ -164,12 +165,10 @@ def spread(
 
 def variant(paper: str, metric: str, digits: int = 0, **where: Any) -> str:
     """The same of a paper's variants, presets with other numbers: figures/<paper>/variants.csv."""
-    rows = pd.read_csv(keeping.folder() / paper / "variants.csv")
-    for column, value in where.items():
-        rows = rows.loc[rows[column] == value]
+    rows = _matching(pd.read_csv(keeping.folder() / paper / "variants.csv"), where)
     if rows.empty or rows["seed"].duplicated().any():
         raise ValueError(f"variants of {paper}: {where} are {len(rows)} rows, expected one a seed")
-    return _spread(pd.Series(rows[metric]), digits)
+    return _spread(rows[metric], digits)
 
 
 def _spread(found: pd.Series, digits: int) -> str:
@@ -187,7 +186,7 @@ def speed(case: str) -> str:
 # The front figure ---------------------------------------------------------------------------------
 
 
-def front_figure() -> Any:
+def front_figure() -> Figure:
     """Quality against what is saved, of the reference run of each paper, over pictures."""
     A, B, C = map(keeping.reference, PAPERS)
     d, full = min(_widths(A, "mse")), max(_widths(A, "regular"))
@@ -196,66 +195,63 @@ def front_figure() -> Any:
     p = round(1 - min(_widths(C, OURS)), 4)
     pruned = {"teacher": "teacher-seed0", f"N & D\np = {p:g}": f"nickel-dime-p{p * 100:.0f}-seed0"}
     pruned |= {f"CAGC\np = {p:g}": f"cagc-p{p * 100:.0f}-seed0"}
+    photos = _pictures(B, "realesrgan-sdakd-c14-seed0", "figure4")
+    rows = ("input", "input, 4x"), ("C = 1/4", "C = 1/4"), ("teacher", "teacher")
+    distance = "Fréchet distance, lower is better"
+    taught = ratios(A, {"regular": "alone", "mse": "taught"}, "FD-", ("regular", full))
+    super_resolved = ratios(
+        B,
+        {"control GT": "control", "naive (C,C)": "naive", "SDAKD": "SDAKD"},
+        "KID-.* test mean",
+        ("teacher", "1"),
+        {"input": "enlarged input"},
+        network="RealESRGAN",
+    )
     pruning = {"fine-tune": "fine-tuned", "CAGC": "CAGC", OURS: "N & D"}
-    photos = _seen(B, "realesrgan-sdakd-c14-seed0", "figure4")
     return figures.front(
         {
             f"A. DCGAN, {_data(A, 'DCGAN')}": (
-                shrunk(A, {"regular": "alone", "mse": "taught"}, "FD-", ("regular", full)),
-                "Fréchet distance, lower is better",
-                {label: _seen(A, unit, "samples")[:6] for label, unit in digits.items()},
+                taught,
+                distance,
+                {text: _pictures(A, unit, "samples")[:6] for text, unit in digits.items()},
             ),
             f"B. Real-ESRGAN, {_data(B, 'RealESRGAN')}": (
-                shrunk(
-                    B,
-                    {"control GT": "control", "naive (C,C)": "naive", "SDAKD": "SDAKD"},
-                    "KID-.* test mean",
-                    ("teacher", "1"),
-                    {"input": "enlarged input"},
-                    network="RealESRGAN",
-                ),
+                super_resolved,
                 "kernel distance, lower is better",
-                {
-                    "input": photos["input, 4x"],
-                    "C = 1/4": photos["C = 1/4"],
-                    "teacher": photos["teacher"],
-                },
+                {text: photos[name] for text, name in rows},
             ),
             f"C. StyleGAN2, {_data(C, 'StyleGAN2')}": (
-                shrunk(C, pruning, "FD-", ("teacher", 1.0)),
-                "Fréchet distance, lower is better",
-                {label: _seen(C, unit, "samples")[:6] for label, unit in pruned.items()},
+                ratios(C, pruning, "FD-", ("teacher", 1.0)),
+                distance,
+                {text: _pictures(C, unit, "samples")[:6] for text, unit in pruned.items()},
             ),
         }
     )
 
 
-def networks_figure(paper: str) -> Any:
+def networks_figure(paper: str) -> Figure | None:
     """What the generators of the zoo draw, the same noise in every column; None without any."""
-    found = explore.kept(paper)
+    found = sorted(explore.of_zoo(paper), key=lambda one: (one.teacher is not None, one.label))
     if not found:
         return None
-    teachers = [one for one in found if one.teacher is None]
     z = judging.noise(16, found[0].latent)
-    students = sorted((one for one in found if one.teacher), key=lambda one: one.label)
-    return figures.sample_grid({one.label: one.draw(z) for one in (*teachers, *students)})
+    return figures.sample_grid({one.label: one.draw(z) for one in found})
 
 
 def _widths(place: Path, method: str) -> list[float]:
     """The sizes of a method's networks that a run has rows of."""
-    rows = pd.read_csv(place / "rows.csv", low_memory=False)
+    rows = _rows(place)
     return [float(width) for width in rows.loc[rows["method"] == method, "width"].unique()]
 
 
 def _data(place: Path, network: str) -> str:
     """The data set of a network's rows."""
-    rows = pd.read_csv(place / "rows.csv")
+    rows = _rows(place)
     found = rows.loc[(rows["network"] == network) & (rows["method"] != "speed"), "dataset"]
-    name = str(found.iloc[-1]).replace("mnist", "MNIST")
-    return name.replace("photos-bsds-train", "BSDS photos")
+    return SETS.get(found.iloc[-1], found.iloc[-1])
 
 
-def shrunk(
+def ratios(
     place: Path,
     methods: Mapping[str, str],
     metric: str,
@@ -267,28 +263,23 @@ def shrunk(
 
     teacher: its method and width. levels: methods without parameters, by what they are called.
     """
-    rows = pd.read_csv(place / "rows.csv")
-    for column, value in where.items():
-        rows = rows.loc[rows[column] == value]
-    rows = rows.loc[rows["method"].isin([*methods, teacher[0], *(levels or {})])]
+    levels, (name, width) = dict(levels or {}), teacher
+    rows = _matching(_rows(place), where)
+    full = (rows["method"] == name) & (rows["width"] == f"{width}".removesuffix(".0"))
+    rows = rows.assign(full=full).loc[full | rows["method"].isin([*methods, *levels])]
     sizes = rows.loc[rows["metric"] == "parameters"].set_index("unit_key")["value"]
     rows = rows.loc[rows["metric"].str.fullmatch(metric + "[^ ]*")]
-    rows = rows.assign(parameters=rows["unit_key"].map(sizes))
-    name, width = teacher
-    full = rows.loc[(rows["method"] == name) & (rows["width"].astype(str) == str(width))]
-    mine = rows.loc[rows["method"].isin(list(methods)) & ~rows["unit_key"].isin(full["unit_key"])]
-    ratio = (full["parameters"].iloc[0] / mine["parameters"]).round(2)
-    drawn = mine.assign(ratio=ratio).groupby(["method", "ratio"])["value"].agg(["mean", "std"])
-    flat = {"teacher": full}
-    flat |= {said: rows.loc[rows["method"] == name] for name, said in (levels or {}).items()}
-    level = pd.DataFrame(
-        [{"method": m, "ratio": 1.0, "mean": found["value"].mean()} for m, found in flat.items()]
-    )
-    parts = [drawn.loc[[method]].reset_index().assign(method=methods[method]) for method in methods]
-    return pd.concat([level, *parts], ignore_index=True)
+    full, flat = rows["full"], rows["full"] | rows["method"].isin(list(levels))
+    parameters = rows["unit_key"].map(sizes)
+    ratio = (parameters[full].iloc[0] / parameters).round(2).mask(flat, 1.0)
+    names = rows["method"].map({**methods, **levels}).mask(full, "teacher")
+    order = ["teacher", *levels.values(), *methods.values()]
+    found = rows.assign(ratio=ratio, method=pd.Categorical(names, order))
+    by = found.groupby(["method", "ratio"], observed=True)["value"]
+    return by.agg(["mean", "std"]).reset_index().astype({"method": str})
 
 
-def _seen(place: Path, unit: str, name: str) -> Any:
+def _pictures(place: Path, unit: str, name: str) -> Any:
     """Pictures that a kept run holds of a unit: one batch, or several by label."""
     with zipfile.ZipFile(place / keeping.RUN) as held:
         (path,) = [n for n in held.namelist() if re.search(rf"/{unit}-\w+/shown/{name}\.pt", n)]
@@ -302,32 +293,24 @@ def _seen(place: Path, unit: str, name: str) -> Any:
 
 
 def compact(frame: pd.DataFrame, without: Sequence[str] = ()) -> tuple[pd.DataFrame, str]:
-    """A table for the eye, and in words what its budget columns say where all rows agree.
+    """A table for the eye, and in words what its ``CONDITIONS`` say where all rows agree.
 
     NAME_mean and NAME_std become one column, "1.00 ± 0.10". ``without``: patterns of columns.
     """
     columns = [c for c in frame if not any(re.fullmatch(each, c) for each in without)]
     texts = tables.tidy(frame.loc[:, columns])
-    shown: dict[str, Any] = {}
-    for column in columns:
-        stem = column.removesuffix("mean")
-        spread = f"{stem}std"
-        if column.endswith("std") and f"{column.removesuffix('std')}mean" in columns:
-            continue
-        if stem != column and spread in columns:
-            more = (" ± " + texts[spread]).where(texts[spread] != "", "")
-            shown[stem.rstrip("_") or "mean ± std"] = texts[column] + more
-        else:
-            shown[stem.rstrip("_") or column] = texts[column]
-    said = {name: set(cells) - {""} for name, cells in shown.items()}
-    same = [name for name in (*tables.BUDGET, *MORE) if len(said.get(name, ())) == 1]
-    notes = [f"{name.replace('_', ' ')}: {max(said[name])}" for name in same]
-    kept = {name: shown[name] for name in shown if said[name] and name not in same}
-    table = pd.DataFrame(kept).rename(columns=lambda name: name.replace("_", " "))
-    return table, "; ".join(notes)
-
-
-MORE = ("data", "our_metric", "stands_for", "device", "threads", "passes")
+    for mean in [c for c in columns if c.endswith("mean")]:
+        stem, title = mean.removesuffix("mean"), "mean"
+        if f"{stem}std" in texts:
+            std, title = texts.pop(f"{stem}std"), "mean ± std"
+            texts[mean] += (" ± " + std).where(std != "", "")
+        texts = texts.rename(columns={mean: stem.rstrip("_") or title})
+    texts = texts.loc[:, (texts != "").any()]
+    said = {name: set(texts[name]) - {""} for name in CONDITIONS if name in texts}
+    same = [name for name, values in said.items() if len(values) == 1]
+    notes = [f"{name.replace('_', ' ')}: {said[name].pop()}" for name in same]
+    shown = texts.drop(columns=same).rename(columns=lambda name: name.replace("_", " "))
+    return shown, "; ".join(notes)
 
 
 def table(place: Path, file: str, caption: str, without: Sequence[str] = ()) -> str:
@@ -336,11 +319,9 @@ def table(place: Path, file: str, caption: str, without: Sequence[str] = ()) -> 
         return ""
     shown, notes = compact(pd.read_csv(place / file), without)
     text = tables.markdown(shown)
-    said = f"**{caption}** ([csv]({place.name}/{file}){'; ' + notes if notes else ''})"
-    if len(shown) <= FOLDED:
-        return f"{said}\n\n{text}"
-    fold = f"<details><summary>{len(shown)} rows</summary>\n\n{text}\n\n</details>"
-    return f"{said}\n\n{fold}"
+    if len(shown) > FOLDED:
+        text = f"<details><summary>{len(shown)} rows</summary>\n\n{text}\n\n</details>"
+    return f"**{caption}** ([csv]({place.name}/{file}){'; ' + notes if notes else ''})\n\n{text}"
 
 
 def figure(place: Path, file: str, title: str, caption: str) -> str:
@@ -352,33 +333,33 @@ def figure(place: Path, file: str, title: str, caption: str) -> str:
 
 def command(place: Path) -> str:
     """What makes a run again."""
-    told = keeping.described(place)
+    its = keeping.summary(place)
     usual = {"preset": "cpu", "data": "", "scale": 1, "seeds": 0}
-    given = {k.upper(): told[k] for k, v in usual.items() if told[k] != v}
+    given = {k.upper(): its[k] for k, v in usual.items() if its[k] != v}
     words = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items()]
-    folder = ["GANZIP_DATA=/your/data"] if told["data"] else []
+    folder = ["GANZIP_DATA=/your/data"] if its["data"] else []
     words = [shlex.quote(word) for word in (f"PAPER={place.parent.name}", *words, *folder)]
     return " ".join(["make reproduce", *words])
 
 
-def rendered() -> dict[Path, str]:
+def render() -> dict[Path, str]:
     """Every page by its path."""
-    root = keeping.folder()
-    found = {root / "RESULTS.md": _template("results.md").render()}
+    root, templates = keeping.folder(), _templates()
+    pages = {root / "RESULTS.md": templates.get_template("results.md").render()}
     for paper in PAPERS:
         place = keeping.reference(paper)
         its = {"paper": paper, "letter": PAPERS[paper], "place": place}
         its |= {"table": partial(table, place), "figure": partial(figure, place)}
-        found[root / paper / "README.md"] = _template(f"{paper}.md").render(its)
-    found[root / "your_own_gan" / "README.md"] = _template("your_own_gan.md").render()
+        pages[root / paper / "README.md"] = templates.get_template(f"{paper}.md").render(its)
+    own = templates.get_template("your_own_gan.md").render()
     readme = runs.repository() / "README.md"
-    return found | {readme: written(readme.read_text())}
+    return pages | {root / "your_own_gan" / "README.md": own, readme: fill(readme.read_text())}
 
 
-def written(text: str) -> str:
+def fill(text: str) -> str:
     """README's text with its blocks as they are to be."""
     for name in BLOCKS:
-        block = _template(f"readme-{name}.md").render().strip()
+        block = _templates().get_template(f"readme-{name}.md").render().strip()
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
         if not place.search(text):
             raise ValueError(f"README.md has no block <!-- {name} --> ... <!-- /{name} -->")
@@ -386,9 +367,9 @@ def written(text: str) -> str:
     return text
 
 
-def _template(name: str) -> jinja2.Template:
-    """A template, with all that one may call."""
-    own = keeping.folder() / "your_own_gan"
+@cache
+def _templates() -> jinja2.Environment:
+    """The templates, with all that one may call."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
@@ -397,23 +378,10 @@ def _template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    called = (
-        claims,
-        command,
-        compact,
-        counted,
-        label,
-        manifest,
-        mean,
-        speed,
-        spread,
-        status,
-        variant,
-    )
-    environment.globals |= {function.__name__: function for function in called}
-    environment.globals |= {
+    here = "claims command compact label manifest mean speed spread status tally variant"
+    environment.globals |= {name: globals()[name] for name in here.split()} | {
         "run": lambda paper, name: keeping.folder() / paper / name,
-        "described": keeping.described,
+        "summary": keeping.summary,
         "reference": keeping.reference,
         "runs_of": keeping.runs_of,
         "ongoing": ongoing.runs_of,
@@ -424,24 +392,23 @@ def _template(name: str) -> jinja2.Template:
         "letters": PAPERS,
         "items": [item for item in papers.ITEMS if item[0] in PAPERS],
         "notebooks": keeping.NAMES,
-        "own": own,
+        "own": keeping.folder() / "your_own_gan",
         "figures": keeping.folder(),
         "dcgan_parameters": lambda d, c: metrics.params(dcgan.Generator(d, channels=c)),
     }
-    return environment.get_template(name)
+    return environment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "python -m ganzip.report.pages", description="Pages from kept runs."
-    )
+    module = "python -m ganzip.report.pages"
+    parser = argparse.ArgumentParser(module, description="Pages from kept runs.")
     parser.add_argument("--check", action="store_true")
     its = parser.parse_args(arguments)
-    pages = rendered()
-    old = {path: path.read_text() if path.exists() else "" for path in pages}
-    changed = [str(path) for path, text in pages.items() if text != old[path]]
+    pages = render()
     if its.check:
+        old = {path: path.read_text() if path.exists() else "" for path in pages}
+        changed = [str(path) for path, text in pages.items() if text != old[path]]
         print("\n".join(changed) + " out of date: make figures" if changed else "all up to date")
         return int(bool(changed))
     for path, text in pages.items():
@@ -450,10 +417,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures.save(front_figure(), keeping.folder(), "front")
     for paper in PAPERS:
         for place in ongoing.runs_of(paper):
-            if (drawn := ongoing.curves(place)) is not None:
-                figures.save(drawn, place, ongoing.CURVES)
-        if (shown := networks_figure(paper)) is not None:
-            figures.save(shown, keeping.folder() / paper, "networks")
+            if (figure := ongoing.curves(place)) is not None:
+                figures.save(figure, place, ongoing.CURVES)
+        if (figure := networks_figure(paper)) is not None:
+            figures.save(figure, keeping.folder() / paper, "networks")
     return 0
 
 

@@ -122,4 +122,4 @@ def opening(paper: str) -> Image:
     Nothing is trained for it.
     """
     alone = zoo.folder() / paper / OPENING[paper]  # of no single run
-    return picture(alone if alone.exists() else keeping.kept(paper, OPENING[paper]), width=800)
+    return picture(alone if alone.exists() else keeping.file_of(paper, OPENING[paper]), width=800)

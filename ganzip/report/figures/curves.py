@@ -212,13 +212,13 @@ def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 @style()
 def by_method(
-    frame: pd.DataFrame, x: str, metrics: Sequence[str], *, xlabel: str = "", saved: bool = False
+    frame: pd.DataFrame, x: str, metrics: Sequence[str], *, xlabel: str = "", savings: bool = False
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw metrics against a column `x` of rows, a panel per metric and a line per method.
 
     Yeo et al. (2024), figures 3c and 4.  A point is the mean over seeds with the standard deviation
-    as a bar; "teacher" and "real" are levels.  `saved` says that `x` is in percent of what pruning
-    saves, which is drawn over what it leaves, on a logarithmic axis.
+    as a bar; "teacher" and "real" are levels.  `savings` says that `x` is in percent of what
+    pruning saves, which is drawn over what it leaves, on a logarithmic axis.
     The frame returned has metric, method, `x`, mean, std and seeds.
     """
     if missing := [metric for metric in metrics if metric not in set(frame["metric"])]:
@@ -230,7 +230,7 @@ def by_method(
     figure, panels = subplots(*size, nrows=len(metrics), sharex=True, squeeze=False)
     for axes, metric in zip(panels.flat, metrics, strict=True):
         its = points.loc[points["metric"] == metric]
-        its = its.assign(at=100 - its[x] if saved else its[x])
+        its = its.assign(at=100 - its[x] if savings else its[x])
         for (method, shade), marker in zip(colour.items(), cycle("os^Dv<>"), strict=False):
             line = its.loc[its["method"] == method]
             curve(axes, line, "at", name(method), color=shade, marker=marker, ms=5)
@@ -241,7 +241,7 @@ def by_method(
         axes.set_title(direction(metric))
     last = panels.flat[-1]
     last.set_xlabel(xlabel or x)
-    if saved:
+    if savings:
         rates = sorted(points[x].unique())
         log_ticks(last, "x", [100 - rate for rate in rates], [f"{rate:.1f}" for rate in rates])
         last.invert_xaxis()
