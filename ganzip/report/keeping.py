@@ -141,7 +141,7 @@ def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
 
 
 def figure_of(path: Path) -> Figure:
-    """Draw what notebook 4 wrote: its table, or pictures of :func:`save_pictures`, by ``FIGURES``."""
+    """Draw a file of notebook 4 in ``FIGURES``: its table, or what :func:`save_pictures` wrote."""
     if path.suffix == ".csv":
         table = pd.read_csv(path)
         metric = table.columns[2]  # after method and paper
