@@ -432,7 +432,7 @@ def rated():
 
 def test_by_method_draws_the_means_that_it_hands_back(rated):
     metrics = ["FD-digits", "recall-digits"]
-    figure, drawn = figures.by_method(rated, "rate", metrics, xlabel="rate, %", savings=True)
+    figure, drawn = figures.by_method(rated, "rate", metrics, xlabel="rate, %", left=True)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["FD-digits, lower is better", "recall-digits, higher is better"]
     assert set(drawn["method"]) == {"CAGC", "NICKEL & DiME"} and set(drawn["seeds"]) == {2}

@@ -212,12 +212,12 @@ def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 @style()
 def by_method(
-    frame: pd.DataFrame, x: str, metrics: Sequence[str], *, xlabel: str = "", savings: bool = False
+    frame: pd.DataFrame, x: str, metrics: Sequence[str], *, xlabel: str = "", left: bool = False
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw metrics against a column `x` of rows, a panel per metric and a line per method.
 
     Yeo et al. (2024), figures 3c and 4.  A point is the mean over seeds with the standard deviation
-    as a bar; "teacher" and "real" are levels.  `savings` says that `x` is in percent of what
+    as a bar; "teacher" and "real" are levels.  `left` says that `x` is in percent of what
     pruning saves, which is drawn over what it leaves, on a logarithmic axis.
     The frame returned has metric, method, `x`, mean, std and seeds.
     """
@@ -230,7 +230,7 @@ def by_method(
     figure, panels = subplots(*size, nrows=len(metrics), sharex=True, squeeze=False)
     for axes, metric in zip(panels.flat, metrics, strict=True):
         its = points.loc[points["metric"] == metric]
-        its = its.assign(at=100 - its[x] if savings else its[x])
+        its = its.assign(at=100 - its[x] if left else its[x])
         for (method, shade), marker in zip(colour.items(), cycle("os^Dv<>"), strict=False):
             line = its.loc[its["method"] == method]
             curve(axes, line, "at", name(method), color=shade, marker=marker, ms=5)
@@ -241,7 +241,7 @@ def by_method(
         axes.set_title(direction(metric))
     last = panels.flat[-1]
     last.set_xlabel(xlabel or x)
-    if savings:
+    if left:
         rates = sorted(points[x].unique())
         log_ticks(last, "x", [100 - rate for rate in rates], [f"{rate:.1f}" for rate in rates])
         last.invert_xaxis()
