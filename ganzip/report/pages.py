@@ -124,7 +124,7 @@ def manifest() -> pd.DataFrame:
     titles = {"seeds": "seeds, at least", "units": "networks"}
     frame = frame.rename(columns=titles | {"cpu_seconds": "training, CPU hours"})
     first = ["run", "data"]
-    return frame[[*first, *frame.columns.difference(first, sort=False)]]
+    return frame.reindex(columns=[*first, *frame.columns.difference(first, sort=False)])
 
 
 def values(place: Path, method: str, width: float | str, metric: str, **where: Any) -> list[float]:
@@ -168,7 +168,7 @@ def variant(paper: str, metric: str, digits: int = 0, **where: Any) -> str:
     rows = _matching(pd.read_csv(keeping.folder() / paper / "variants.csv"), where)
     if rows.empty or rows["seed"].duplicated().any():
         raise ValueError(f"variants of {paper}: {where} are {len(rows)} rows, expected one a seed")
-    return _spread(rows[metric], digits)
+    return _spread(rows.loc[:, metric], digits)
 
 
 def _spread(found: pd.Series, digits: int) -> str:
@@ -248,7 +248,7 @@ def _data(place: Path, network: str) -> str:
     """The data set of a network's rows."""
     rows = _rows(place)
     found = rows.loc[(rows["network"] == network) & (rows["method"] != "speed"), "dataset"]
-    return SETS.get(found.iloc[-1], found.iloc[-1])
+    return SETS.get(name := str(found.iloc[-1]), name)
 
 
 def ratios(

@@ -145,14 +145,14 @@ def _curves(axes: Axes, points: pd.DataFrame, seeds: pd.DataFrame) -> None:
     points = points.loc[~points["method"].isin(list(LEVELS))]
     colour = colours(points["method"].unique())
     for method in sorted(colour, key=lambda m: [*NAMES, kind(m)].index(kind(m))):
-        look = {"color": colour[method], "marker": MARKERS.get(kind(method), "o")}
+        look: dict[str, Any] = {"color": colour[method], "marker": MARKERS.get(kind(method), "o")}
         line = points.loc[points["method"] == method].astype({"d": int})
         curve(axes, line, "d", name(method), **look)
         if (line["seeds"] > 1).any():
             its = seeds.loc[seeds["method"] == method]
             axes.scatter(its["width"].astype(int), its["value"], s=14, alpha=0.45, lw=0, **look)
     axes.set(xlabel="d", ylabel=direction(points["metric"].iloc[0]))
-    picked = points.get("picked_d", pd.Series(dtype=int))
+    picked = points["picked_d"] if "picked_d" in points else ()
     sizes = sorted({*points["d"].astype(int), *picked})
     # Powers of two and the last only: the number of d = 48 would touch that of 64.
     texts = [str(d) if d & (d - 1) == 0 or d == sizes[-1] else "" for d in sizes]
@@ -193,7 +193,7 @@ def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     for axes, (network, its) in zip(grid.flat, parts.items(), strict=True):
         for source, points in its.groupby("source", sort=False):
             compression = [float(1 / size) for size in points["C"]]
-            look = looks[source]
+            look = looks[str(source)]
             axes.plot(compression, points["speedup"], label=source, mec="white", **look)
         sizes = its["C"].unique()
         log_ticks(axes, "x", [float(1 / size) for size in sizes], list(map(str, sizes)), base=2)
