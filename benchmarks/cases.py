@@ -22,8 +22,8 @@ from ganzip import losses, metrics
 from ganzip.methods import gan, mse_joint, nickel_dime
 from ganzip.nets import dcgan, gcfsr, realesrgan, stylegan2
 from ganzip.papers import dcgan_kd
-from ganzip.runs import Run, Unit
 from ganzip.train import Batch, Player, Terms, frozen, train
+from ganzip.units import Run, Unit
 
 CYCLE = 16  # steps after which lazy regularisers have all had their turn
 

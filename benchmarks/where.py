@@ -31,9 +31,9 @@ from torch import nn
 from torch.nn.modules import module as hooks
 
 from benchmarks.__main__ import RESULTS, machine
-from ganzip import data, degrade, features, files, metrics, prune, runs, train
+from ganzip import data, degrade, features, files, metrics, prune, train
 from ganzip.nets import dcgan, encoder, gcfsr, realesrgan, stylegan2
-from ganzip.runs import Run, Unit
+from ganzip.units import Run, Unit, in_order, perform, run
 
 SOURCES = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
 DRAWING = (dcgan.Generator, stylegan2.Synthesis, gcfsr.Generator, realesrgan.RRDBNet)
@@ -127,7 +127,7 @@ def watching() -> Iterator[Clock]:
         patch(Run, "train", phase)
         patch(Run, "_checkpoint", clock.wrap(Run._checkpoint, "checkpoints"))
         patch(Run, "finish", clock.wrap(Run.finish, "saving"))
-        patch(runs, "save_array", clock.wrap(runs.save_array, "snapshots"))
+        patch(run, "save_array", clock.wrap(files.save_array, "snapshots"))
         patch(features, "embed", clock.wrap(features.embed, "features"))
         patch(encoder.Encoder, "maps", clock.wrap(encoder.Encoder.maps, "features"))
         for name in ("lite_maps", "efficientnet_lite"):
@@ -180,13 +180,13 @@ def study(
         for i, (name, members) in enumerate(stages.items()):
             print(f"{i + 1} of {len(stages)}: {name}", file=sys.stderr)
             unit = members[0]
-            for need in runs.in_order(unit.needs.values()):
+            for need in in_order(unit.needs.values()):
                 linked(need, finished, root)
-                runs.perform(need, module.work, root)
+                perform(need, module.work, root)
             if unit.done(root):  # another stage needed it
                 unit.folder(root).rename(root / unit.key)
             with watching() as clock:
-                runs.perform(unit, module.work, root)
+                perform(unit, module.work, root)
                 clock.enter("other")
             spent = {k: round(v, 3) for k, v in sorted(clock.spent.items(), key=lambda kv: -kv[1])}
             found[name] = {"units": len(members), "seconds": spent}
@@ -238,7 +238,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.where", description=__doc__)
     parser.add_argument("paper", choices=tuple(SOURCES))
-    parser.add_argument("--finished", type=Path, default=runs.home())
+    parser.add_argument("--finished", type=Path, default=files.runs_folder())
     parser.add_argument("--most", type=int, default=99, metavar="N")
     asked = parser.parse_args()
     torch.set_num_threads(1)

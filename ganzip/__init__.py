@@ -4,7 +4,7 @@ Not a framework. Every object is an ``nn.Module``, an optimiser, a tensor, a fro
 function, and the package reads from the bottom up:
 
 - ``train``, ``taps``, ``losses``: the one training loop, activations by module name, loss terms;
-- ``nets``, ``data``, ``features``, ``assets``, ``runs``: networks, images, embeddings, weights by
+- ``nets``, ``data``, ``features``, ``assets``, ``units``: networks, images, embeddings, weights by
   path, and units of work that are done once and resume after a kill;
 - ``methods``: one function a method, each returning the players that the loop trains;
 - ``metrics``, ``presets``: numbers about images, numbers that decide a run; ``export``, networks as

@@ -8,6 +8,7 @@ moments stay in single precision, and so does all that measures.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -148,3 +149,19 @@ def _kernels(precision: str) -> Iterator[None]:
         for place, was in zip(places, before, strict=True):
             setattr(place, name, was)
         cudnn.benchmark = tried
+
+
+@contextmanager
+def cpu_threads(n: int) -> Iterator[None]:
+    """PyTorch with n threads; a unit has one, so that units run side by side to the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,7 +20,7 @@ from ganzip import export, zoo
 from ganzip.nets import stylegan2
 from ganzip.papers import dcgan_kd, judging
 from ganzip.report import figures
-from ganzip.runs import Unit
+from ganzip.units import Unit
 
 # What tells generators of papers A and C apart, in the order in which one chooses.
 CHOICES = {"method": "method", "d": "d", "p": "p, pruned", "alpha": "alpha", "seed": "seed"}

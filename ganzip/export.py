@@ -39,8 +39,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from ganzip import metrics, nets, runs
+from ganzip import files, metrics, nets
 from ganzip._compat import optional
+from ganzip.device import cpu_threads
 from ganzip.nets.stylegan2 import stored_noise
 from ganzip.train import frozen
 
@@ -141,7 +142,7 @@ def save(
     card = _parsed(text, path)
     if (constructor := _ours(card, path)) is not None:
         _built(constructor, card, state, path)  # a file that cannot be read is never written
-    runs.write(Path(path), to_safetensors(state, {KEY: text}))
+    files.write(Path(path), to_safetensors(state, {KEY: text}))
     return card
 
 
@@ -311,7 +312,7 @@ def to_onnx(
                     "what in the network depends on shapes or chance"
                 )
             difference = max(difference, gap)
-    runs.write(Path(path), content)
+    files.write(Path(path), content)
     return Exported(Path(path), len(content), difference)
 
 
@@ -408,7 +409,7 @@ def variants(
     rows: dict[str, dict[str, Any]] = {
         "PyTorch": {**blank, "runtime": "PyTorch", "precision": "fp32", "bytes": size}
     }
-    with _still(net) as still, runs.threads(threads):
+    with _still(net) as still, cpu_threads(threads):
         images = _in_parts(still, measured)
         calls: dict[str, Callable[[], object]] = {"PyTorch": lambda: still(measured[:1])}
         for precision, make in makers.items():
@@ -511,7 +512,7 @@ def _probes(net: nn.Module, example: Tensor, free: bool) -> Iterator[Tensor]:
 
 def _beside(path: str | Path, precision: str, content: bytes) -> Path:
     target = Path(path).with_suffix(f".{precision}.onnx")
-    runs.write(target, content)
+    files.write(target, content)
     return target
 
 

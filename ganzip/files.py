@@ -7,15 +7,21 @@ killed process left behind goes when its folder is next written to.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import platform
 import re
+import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
 
 HOST = re.sub(r"[^\w-]", "-", platform.node()) or "here"
 FOREIGN = 86_400.0  # seconds after which the temporary file of another machine is stale
@@ -108,3 +114,100 @@ def unseal(content: bytes) -> bytes:
     if hashlib.sha256(body).digest() != front:
         raise ValueError("its sha256 does not match")
     return body
+
+
+def repository() -> Path:
+    """The checkout that holds this package; the working directory where it is installed alone."""
+    checkout = Path(__file__).resolve().parents[1]
+    return checkout if (checkout / "pyproject.toml").exists() else Path.cwd()
+
+
+def runs_folder() -> Path:
+    """Where runs are kept: GANZIP_RUNS, or ``runs`` in the checkout."""
+    return Path(os.environ.get("GANZIP_RUNS") or repository() / "runs").expanduser()
+
+
+@contextmanager
+def lock_folder(folder: Path, name: str = "lock") -> Iterator[None]:
+    """Hold the folder's lock; say so where another process has it, and wait."""
+    lock = FileLock(folder / name)
+    try:
+        lock.acquire(timeout=0.1)
+    except Timeout:
+        print(f"{folder.name}: another process is at it; waiting for it to finish")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def memmap(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    fill: Callable[[int, int], np.ndarray],
+    *,
+    chunk: int = 1024,
+) -> np.ndarray:
+    """A .npy of ``shape`` computed once, ``fill(start, stop)`` at a time, read from the disk.
+
+    Resumable: a killed call leaves ``path``.part and the number of rows in it. Read-only. One that
+    is not what was written, by its sha256 beside it, is computed again.
+    """
+    told = path.with_suffix(".sha256")
+
+    def whole() -> bool:
+        with suppress(OSError):
+            return digest(path) == told.read_text()
+        return False
+
+    if not whole():
+        part, count = path.with_suffix(".part"), path.with_suffix(".rows")
+        with lock_folder(path.parent, path.stem + ".lock"):
+            if not whole():
+                check_space(path.parent, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+                start = int(count.read_text()) if part.exists() and count.exists() else 0
+                mode = "r+" if start else "w+"
+                rows = np.lib.format.open_memmap(part, mode, np.dtype(dtype), shape)
+                for i in range(start, len(rows), chunk):
+                    rows[i : i + chunk] = fill(i, min(i + chunk, len(rows)))
+                    rows.flush()
+                    write(count, str(min(i + chunk, len(rows))).encode())
+                write(told, digest(part).encode())
+                os.replace(part, path)
+                count.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy atomically."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write(path, buffer.getvalue())
+
+
+def check_space(folder: Path, needed: int = 0, spare: int = 32 << 20) -> None:
+    """Raise OSError before any work: the folder cannot be written, or its disk is nearly full."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {folder} ({error.strerror}); free it or choose another folder "
+            "with GANZIP_RUNS"
+        ) from error
+    if full := lack_of_space(folder, needed + spare):
+        raise OSError(full)
+
+
+def lack_of_space(folder: Path, needed: int = 32 << 20) -> str:
+    """What is amiss where the folder's disk has fewer bytes left than are needed, or ""."""
+    free = shutil.disk_usage(folder).free
+    if free >= needed:
+        return ""
+    return (
+        f"the disk of {folder} has {free >> 20} MiB left, {needed >> 20} MiB are needed; free some "
+        "or choose another folder with GANZIP_RUNS"
+    )

@@ -15,11 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ganzip import batch, parameters, processes, runs
-from ganzip.batch import Given
+from ganzip import batch, files, parameters, processes
 from ganzip.parameters import ParameterError
 from ganzip.report import keeping
 from ganzip.report.keeping import NAMES, OWN
+from ganzip.units.plan import Request
 
 # make's variables and the parameters that they are.
 VARIABLES = {
@@ -48,14 +48,14 @@ def asked(environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def reproduce(given: Given, jobs: int = 0) -> int:
+def reproduce(given: Request, jobs: int = 0) -> int:
     """Every notebook into the folder of its run; returns the exit status.
 
     With ``jobs``, and where Snakemake is installed, it does the work; else the notebooks do it
     themselves. Notebook 4 always does.
     """
     by_engine = jobs and find_spec("snakemake") and OWN not in given.papers
-    if by_engine and (code := batch.engine(given, runs.home(), jobs)):
+    if by_engine and (code := batch.engine(given, files.runs_folder(), jobs)):
         return code
     for paper in given.papers:
         notebook, out = place(given, paper)
@@ -68,16 +68,16 @@ def reproduce(given: Given, jobs: int = 0) -> int:
     return 0
 
 
-def keep(given: Given, jobs: int = 0) -> int:
+def keep(given: Request, jobs: int = 0) -> int:
     """Reproduce, and keep what came out in figures/; at the defaults also two notebooks."""
     if code := reproduce(given, jobs):
         return code
-    usual, notebooks = not given.parameters(), runs.repository() / "notebooks"
+    usual, notebooks = not given.parameters(), files.repository() / "notebooks"
     if usual and OWN in given.papers:
         notebook, out = place(given, OWN)
         keeping.tidy(out)
         shutil.copy(out, notebook)
-    print(*keeping.keep(given, runs.home(), keeping.folder()), sep="\n")
+    print(*keeping.keep(given, files.runs_folder(), keeping.folder()), sep="\n")
     for name in ("unit", "0_start_here") if usual else ("0_start_here",):
         execute(notebooks / f"{name}.ipynb", notebooks / f"{name}.ipynb")
         keeping.tidy(notebooks / f"{name}.ipynb")
@@ -86,19 +86,19 @@ def keep(given: Given, jobs: int = 0) -> int:
 
 def references() -> int:
     """Execute at smoke what nbval replays, into tests/notebooks/."""
-    os.environ["GANZIP_RUNS"] = str(runs.home().resolve() / "nbval")
-    shutil.rmtree(runs.home(), ignore_errors=True)
-    for notebook in sorted((runs.repository() / "notebooks").glob("*.ipynb")):
-        kept = runs.repository() / "tests" / "notebooks" / notebook.name
+    os.environ["GANZIP_RUNS"] = str(files.runs_folder().resolve() / "nbval")
+    shutil.rmtree(files.runs_folder(), ignore_errors=True)
+    for notebook in sorted((files.repository() / "notebooks").glob("*.ipynb")):
+        kept = files.repository() / "tests" / "notebooks" / notebook.name
         execute(notebook, kept, {"preset": "smoke"})
         keeping.tidy(kept)
-    return _module("ruff", "format", "-q", runs.repository() / "tests" / "notebooks")
+    return _module("ruff", "format", "-q", files.repository() / "tests" / "notebooks")
 
 
-def place(given: Given, paper: str) -> tuple[Path, Path]:
+def place(given: Request, paper: str) -> tuple[Path, Path]:
     """A paper's notebook, and where it is executed to: beside its tables and figures."""
     name = f"{NAMES[paper]}.ipynb"
-    return runs.repository() / "notebooks" / name, given.folder(paper, runs.home()) / name
+    return files.repository() / "notebooks" / name, given.folder(paper, files.runs_folder()) / name
 
 
 def execute(notebook: Path, out: Path, given: Mapping[str, Any] | None = None) -> None:
@@ -139,7 +139,7 @@ def main(verb: str) -> int:
     """Do what make was asked for; returns the exit status."""
     its = asked(os.environ)
     papers = its["paper"]
-    given = Given(its["preset"], its["data"], its["scale"], papers, its["seeds"])
+    given = Request(its["preset"], its["data"], its["scale"], papers, its["seeds"])
     if verb in ("reproduce", "keep"):
         return {"reproduce": reproduce, "keep": keep}[verb](given, its["jobs"])
     if verb == "references":

@@ -18,8 +18,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ganzip import export, metrics, runs
-from ganzip.runs import Unit
+from ganzip import export, metrics
+from ganzip.files import repository
+from ganzip.units import Unit, manifests
 
 PLACE, SUFFIX = "weights", ".safetensors"
 TEACHER = "teacher"
@@ -29,7 +30,7 @@ DISTANCE = r"FID|FD-\w+( test .+)?"  # the metric that chooses, where a unit has
 
 def folder() -> Path:
     """Where kept runs are, one folder a paper."""
-    return runs.repository() / "figures"
+    return repository() / "figures"
 
 
 def files(paper: str) -> dict[str, Path]:
@@ -85,7 +86,7 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     units = list(units)
     teachers = {unit.needs["teacher"].key for unit in units if "teacher" in unit.needs}
     for unit in units:
-        if unit.done(root) and (unit.folder(root) / runs.WEIGHTS).exists():
+        if unit.done(root) and (unit.folder(root) / manifests.WEIGHTS).exists():
             tensors = unit.weights(root)
             if any(name.startswith("G.") for name in tensors):
                 name, score = short_name(unit, teachers), distance(unit, root)
@@ -106,7 +107,7 @@ def short_name(unit: Unit, teachers: Collection[str]) -> str:
 
 def distance(unit: Unit, root: Path) -> float:
     """The Frechet distance in a finished unit's rows, the mean where there are several."""
-    rows = pd.read_csv(io.BytesIO(unit.read(root, runs.ROWS)))
+    rows = pd.read_csv(io.BytesIO(unit.read(root, manifests.ROWS)))
     return float(rows.loc[rows["metric"].str.fullmatch(DISTANCE), "value"].mean())
 
 
@@ -126,7 +127,7 @@ def card(
     and preset.
     """
     names = ("method", "steps", "seed", "data", "preset", "network", "d", "p", "alpha", "C")
-    rows = pd.read_csv(io.BytesIO(unit.read(root, runs.ROWS)), keep_default_na=False)
+    rows = pd.read_csv(io.BytesIO(unit.read(root, manifests.ROWS)), keep_default_na=False)
     return export.Card(
         arguments=dict(arguments),
         input_shape=tuple(example.shape),

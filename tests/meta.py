@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import features, metrics, parallel, runs
+from ganzip import features, metrics, parallel
 from ganzip import train as training
-from ganzip.runs import Run, Unit
+from ganzip.units import Run, Unit, run
 
 DEVICE = torch.device("meta")
 
@@ -153,8 +153,8 @@ class Meta:
         patch.setattr(Run, "train", train)
         patch.setattr(Run, "finish", done)
         patch.setattr(training, "act", guarded)
-        patch.setattr(runs, "save_checkpoint", lambda *_: None)
-        patch.setattr(runs, "_finite", lambda state: True)  # nothing here has numbers
+        patch.setattr(run, "save_checkpoint", lambda *_: None)
+        patch.setattr(run, "_finite", lambda state: True)  # nothing here has numbers
         patch.setattr(Unit, "weights", lambda unit, root: self.weights[unit.key])
         assert parallel.size() == 1
 

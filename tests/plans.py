@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from ganzip import data, presets, runs
+from ganzip import data, presets
 from ganzip.papers import dcgan_kd, matrix
 from ganzip.papers import your_own_gan as own
+from ganzip.units import Run, Unit, in_order, perform
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
 FAMILIES = ("DCGAN", "StyleGAN2", "GCFSR", "RealESRGAN")
 
 
-def kind(unit: runs.Unit) -> tuple:
+def kind(unit: Unit) -> tuple:
     """What decides which code a unit runs."""
     c = unit.config
     keys = ("method", "network", "adapter", "loss", "kernel", "kernels", "by_batch", "n2", "d2")
@@ -28,7 +29,7 @@ def kind(unit: runs.Unit) -> tuple:
 OF_NOISE = {"cached", "GS", "StyleKD", "ITGC", "GCC", "NICKEL & DiME"}
 
 
-def is_needed(unit: runs.Unit) -> bool:
+def is_needed(unit: Unit) -> bool:
     """Of the matrix: every method on GCFSR, those of noise on StyleGAN2, a few on the others."""
     family, method = unit.config.get("adapter"), unit.config["method"]
     few = ("teacher", "common", "control", "mse")
@@ -37,7 +38,7 @@ def is_needed(unit: runs.Unit) -> bool:
     )
 
 
-def kinds(patch: pytest.MonkeyPatch) -> list[tuple[runs.Unit, Callable[[runs.Run], None]]]:
+def kinds(patch: pytest.MonkeyPatch) -> list[tuple[Unit, Callable[[Run], None]]]:
     """One unit of each kind and what it needs, needs first, and the function that does it."""
     patch.setattr(own, "rates", lambda a, c, chosen, device: dict.fromkeys(
         (*chosen, "teacher", "answer"), 0.05))  # fmt: skip
@@ -51,11 +52,11 @@ def kinds(patch: pytest.MonkeyPatch) -> list[tuple[runs.Unit, Callable[[runs.Run
     for name in FAMILIES:  # the matrix has the methods of this plan
         units += own.prepare("smoke", adapter=name, methods=("mse",), seeds=1)
     units += [unit for unit in matrix.prepare("smoke") if is_needed(unit)]
-    first = {kind(unit): unit for unit in reversed(runs.in_order(units))}
-    return [(u, works[u.paper]) for u in runs.in_order(reversed(list(first.values())))]
+    first = {kind(unit): unit for unit in reversed(in_order(units))}
+    return [(u, works[u.paper]) for u in in_order(reversed(list(first.values())))]
 
 
-def short_dcgan(root: Path, **changed: Any) -> list[runs.Unit]:
+def short_dcgan(root: Path, **changed: Any) -> list[Unit]:
     """Paper A's units at preset smoke after two steps each, done in ``root``."""
     smoke = presets.dcgan_kd("smoke")
     recipes = {
@@ -68,7 +69,7 @@ def short_dcgan(root: Path, **changed: Any) -> list[runs.Unit]:
     cfg = dataclasses.replace(smoke, **settings)
     units = dcgan_kd.plan(cfg, data.load("digits", size=16), "digits")
     for unit in units:
-        runs.perform(unit, dcgan_kd.work, root)
+        perform(unit, dcgan_kd.work, root)
     return units
 
 

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganzip import data, presets, runs
+from ganzip import data, files, presets
 from ganzip.data import Images
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import super_resolution as sr
-from ganzip.runs import Unit
+from ganzip.units import Unit
 from tests.meta import Meta
 from tests.plans import kind
 
@@ -111,7 +111,7 @@ def step_all(
     else:
         units, images = of_images(paper, preset)
         patch.setattr(data, "load", lambda *_, **__: images)
-    patch.setattr(runs, "memmap", blank_store)
+    patch.setattr(files, "memmap", blank_store)
     for unit in one_of_each(units, wanted):
         meta.work(unit, WORKS[paper], root)
         yield unit

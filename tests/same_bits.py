@@ -19,8 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganzip import runs
-from ganzip.runs import Unit
+from ganzip.units import Unit, in_order, perform, run
 from tests.plans import clear_caches, kinds
 
 TIMES = ("latency", "time", "speed-up")
@@ -41,7 +40,7 @@ class Stopped(BaseException):
 
 def stopping(patch: pytest.MonkeyPatch) -> None:
     """Every phase of more than one step ends in its middle when it is begun from its start."""
-    whole = runs.train
+    whole = run.train
 
     def train(players, batches, steps, *, seed=0, start=0, after=lambda step, terms: None):
         def then(step, terms):
@@ -51,14 +50,14 @@ def stopping(patch: pytest.MonkeyPatch) -> None:
 
         whole(players, batches, steps, seed=seed, start=start, after=then)
 
-    patch.setattr(runs, "train", train)
+    patch.setattr(run, "train", train)
 
 
 def one(number: int, root: Path) -> None:
     """Train a unit by its number, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         unit, work = kinds(patch)[number]
-        runs.perform(unit, work, root)
+        perform(unit, work, root)
 
 
 def main(wanted: list[str]) -> int:
@@ -69,7 +68,7 @@ def main(wanted: list[str]) -> int:
         patch.setenv("GANZIP_RUNS", str(base / "one"))
         units = kinds(patch)
         chosen = [i for i, (u, _) in enumerate(units) if any(w in u.name for w in wanted or [""])]
-        plan = runs.in_order([units[i][0] for i in chosen])
+        plan = in_order([units[i][0] for i in chosen])
         number = {u.key: i for i, (u, _) in enumerate(units)}
         works = {u.key: work for u, work in units}
 
@@ -80,7 +79,7 @@ def main(wanted: list[str]) -> int:
         for way in ("one process", "all caches"):
             for unit in plan:
                 torch.manual_seed(len(found))  # what came before is not to matter
-                runs.perform(unit, works[unit.key], root)
+                perform(unit, works[unit.key], root)
                 done(way, unit, root)
             for unit in plan:
                 shutil.rmtree(unit.folder(root))
@@ -90,7 +89,7 @@ def main(wanted: list[str]) -> int:
             for _ in range(9):  # as many as a unit has phases
                 try:
                     clear_caches()
-                    runs.perform(unit, works[unit.key], root, checkpoint_seconds=0.0)
+                    perform(unit, works[unit.key], root, checkpoint_seconds=0.0)
                     break
                 except Stopped:
                     torch.rand(3)

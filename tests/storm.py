@@ -27,7 +27,9 @@ from typing import IO
 import pandas as pd
 import psutil
 
-from ganzip import batch, processes, runs
+from ganzip import files, processes
+from ganzip.units import Unit, read_rows
+from ganzip.units.plan import PAPER_NOTEBOOKS, Request
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 SECONDS = 10.0  # after which no process of a run may live
@@ -57,7 +59,7 @@ class Started:
         return next((p for p in self.everyone() if "ipykernel_launcher" in _line(p)), None)
 
     def workers(self) -> list[psutil.Process]:
-        """The workers of ``runs.jobs``."""
+        """The workers of ``perform_all``."""
         return [p for p in self.everyone() if "popen_loky" in _line(p)]
 
     def left(self, seconds: float, but: Sequence[int] = ()) -> list[str]:
@@ -108,16 +110,16 @@ def wait_until(true: Callable[[], object], seconds: float = 300) -> None:
 # The storm ----------------------------------------------------------------------------------------
 
 
-def given(paper: str) -> batch.Given:
+def given(paper: str) -> Request:
     """What is run of a paper."""
-    return batch.Given("smoke", papers=(paper,))
+    return Request("smoke", papers=(paper,))
 
 
 def command(way: str, paper: str, root: Path, chance: random.Random) -> list[str]:
     """The command line that does a paper, or one unit of it that is not done yet."""
     if way == "notebook":
-        notebook = f"{batch.NOTEBOOKS[paper]}.ipynb"
-        names = [str(runs.repository() / "notebooks" / notebook), str(root / notebook)]
+        notebook = f"{PAPER_NOTEBOOKS[paper]}.ipynb"
+        names = [str(files.repository() / "notebooks" / notebook), str(root / notebook)]
         how = ["-k", "python3", "--no-progress-bar", "-p", "preset", "smoke", "-p", "jobs", "2"]
         return processes.command("papermill", *names, *how)
     if way == "batch":
@@ -153,11 +155,11 @@ def kill(way: str, paper: str, root: Path, chance: random.Random, log: IO[str]) 
     return paper, whom, number.name, f"{wait:.1f}", "; ".join(left)
 
 
-def differing(plan: Sequence[runs.Unit], root: Path, whole: Path) -> list[str]:
+def differing(plan: Sequence[Unit], root: Path, whole: Path) -> list[str]:
     """The units whose rows or weights are not those of the undisturbed run, to the bit."""
     out = []
     for unit in plan:
-        mine, its = (runs.frame([unit], folder) for folder in (root, whole))
+        mine, its = (read_rows([unit], folder) for folder in (root, whole))
         # Seconds are of the machine.
         mine, its = (f[~f["unit"].isin(TIMES)].drop(columns="cpu_seconds") for f in (mine, its))
         weights = [unit.manifest(folder)["weights_sha256"] for folder in (root, whole)]
@@ -172,9 +174,10 @@ TIMES = ("ms", "s", "images/s")
 def undisturbed(paper: str, root: Path, log: IO[str]) -> None:
     """Do all units of a paper that are not done, as its notebook does."""
     code = (
-        f"from ganzip import processes, runs\nprocesses.follow({os.getpid()})\n"
+        f"from ganzip import files, processes\nprocesses.follow({os.getpid()})\n"
+        "from ganzip.units import perform_all\n"
         f"from ganzip.papers import {paper} as paper\n"
-        "runs.jobs(paper.prepare('smoke'), paper.work, runs.home(), n_jobs=2)"
+        "perform_all(paper.prepare('smoke'), paper.work, files.runs_folder(), n_jobs=2)"
     )
     run = start([sys.executable, "-c", code], root, log)
     if code := run.process.wait():
@@ -213,7 +216,7 @@ def main() -> int:
     """Raise the storm that the command line asks for."""
     parser = argparse.ArgumentParser("python -m tests.storm", description="Kill, and look.")
     parser.add_argument("--kills", type=int, default=60)
-    parser.add_argument("--papers", default=",".join(batch.NOTEBOOKS))
+    parser.add_argument("--papers", default=",".join(PAPER_NOTEBOOKS))
     parser.add_argument("--seed", type=int, default=None, help="of the times and kills")
     its = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if its.seed is None else its.seed

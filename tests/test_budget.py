@@ -1,6 +1,7 @@
 """A run within minutes: order, what is begun, checkpoints at the end; plans without their data."""
 
 import math
+import os
 import subprocess
 import sys
 import time
@@ -9,10 +10,27 @@ from pathlib import Path
 import pytest
 import toy
 
-from ganzip import batch, budget, presets, runs
-from ganzip.budget import Minutes, Pace, Rates
+from ganzip import batch, presets
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd
-from ganzip.runs import Demand, Limit, Unit
+from ganzip.units import (
+    ABSENT,
+    Demand,
+    Limit,
+    State,
+    TimeUp,
+    Unit,
+    attempt,
+    budget,
+    claim_device,
+    gpu_jobs,
+    perform,
+    perform_all,
+    pool,
+    read_state,
+    receive_unit,
+)
+from ganzip.units.budget import Minutes, Pace, Rates
+from ganzip.units.plan import PAPER_NOTEBOOKS, Request
 
 PAPERS = (dcgan_kd, sdakd, nickel_dime)
 
@@ -50,7 +68,7 @@ def finished(unit, root, seconds, other=0.0):
     manifest = {"unit": unit.name, "key": unit.key, "config": dict(unit.config), "needs": {}}
     manifest |= {"weights_sha256": "0" * 64, "cpu_seconds": seconds, "wall_seconds": seconds}
     empty = {"rows.csv": bytes, "history.csv": bytes}
-    runs.receive(unit, root, manifest | {"other_seconds": other}, empty)
+    receive_unit(unit, root, manifest | {"other_seconds": other}, empty)
 
 
 def test_nothing_is_begun_that_cannot_end_by_the_rate_of_its_kind(tmp_path):
@@ -96,7 +114,7 @@ def test_steps_at_work_tell_a_rate(tmp_path):
     folder.mkdir(parents=True)
     for second, share in ((1000, 0.1), (1010, 0.3)):
         (folder / "progress").write_text(str(share))
-        runs.os.utime(folder / "progress", (second, second))
+        os.utime(folder / "progress", (second, second))
         rates.look()
     assert rates.foretold(two) == pytest.approx(50.0)
     assert rates.foretold(one) == pytest.approx(35.0)
@@ -115,16 +133,16 @@ def test_minutes_are_refused_that_hold_nothing(minutes):
 
 def test_at_the_deadline_a_unit_stops_with_a_checkpoint_and_goes_on_to_the_same_bits(tmp_path):
     def weights(root):
-        folder = runs.perform(toy.unit(), toy.work, root)
+        folder = perform(toy.unit(), toy.work, root)
         return [(folder / n).read_bytes() for n in ("weights.safetensors", "rows.csv")]
 
     unit = toy.unit()
-    with pytest.raises(runs.TimeUp, match="step 1 of 60"):
-        runs.perform(unit, toy.work, tmp_path / "short", deadline=time.time())
-    assert runs.state(unit, tmp_path / "short") == runs.State("interrupted", 1)
+    with pytest.raises(TimeUp, match="step 1 of 60"):
+        perform(unit, toy.work, tmp_path / "short", deadline=time.time())
+    assert read_state(unit, tmp_path / "short") == State("interrupted", 1)
     assert not (unit.folder(tmp_path / "short") / "error.txt").exists()
-    assert runs.attempt(unit, toy.work, tmp_path / "short", "cpu", time.time()) is None
-    assert runs.state(unit, tmp_path / "short").step == 2
+    assert attempt(unit, toy.work, tmp_path / "short", "cpu", time.time()) is None
+    assert read_state(unit, tmp_path / "short").step == 2
     assert weights(tmp_path / "short") == weights(tmp_path / "whole")
 
 
@@ -136,13 +154,13 @@ def test_jobs_end_within_their_limit_and_the_next_go_on(tmp_path, monkeypatch):
         stopped = list(slow.folder(tmp_path).glob("checkpoint-*"))
         return math.inf if stopped and (tmp_path / "measures").exists() else clock()
 
-    monkeypatch.setattr(runs.time, "time", now)  # of this process, not of its workers
+    monkeypatch.setattr(pool.time, "time", now)  # of this process, not of its workers
     limit = Limit(begin, begin + 300, lambda unit, ends: unit is not never)
-    runs.jobs([slow, stuck, never], measuring, tmp_path, n_jobs=2, limit=limit)
+    perform_all([slow, stuck, never], measuring, tmp_path, n_jobs=2, limit=limit)
     monkeypatch.undo()
-    assert runs.state(slow, tmp_path) == runs.State("interrupted", 1)
-    assert runs.state(never, tmp_path).name == "missing" and not stuck.done(tmp_path)
-    runs.perform(stuck, toy.work, tmp_path)
+    assert read_state(slow, tmp_path) == State("interrupted", 1)
+    assert read_state(never, tmp_path).name == "missing" and not stuck.done(tmp_path)
+    perform(stuck, toy.work, tmp_path)
 
 
 def measuring(run):
@@ -154,7 +172,7 @@ def measuring(run):
 
 
 def test_what_does_not_fit_beside_others_is_begun_again(tmp_path):
-    runs.jobs([toy.unit(seed=1), toy.unit(seed=2)], crowded, tmp_path, n_jobs=2)
+    perform_all([toy.unit(seed=1), toy.unit(seed=2)], crowded, tmp_path, n_jobs=2)
     assert toy.unit(seed=1).done(tmp_path) and toy.unit(seed=2).done(tmp_path)
 
 
@@ -177,7 +195,7 @@ def crowded(run):
 def test_a_bundle_leaves_out_what_is_shown_of_the_least_worth(tmp_path):
     units = [toy.unit(seed=s, steps=4) for s in range(3)]
     for unit in units:
-        folder = runs.perform(unit, toy.work, tmp_path)
+        folder = perform(unit, toy.work, tmp_path)
         (folder / "shown").mkdir()
         noise = b"".join(toy.step_seed(i, 0).to_bytes(4, "big") for i in range(1000))
         (folder / "shown" / "fig.pt").write_bytes(noise)
@@ -196,7 +214,7 @@ def test_a_plan_without_its_data_has_the_units_of_one_with_them(preset):
     for paper in PAPERS:
         units = paper.foreseen(preset)
         bound = [unit for unit in units if "fingerprint" in unit.config]
-        assert all(unit.config["fingerprint"] == runs.ABSENT for unit in bound)
+        assert all(unit.config["fingerprint"] == ABSENT for unit in bound)
         assert len(bound) >= len(units) - 2  # what is timed has no data
     if preset == "smoke":
         names = [unit.name for unit in nickel_dime.foreseen("smoke")]
@@ -210,7 +228,7 @@ def test_status_of_all_papers_needs_no_data(tmp_path, monkeypatch, capsys):
     assert batch.main(["status", "--preset", "paper", "--jobs", "1"]) == 0
     assert time.process_time() - begin < 30  # 7 where nobody else is at work
     said = capsys.readouterr().out
-    assert all(f"{name} is counted for" in said for name in batch.NOTEBOOKS)
+    assert all(f"{name} is counted for" in said for name in PAPER_NOTEBOOKS)
     assert "GPU hours" in said and "assumption" in said and "disk: " in said
     assert batch.main(["status", "--data", "celeba", "--papers", "dcgan_kd", "--jobs", "1"]) == 0
     assert "counted for celeba" in capsys.readouterr().out
@@ -218,7 +236,7 @@ def test_status_of_all_papers_needs_no_data(tmp_path, monkeypatch, capsys):
 
 def test_data_that_are_here_are_planned_with_them(tmp_path, monkeypatch):
     monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-    given = batch.Given("smoke", papers=("dcgan_kd",))
+    given = Request("smoke", papers=("dcgan_kd",))
     units, notes = given.foreseen()
     assert [u.key for u in units] == [u.key for u in given.units()] and notes == []
 
@@ -226,7 +244,7 @@ def test_data_that_are_here_are_planned_with_them(tmp_path, monkeypatch):
 def test_what_was_planned_without_its_data_is_not_trained(tmp_path):
     unit = dcgan_kd.foreseen("smoke")[0]
     with pytest.raises(ValueError, match="judge was planned without its data") as error:
-        runs.perform(unit, dcgan_kd.work, tmp_path)
+        perform(unit, dcgan_kd.work, tmp_path)
     assert "\n" not in str(error.value) and not unit.folder(tmp_path).exists()
 
 
@@ -246,20 +264,20 @@ def test_a_plan_of_absurd_size_is_an_error_at_once(paper):
 
 
 def test_places_on_gpus_are_as_many_as_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(runs, "_gpus", lambda: ["GPU-a", "GPU-b"])
+    monkeypatch.setattr(pool.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(pool, "_gpus", lambda: ["GPU-a", "GPU-b"])
     monkeypatch.setenv("GANZIP_GPU_JOBS", "2")
-    with runs.claimed("cuda") as a, runs.claimed("cuda") as b, runs.claimed("cuda") as c:
+    with claim_device("cuda") as a, claim_device("cuda") as b, claim_device("cuda") as c:
         assert (a, b, c) == ("cuda:0", "cuda:1", "cuda:0")
     monkeypatch.setenv("GANZIP_GPU_JOBS", "many")
     with pytest.raises(ValueError, match="GANZIP_GPU_JOBS is 'many', expected 1 or more"):
-        runs.gpu_jobs()
+        gpu_jobs()
 
 
 def test_units_are_spread_over_all_gpus(monkeypatch):
-    monkeypatch.setattr(runs.torch.cuda, "device_count", lambda: 2)
-    assert runs._devices("cuda") == ["cuda:0", "cuda:1"]
-    assert runs._devices("cpu") == ["cpu"] and runs._devices("cuda:1") == ["cuda:1"]
+    monkeypatch.setattr(pool.torch.cuda, "device_count", lambda: 2)
+    assert pool._devices("cuda") == ["cuda:0", "cuda:1"]
+    assert pool._devices("cpu") == ["cpu"] and pool._devices("cuda:1") == ["cuda:1"]
 
 
 def test_a_run_within_minutes_needs_no_library_of_notebooks(tmp_path):
@@ -273,14 +291,16 @@ class Lacking:
             raise ModuleNotFoundError(name, name=name.split(".")[0])
 sys.meta_path.insert(0, Lacking())
 from pathlib import Path
-from ganzip import batch, runs
-units = batch.Given("smoke", papers=("dcgan_kd", "nickel_dime")).units()
-runs.perform(runs.by_name(units, "speed-seed0"), batch.work, runs.home())
+from ganzip import batch, files
+from ganzip.units import find_unit, perform
+from ganzip.units.plan import Request, work
+units = Request("smoke", papers=("dcgan_kd", "nickel_dime")).units()
+perform(find_unit(units, "speed-seed0"), work, files.runs_folder())
 sys.exit(batch.main(["status", "--preset", "gpu", "--papers", "sdakd", "--jobs", "1"]))
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**runs.os.environ, "GANZIP_RUNS": str(tmp_path)},
+        env={**os.environ, "GANZIP_RUNS": str(tmp_path)},
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,

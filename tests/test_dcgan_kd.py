@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ganzip import data, presets, runs
+from ganzip import data, presets
 from ganzip.papers import dcgan_kd
 from ganzip.report import tables
 from ganzip.train import frozen
+from ganzip.units import Run, find_unit, find_units, perform, perform_all, read_rows
 
 SOURCE = "digits"
 SHORT = dataclasses.replace(presets.dcgan_kd("smoke"), judge_steps=30, n_images=64, cache_pairs=128)
@@ -31,7 +32,7 @@ def plan():
 def root(tmp_path_factory):
     """All units of a short plan, done."""
     root = tmp_path_factory.mktemp("runs")
-    runs.jobs(plan(), dcgan_kd.work, root, n_jobs=1)
+    perform_all(plan(), dcgan_kd.work, root, n_jobs=1)
     return root
 
 
@@ -44,16 +45,16 @@ def digest(folder):
     "name", ["regular-d2-seed0", "joint-alpha0.0001-d2-seed0", "cached-d2-seed0"]
 )
 def test_a_killed_unit_ends_in_the_same_bits(name, root, tmp_path):
-    unit = runs.by_name(plan(), name)
+    unit = find_unit(plan(), name)
     here = tmp_path / dcgan_kd.PAPER / "units"
     here.mkdir(parents=True)
     for need in unit.needs.values():  # already trained
         (here / need.folder(root).name).symlink_to(need.folder(root))
     script = (
         "import sys, pathlib; sys.path.insert(0, 'tests'); import test_dcgan_kd as t\n"
-        "from ganzip import runs\n"
-        "unit = runs.by_name(t.plan(), sys.argv[1])\n"
-        "runs.perform(unit, t.dcgan_kd.work, pathlib.Path(sys.argv[2]), checkpoint_seconds=0.0)"
+        "from ganzip.units import find_unit, perform\n"
+        "unit = find_unit(t.plan(), sys.argv[1])\n"
+        "perform(unit, t.dcgan_kd.work, pathlib.Path(sys.argv[2]), checkpoint_seconds=0.0)"
     )
     command = [sys.executable, "-c", script, name, str(tmp_path)]
     step = random.Random(os.urandom(8)).randrange(2, unit.config["steps"] - 20)
@@ -81,7 +82,7 @@ def test_rows_have_the_columns_of_a_row_and_finite_values(root):
 
 
 def test_students_learn_more_than_the_mean_image(root):
-    frame = runs.frame(runs.find(plan(), method="mse"), root)
+    frame = read_rows(find_units(plan(), method="mse"), root)
     share = tables.values(frame, metric="explained variance")
     assert share[0] > 0  # percent: above the best image that ignores z
 
@@ -97,18 +98,18 @@ def test_the_teacher_is_untouched_by_its_students(root):
 
 
 def test_cached_pairs_are_the_teachers(root):
-    unit = runs.by_name(plan(), "cached-d2-seed0")
-    batch = dcgan_kd.batches(runs.Run(unit, root))(3)
+    unit = find_unit(plan(), "cached-d2-seed0")
+    batch = dcgan_kd.batches(Run(unit, root))(3)
     teacher = dcgan_kd.generator(unit.needs["teacher"], root)
     assert batch.target is not None
     assert (teacher(batch.cond) - batch.target).abs().max() <= 1 / 255 + 1e-6
-    twice = dcgan_kd.batches(runs.Run(unit, root))(3)
+    twice = dcgan_kd.batches(Run(unit, root))(3)
     assert torch.equal(batch.cond, twice.cond)
 
 
 def test_a_warm_start_is_the_mse_students_weights(root):
-    unit = runs.by_name(plan(), "joint-alpha0.0001-warm-d2-seed0")
-    started = dcgan_kd.build(runs.Run(unit, root))["G"].state_dict()
+    unit = find_unit(plan(), "joint-alpha0.0001-warm-d2-seed0")
+    started = dcgan_kd.build(Run(unit, root))["G"].state_dict()
     student = dcgan_kd.generator(unit.needs["start"], root).state_dict()
     assert all(torch.equal(v, student[k]) for k, v in started.items())
 
@@ -117,7 +118,7 @@ def test_changed_images_are_refused_before_training(tmp_path):
     images = dataclasses.replace(data.load(SOURCE, size=16), fingerprint="feedfeedfeed")
     unit = dcgan_kd.plan(SHORT, images, SOURCE)[0]
     with pytest.raises(data.DataError, match="planned for feedfeedfeed; plan again"):
-        runs.perform(unit, dcgan_kd.work, tmp_path)
+        perform(unit, dcgan_kd.work, tmp_path)
     assert not list(unit.folder(tmp_path).glob("checkpoint-*"))
 
 

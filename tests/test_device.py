@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from ganzip import device, losses, runs
+from ganzip import device, losses
 from ganzip.methods import gan
 from ganzip.nets import dcgan, gcfsr, realesrgan, stylegan2
 from ganzip.taps import taps
 from ganzip.train import Batch, act
+from ganzip.units import perform
 from tests import toy
 
 NETS = {
@@ -114,7 +115,7 @@ def test_a_precision_that_does_not_exist_is_refused():
 
 def test_manifests_say_how_a_unit_was_computed(tmp_path):
     unit = toy.unit(steps=2)
-    runs.perform(unit, toy.work, tmp_path)
+    perform(unit, toy.work, tmp_path)
     assert unit.manifest(tmp_path)["computing"] == {"precision": "fp32"}
     assert device.facts("cuda", "bf16") == {"precision": "bf16", "cudnn": "benchmark"}
 

@@ -15,9 +15,10 @@ import torch
 import two
 from safetensors.torch import load_file
 
-from ganzip import data, parallel, presets, processes, runs, train
+from ganzip import data, parallel, presets, processes, train
 from ganzip.papers import __main__ as command
 from ganzip.papers import nickel_dime
+from ganzip.units import find_unit, perform
 
 TORCHRUN = processes.command("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 EQUAL = ("both", "imitation", "super_resolution")
@@ -54,7 +55,7 @@ def results(root, case):
 @pytest.mark.parametrize("case", EQUAL)
 def test_two_processes_train_what_one_does(root, tmp_path, case):
     (ours, history), (theirs, _) = results(root, case)
-    runs.perform(two.unit(case), two.work, tmp_path)
+    perform(two.unit(case), two.work, tmp_path)
     alone, expected = torch.load(tmp_path / f"{case}-0.pt")
     assert ours.keys() == theirs.keys() == alone.keys()
     for name, tensor in alone.items():
@@ -173,8 +174,8 @@ COMMAND = ["-m", "ganzip.papers"]
 def test_a_unit_by_torchrun_is_that_of_one_process(tmp_path):
     chosen, name = presets.nickel_dime("smoke"), "fine-tune-p90-seed0"
     images = data.load("digits", size=16, channels=3)
-    unit = runs.by_name(nickel_dime.plan(chosen, images, "digits"), name)
-    runs.perform(unit, nickel_dime.work, tmp_path / "one")
+    unit = find_unit(nickel_dime.plan(chosen, images, "digits"), name)
+    perform(unit, nickel_dime.work, tmp_path / "one")
     both = tmp_path / "both"
     shutil.copytree(tmp_path / "one", both)
     shutil.rmtree(unit.folder(both))

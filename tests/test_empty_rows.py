@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
-from ganzip import data, presets, runs
+from ganzip import data, presets
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd, sdakd_claims
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 from ganzip.report import tables
 from ganzip.report.claims import claims_table
+from ganzip.units import find_units
 
 FIGURES = Path(__file__).parent.parent / "figures"
 
@@ -51,7 +52,8 @@ def emptied(preset):
 
 @pytest.mark.parametrize("name", presets.NAMES)
 def test_every_mapping_of_a_preset_may_be_empty(name, monkeypatch):
-    monkeypatch.setattr(runs, "code", lambda *modules: "")  # hashing takes longer than planning
+    for paper in (dcgan_kd, nickel_dime, sdakd):  # hashing takes longer than planning
+        monkeypatch.setattr(paper, "code_hash", lambda *modules: "")
     a, c = presets.dcgan_kd(name), presets.nickel_dime(name)
     a = dataclasses.replace(a, wgan_recipe=dataclasses.replace(a.wgan_recipe, steps=10))
     assert len(seeds_of(a)) == 8 and set(seeds_of(c)) == {"seeds", "ablations", "scratch"}
@@ -76,7 +78,7 @@ def test_students_that_start_warm_have_a_teacher_each():
     units = dcgan_kd.plan(dataclasses.replace(cfg, warm={2: 3}), images(1), "made-up")
     warm = [u for u in units if "start" in u.needs]
     for alpha in cfg.alphas:
-        its = runs.find(warm, alpha=alpha)
+        its = find_units(warm, alpha=alpha)
         assert [u.needs["teacher"].config["seed"] for u in its] == [0, 1, 2]
 
 

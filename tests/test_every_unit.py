@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import features, metrics
-from ganzip.runs import Run, Unit, in_order
+from ganzip.units import Run, Unit, in_order
 from tests.meta import Meta
 from tests.plans import clear_caches, kinds
 

@@ -4,8 +4,9 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.text import Text
 
-from ganzip import explore, runs, zoo
+from ganzip import explore, zoo
 from ganzip.papers import dcgan_kd
+from ganzip.units import find_unit
 from tests.plans import short_dcgan
 
 
@@ -37,7 +38,7 @@ def test_what_is_offered_fits_what_was_chosen_before(trained):
 
 def test_a_walk_ends_in_the_images_of_its_two_noises(trained):
     units, root = trained
-    unit = runs.by_name(units, "mse-d4-seed0")
+    unit = find_unit(units, "mse-d4-seed0")
     student = explore.of_unit(unit, root)
     z = dcgan_kd.noise(explore.NOISES)[[3, 7]]
     images = student.draw(dcgan_kd.interpolate(z, 5))
@@ -58,7 +59,7 @@ def test_kept_networks_are_explored_without_any_run(trained, tmp_path, monkeypat
     (one,) = explore.matching(ready, {"method": "mse", "d": 2})
     assert one.teacher is ready[-1] and ready[-1].facts["method"] == "regular"
     z = dcgan_kd.noise(2)
-    unit = runs.by_name(units, "mse-d2-seed0")
+    unit = find_unit(units, "mse-d2-seed0")
     assert one.draw(z).allclose(dcgan_kd.images_of(unit, root, z), atol=5e-3)
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path / "none")
     assert explore.of_zoo("dcgan_kd") == []

@@ -198,7 +198,7 @@ def test_another_kind_of_file_and_none_at_all(tmp_path):
         "ganzip.nets.gcfsr.Conv",  # another module's
         "os.system",
         "ganzip.nets.dcgan.Generator.forward",
-        "ganzip.runs.perform",
+        "ganzip.units.run.perform",
     ],
 )
 def test_a_file_decides_about_no_code(saved, name):

@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ganzip import data, files, runs
+from ganzip import data, files
 from ganzip.papers import super_resolution as sr
 from ganzip.report import figures, tables
 
@@ -90,7 +90,7 @@ def test_what_is_known_of_data_is_made_again_where_it_is_unreadable(faces, tmp_p
 def test_what_is_known_of_photos_is_made_again_where_it_is_unreadable(faces):
     sr.load_pieces.cache_clear()
     first = sr.known_pieces("faces").manifest
-    note = runs.home() / "cache/known/faces.json"
+    note = files.runs_folder() / "cache/known/faces.json"
     note.write_text("[")
     assert sr.known_pieces("faces").manifest == first
     sr.load_pieces.cache_clear()

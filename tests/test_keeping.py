@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganzip import batch, runs, zoo
-from ganzip.batch import Given
+from ganzip import files, zoo
 from ganzip.report import keeping
 from ganzip.report.keeping import RUN
+from ganzip.units.bundles import HEADER
+from ganzip.units.plan import Request
+from ganzip.units.transfer import evaluations, read_request
 
 PLACES = [place for place in keeping.places() if (place / RUN).exists()]
 
@@ -43,10 +45,10 @@ def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path):
 def test_a_kept_run_holds_no_data_no_weights_and_no_paths(place):
     with zipfile.ZipFile(place / RUN) as held:
         names = held.namelist()
-        given = batch.given_of(held, place / RUN)
+        given = read_request(held, place / RUN)
         manifests = [json.loads(held.read(n)) for n in names if n.endswith("/manifest.json")]
     units = r"\w+/units/[^/]+/(history\.csv|manifest\.json|rows\.csv|shown/[\w-]+\.pt)"
-    allowed = rf"{batch.HEADER}|cache/known/[\w.+-]+|{units}"
+    allowed = rf"{HEADER}|cache/known/[\w.+-]+|{units}"
     assert not [name for name in names if not re.fullmatch(allowed, name)]
     assert "/" not in given.data
     assert place.name == given.folder(given.papers[0], Path()).name
@@ -61,7 +63,7 @@ def test_a_table_that_does_not_follow_from_the_rows_is_named(tmp_path, monkeypat
     (again / "claims.csv").write_text("claim\nA student is better than all\n")
 
     def notebook(module, root, _):
-        out = Given(data="mnist", scale=2, papers=("dcgan_kd",)).folder("dcgan_kd", Path(root))
+        out = Request(data="mnist", scale=2, papers=("dcgan_kd",)).folder("dcgan_kd", Path(root))
         if module[0] == "papermill":
             assert module[2] == str(out / "1_dcgan_kd.ipynb")
             (out / "figures").mkdir()
@@ -85,9 +87,9 @@ def test_figures_of_notebook_4_come_out_of_its_table_and_pictures(tmp_path):
 
 def test_only_an_executed_run_is_kept(tmp_path):
     with pytest.raises(FileNotFoundError, match="no executed notebook; run make reproduce first"):
-        keeping.keep(Given("smoke"), tmp_path / "runs", tmp_path / "figures")
+        keeping.keep(Request("smoke"), tmp_path / "runs", tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
-    assert keeping.folder() == runs.repository() / "figures"
+    assert keeping.folder() == files.repository() / "figures"
 
 
 def test_what_is_told_of_a_run_is_in_it():
@@ -104,13 +106,13 @@ def test_figures_stay_small():
 
 def test_a_kept_bundle_has_evaluations_and_no_losses():
     history = b"step,player,term,value\n1,G,mse,0.5\n40,validation,FD-mnist,2.0\n"
-    assert batch.evaluations(history) == b"step,player,term,value\n40,validation,FD-mnist,2.0\n"
+    assert evaluations(history) == b"step,player,term,value\n40,validation,FD-mnist,2.0\n"
     for place in PLACES:
         with zipfile.ZipFile(place / RUN) as held:
             for name in held.namelist():
                 if name.endswith("/history.csv"):
                     text = held.read(name)
-                    assert batch.evaluations(text) == text, name
+                    assert evaluations(text) == text, name
 
 
 def test_a_notebook_shows_a_run_by_a_cell_and_not_by_its_parameters(tmp_path):

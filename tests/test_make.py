@@ -12,9 +12,11 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from ganzip import batch, data, parameters, reproduce, runs
+from ganzip import batch, data, parameters, reproduce
 from ganzip.parameters import ParameterError
 from ganzip.report import keeping
+from ganzip.units import output_folder
+from ganzip.units.plan import Request
 
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = ("reproduce", "status", "bundle", "merge", "keep", "references", "smoke")
@@ -106,7 +108,7 @@ REFUSED = [
 @pytest.mark.parametrize("given", REFUSED, ids=lambda given: "-".join(map("=".join, given.items())))
 @pytest.mark.parametrize("verb", ["status", "reproduce"])
 def test_what_does_not_fit_is_one_line_and_nothing_runs(given, verb, monkeypatch):
-    for where, what in ((reproduce, "execute"), (batch, "engine"), (batch.Given, "units")):
+    for where, what in ((reproduce, "execute"), (batch, "engine"), (Request, "units")):
         monkeypatch.setattr(where, what, None)
     for name in reproduce.VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -154,7 +156,9 @@ def folder_of_notebook(path, given, root):
     (line,) = re.findall(r"^folder = (Path\(.*)", "\n".join(c.source for c in cells), re.M)
     own = SimpleNamespace(PAPER=keeping.OWN)
     typed = parameters.of_notebook(path.stem, given)
-    return eval(line, {"root": root, "Path": Path, "runs": runs, "own": own} | typed)
+    return eval(
+        line, {"root": root, "Path": Path, "output_folder": output_folder, "own": own} | typed
+    )
 
 
 @pytest.mark.parametrize("paper", keeping.NAMES)
@@ -222,7 +226,7 @@ def test_the_verbs_of_batch_are_given_the_same(monkeypatch, tmp_path):
 
 def test_snakemake_is_given_texts_as_texts(monkeypatch, tmp_path):
     io = pytest.importorskip("snakemake.common.configfile")
-    monkeypatch.setattr(batch.Given, "units", lambda _: [])
+    monkeypatch.setattr(Request, "units", lambda _: [])
 
     def run(*command, **_):
         calls.append(command)
@@ -232,7 +236,7 @@ def test_snakemake_is_given_texts_as_texts(monkeypatch, tmp_path):
     calls = []
     for value in [*ODD, "007", "1.50"]:
         if value.isprintable():
-            given = batch.Given("smoke", value, 2.0, ("sdakd",), 3)
+            given = Request("smoke", value, 2.0, ("sdakd",), 3)
             assert batch.engine(given, tmp_path, 2) == 0
             file = calls[-1][calls[-1].index("--configfile") + 1]
             found = parameters.check(parameters.Workflow, io.load_configfile(file))
@@ -251,6 +255,6 @@ def test_jobs_are_snakemake_s_where_it_is_installed(monkeypatch, tmp_path):
 
     monkeypatch.setattr(batch, "engine", engine)
     monkeypatch.setattr(reproduce, "execute", None)
-    assert reproduce.reproduce(batch.Given(papers=("sdakd",)), 4) == 0 and asked == [4]
+    assert reproduce.reproduce(Request(papers=("sdakd",)), 4) == 0 and asked == [4]
     monkeypatch.setattr(batch, "engine", lambda *_: 3)
-    assert reproduce.reproduce(batch.Given(papers=("sdakd",)), 4) == 3
+    assert reproduce.reproduce(Request(papers=("sdakd",)), 4) == 3

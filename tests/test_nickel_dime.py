@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 import torch
 
-from ganzip import data, presets, runs
+from ganzip import data, presets
 from ganzip.distil import compose
 from ganzip.papers import nickel_dime
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.report import tables
+from ganzip.units import Run, find_unit, find_units, in_order, perform, read_rows
 
 SOURCE = "digits"
 # Style mixing and path lengths too, which presets smoke and cpu do without.
@@ -46,13 +47,13 @@ def root(tmp_path_factory):
     """All units of a short plan, done."""
     root = tmp_path_factory.mktemp("runs")
     for unit in plan():
-        runs.perform(unit, nickel_dime.work, root)
+        perform(unit, nickel_dime.work, root)
     return root
 
 
 @pytest.fixture(scope="module")
 def frame(root):
-    return runs.frame(plan(), root)
+    return read_rows(plan(), root)
 
 
 def digest(folder):
@@ -64,19 +65,19 @@ def beside(unit, root, tmp_path):
     """Make a folder of runs in which what the unit needs is already trained."""
     here = tmp_path / nickel_dime.PAPER / "units"
     here.mkdir(parents=True)
-    for need in runs.in_order([unit])[:-1]:
+    for need in in_order([unit])[:-1]:
         (here / need.folder(root).name).symlink_to(need.folder(root))
     return unit.folder(tmp_path)
 
 
 def test_a_killed_unit_ends_in_the_same_bits(root, tmp_path):
-    unit = runs.by_name(plan(), OURS)
+    unit = find_unit(plan(), OURS)
     folder = beside(unit, root, tmp_path)
     script = (
         "import sys, pathlib; sys.path.insert(0, 'tests'); import test_nickel_dime as t\n"
-        "unit = t.runs.by_name(t.plan(), sys.argv[1])\n"
+        "unit = t.find_unit(t.plan(), sys.argv[1])\n"
         "root = pathlib.Path(sys.argv[2])\n"
-        "t.runs.perform(unit, t.nickel_dime.work, root, checkpoint_seconds=0.0)"
+        "t.perform(unit, t.nickel_dime.work, root, checkpoint_seconds=0.0)"
     )
     command = [sys.executable, "-c", script, unit.name, str(tmp_path)]
     step = random.Random(os.urandom(8)).randrange(1, SHORT.steps - 4)
@@ -92,7 +93,7 @@ def test_a_killed_unit_ends_in_the_same_bits(root, tmp_path):
 
 
 def test_a_unit_that_stops_in_its_second_phase_goes_on_from_there(root, tmp_path, monkeypatch):
-    unit = runs.by_name(plan(), "gs-p90-seed0")
+    unit = find_unit(plan(), "gs-p90-seed0")
     folder, seen = beside(unit, root, tmp_path), []
 
     def stopping(*_):
@@ -101,10 +102,10 @@ def test_a_unit_that_stops_in_its_second_phase_goes_on_from_there(root, tmp_path
 
     monkeypatch.setattr(measured, "watcher", lambda *_: stopping)
     with pytest.raises(KeyboardInterrupt):
-        runs.perform(unit, nickel_dime.work, tmp_path, checkpoint_seconds=0.0)
+        perform(unit, nickel_dime.work, tmp_path, checkpoint_seconds=0.0)
     assert set(seen[0]) == {"checkpoint-sparse", "checkpoint-train-"}
     monkeypatch.undo()
-    runs.perform(unit, nickel_dime.work, tmp_path)
+    perform(unit, nickel_dime.work, tmp_path)
     assert digest(folder) == digest(unit.folder(root))
 
 
@@ -129,7 +130,7 @@ def test_rows_are_complete_and_finite(root, frame):
 
 
 def test_what_is_reported_is_the_mean_of_the_last_evaluations(root):
-    unit = runs.by_name(plan(), OURS)
+    unit = find_unit(plan(), OURS)
     course = measured.convergence([unit], root).query("metric == 'FD-digits'")
     assert course["step"].tolist() == [3, 6, 9, 12]
     found = pd.read_csv(unit.folder(root) / "rows.csv")
@@ -140,10 +141,10 @@ def test_what_is_reported_is_the_mean_of_the_last_evaluations(root):
 
 
 def test_a_student_pruned_by_nothing_draws_the_teachers_images(root, frame):
-    (unit,) = runs.find(plan(dataclasses.replace(SHORT, seeds={"CAGC": {0.0: 1}})), method="CAGC")
+    (unit,) = find_units(plan(dataclasses.replace(SHORT, seeds={"CAGC": {0.0: 1}})), method="CAGC")
     T = nickel_dime.generator_of(unit.needs["teacher"], root)
     z = torch.randn(3, SHORT.latent)
-    S = nickel_dime.start(runs.Run(unit, root), T)
+    S = nickel_dime.start(Run(unit, root), T)
     images = nickel_dime.drawn_still(S, z)
     assert torch.equal(images, nickel_dime.drawn_still(T, z)) and images.std() > 0
     pruned = frame[(frame["table"] == "pruning") & (frame["width"] == 1.0)]
@@ -153,7 +154,7 @@ def test_a_student_pruned_by_nothing_draws_the_teachers_images(root, frame):
 
 
 def test_the_teacher_is_untouched_by_its_students(root):
-    (teacher,) = runs.find(plan(), method="teacher")
+    (teacher,) = find_units(plan(), method="teacher")
     weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
 
@@ -164,7 +165,7 @@ def test_dime_starts_at_the_value_asked_for_whatever_the_kernels(root):
         ("dime-by-contrastive-efflite0-p90-seed0", [5.0, 5.0]),
         ("dime-batch-targets-p90-seed0", [10.0]),
     ):
-        run = runs.Run(runs.by_name(plan(), name), root)
+        run = Run(find_unit(plan(), name), root)
         T = nickel_dime.generator_of(run.unit.needs["teacher"], root)
         S = nickel_dime.start(run, T)
         kernels = nickel_dime.kernels_of(run, S, T)
@@ -178,7 +179,7 @@ def _plain(kernel):
 
 
 def test_global_features_are_the_teachers_moments(root):
-    unit = runs.find(plan(), method="moments contrastive")[0]
+    unit = find_units(plan(), method="moments contrastive")[0]
     kept = unit.weights(root)
     assert kept["moments.first"].dtype == torch.float64
     T = nickel_dime.generator_of(unit.needs["teacher"], root)
@@ -191,7 +192,7 @@ def test_global_features_are_the_teachers_moments(root):
 
 
 def test_both_discriminators_and_g_are_regularised(root):
-    run, phases = runs.Run(runs.by_name(plan(), OURS), root), []
+    run, phases = Run(find_unit(plan(), OURS), root), []
     method = compose.METHODS["NICKEL & DiME"]
     compose.distil(nickel_dime.setup_of(run), method, phases.append)
     everyone = phases[0].players
@@ -245,7 +246,7 @@ def test_foundation_models_are_the_kernels_where_their_files_are(monkeypatch):
 
 def test_maps_and_layers_follow_the_size():
     assert nickel_dime.pair({"size": 256}) == ("synthesis.b64.conv1", "b128")
-    config = runs.by_name(plan(), OURS).config
+    config = find_unit(plan(), OURS).config
     assert nickel_dime.recipe_of({**config, "size": 64}).layers == {
         "pair": ("synthesis.b16.conv1", "b32"),
         "gated": ["b64", "b32", "b16", "b8"],

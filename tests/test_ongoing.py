@@ -5,10 +5,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from ganzip import bundles
-from ganzip.batch import Given
 from ganzip.papers import dcgan_kd
 from ganzip.report import keeping, ongoing, pages, tables
+from ganzip.units import bundles
+from ganzip.units.plan import Request
 from tests.plans import short_dcgan
 
 
@@ -17,7 +17,7 @@ def test_what_is_done_of_a_run_is_kept_with_its_rows_and_networks(tmp_path, monk
     monkeypatch.setenv("GANZIP_RUNS", str(root))
     units = short_dcgan(root, mse={4: 2}, regular={4: 1, 16: 1})
     monkeypatch.setattr(dcgan_kd, "prepare", lambda *_, **__: units)
-    given = Given("smoke", papers=("dcgan_kd",))
+    given = Request("smoke", papers=("dcgan_kd",))
     with pytest.raises(ValueError, match=f"{len(units)} of {len(units)} units are done"):
         ongoing.keep(given, root, into)
     assert not into.exists()

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from ganzip import metrics, papers, runs
+from ganzip import files, metrics, papers
 from ganzip.nets import dcgan
 from ganzip.report import keeping, pages, tables
 
@@ -17,7 +17,7 @@ def texts():
 
 
 def test_every_page_is_what_the_rows_give(texts):
-    names = {path.relative_to(runs.repository()).as_posix() for path in texts}
+    names = {path.relative_to(files.repository()).as_posix() for path in texts}
     assert names == {
         "README.md",
         "figures/RESULTS.md",
@@ -59,7 +59,7 @@ def test_a_run_of_preset_night_comes_first_and_then_the_longest(tmp_path, monkey
 
 
 def test_only_blocks_change_and_a_block_that_is_not_there_is_named():
-    text = (runs.repository() / "README.md").read_text()
+    text = (files.repository() / "README.md").read_text()
     changed = text.replace("<!-- found -->\n", "<!-- found -->\nan old line\n")
     assert changed != text and pages.fill(changed) == text
     with pytest.raises(ValueError, match="README.md has no block <!-- found -->"):
@@ -143,7 +143,7 @@ def test_shares_are_of_the_trained_networks():
     ],
 )
 def test_what_is_told_of_variants_is_in_their_rows(paper, metric, groups, form):
-    told = (runs.repository() / "DIVERGENCES.md").read_text()
+    told = (files.repository() / "DIVERGENCES.md").read_text()
     rows = pd.read_csv(keeping.folder() / paper / "variants.csv")
     longer = rows.loc[rows["steps"].isin([135, 840, 1280])]
     found = longer.groupby(groups, dropna=False)[metric].agg(["mean", "std", "count"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzip import data, degrade, presets, runs, train
+from ganzip import data, degrade, presets, train
 from ganzip.data.part_sources import PARTS
 from ganzip.nets import enlarging, realesrgan
 from ganzip.papers import sdakd, sdakd_claims
@@ -17,6 +17,7 @@ from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
 from ganzip.report import tables
 from ganzip.report.claims import claims_table
+from ganzip.units import Run, find_unit, find_units, perform, perform_all, read_rows
 from tests.same_bits import Stopped, stopping
 
 METHODS = ("naive (C,C)", "SDAKD", "SDAKD balanced", "DCD_modified", "control GT", "Ablation3")
@@ -49,20 +50,20 @@ def plan():
 
 
 def unit(name):
-    return runs.by_name(plan(), name)
+    return find_unit(plan(), name)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """All units of a short plan, done."""
     root = tmp_path_factory.mktemp("runs")
-    runs.jobs(plan(), sdakd.work, root, n_jobs=1)
+    perform_all(plan(), sdakd.work, root, n_jobs=1)
     return root
 
 
 @pytest.fixture(scope="module")
 def frame(root):
-    return runs.frame(plan(), root)
+    return read_rows(plan(), root)
 
 
 def digest(folder):
@@ -83,7 +84,7 @@ def test_a_unit_that_was_stopped_in_every_phase_ends_in_the_same_bits(
     stopping(monkeypatch)
     while not this.done(tmp_path):
         try:
-            runs.perform(this, sdakd.work, tmp_path, checkpoint_seconds=0.0)
+            perform(this, sdakd.work, tmp_path, checkpoint_seconds=0.0)
         except Stopped:
             stops += 1
     assert stops == (3 if "-sdakd-" in name else 1)
@@ -131,7 +132,7 @@ def test_ablation_3_trains_the_teachers_discriminator_on(root):
 
 def test_all_methods_of_a_network_train_on_the_same_pairs(root):
     taught, control = (
-        sr.batches(runs.Run(unit(f"realesrgan-{m}-c14-seed0"), root), teacher=T)
+        sr.batches(Run(unit(f"realesrgan-{m}-c14-seed0"), root), teacher=T)
         for m, T in (("sdakd", sr.released("cpu")), ("control-gt", None))
     )
     for step in (0, 3):
@@ -145,19 +146,19 @@ def test_all_methods_of_a_network_train_on_the_same_pairs(root):
 
 
 def test_stored_answers_are_the_teachers(root):
-    run = runs.Run(unit("realesrgan-sdakd-c14-seed0"), root)
+    run = Run(unit("realesrgan-sdakd-c14-seed0"), root)
     (held,) = sr.examples(run, "test").values()
     expected = sr.answers(sr.released("cpu"), held.cond[:1])
     assert (held.teacher[:1] - expected).abs().max() < 2e-3  # kept in half precision
 
 
 def test_plain_inputs_are_reduced_and_no_more(root):
-    run = runs.Run(unit("realesrgan-bicubic-sdakd-c14-seed0"), root)
+    run = Run(unit("realesrgan-bicubic-sdakd-c14-seed0"), root)
     (held,) = sr.examples(run, "test").values()
     small = degrade.bicubic(held.truth, 20, 20)
     assert (held.cond - small).abs().max() <= 1 / 127  # 8-bit levels
     c = dict(run.config) | {"stored": False, "batch": 2}
-    live = sr.batches(runs.Run(dataclasses.replace(run.unit, config=c), root))
+    live = sr.batches(Run(dataclasses.replace(run.unit, config=c), root))
     torch.manual_seed(0)
     batch = live.batch(0)
     assert live.pool is None and batch.cond.shape == (2, 3, 8, 8)  # pyright: ignore
@@ -213,7 +214,7 @@ def test_live_batches_have_the_teachers_image_and_map(root):
     this = unit("realesrgan-sdakd-c14-seed0")
     c = dict(this.config) | {"stored": False, "pool": 4, "batch": 2}
     T = sr.generator(c, "1/8").eval()
-    seen = sr.batches(runs.Run(dataclasses.replace(this, config=c), root), teacher=T)
+    seen = sr.batches(Run(dataclasses.replace(this, config=c), root), teacher=T)
     torch.manual_seed(0)
     batch = seen.batch(0)
     assert seen.pool is not None and int(seen.pool.count) == 2
@@ -236,7 +237,7 @@ def test_parts_share_no_photo_pixels_and_a_changed_set_is_refused(tmp_path):
     this = sdakd.plan(short(), {network: turned for network in sr.GENERATORS})[0]
     assert changed.fingerprint != pieces.fingerprint
     with pytest.raises(data.DataError, match="plan again, or bring the old photos back"):
-        runs.perform(this, sdakd.work, tmp_path)
+        perform(this, sdakd.work, tmp_path)
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
@@ -298,9 +299,9 @@ def test_sources_by_part_and_fresh_squares(tmp_path):
     )
     source = f"train:{div}+{ost}; test:{held}"
     units = sdakd.prepare("paper", f"train:{ffhq};test:{celeba},{source}")
-    (face,) = runs.find(units, network="GCFSR", method="control GT", C="1/4", seed=0)
+    (face,) = find_units(units, network="GCFSR", method="control GT", C="1/4", seed=0)
     assert face.config["span"] == 0 and face.config["data"] == "ffhq+celeba-hq"
-    whole = sr.fresh_squares(runs.Run(face, tmp_path))
+    whole = sr.fresh_squares(Run(face, tmp_path))
     assert face.config["batch"] == 24 and whole(1).shape == (24, 3, 1024, 1024)
     pieces = sr.load_pieces(source)
     parts = {part: {e["photo"] for e in pieces.manifest if e["part"] == part} for part in PARTS}
@@ -308,16 +309,16 @@ def test_sources_by_part_and_fresh_squares(tmp_path):
     assert all(name.startswith("held-") for name in parts["validation"] | parts["test"])
     assert not parts["validation"] & parts["test"] and pieces.name == "div+ost+held"
 
-    (plain,) = runs.find(units, network=sr.PLAIN, method="control GT", C="1/4", seed=0)
+    (plain,) = find_units(units, network=sr.PLAIN, method="control GT", C="1/4", seed=0)
     c = dict(plain.config) | {"batch": 5, "size": 64}
-    cut = sr.fresh_squares(runs.Run(dataclasses.replace(plain, config=c), tmp_path))
+    cut = sr.fresh_squares(Run(dataclasses.replace(plain, config=c), tmp_path))
     drawn = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
         drawn.append(cut(0))
     assert drawn[0].shape == (5, 3, 400, 400) and drawn[0].dtype == torch.uint8
     assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
-    seen = sr.batches(runs.Run(dataclasses.replace(plain, config=c), tmp_path)).batch(0)
+    seen = sr.batches(Run(dataclasses.replace(plain, config=c), tmp_path)).batch(0)
     assert seen.cond.shape == (5, 3, 16, 16)  # pyright: ignore
     assert not list(tmp_path.rglob("*.npy")), "training stores nothing"
 
@@ -332,8 +333,8 @@ def test_a_unit_trains_on_sources_by_part(tmp_path):
     fresh = dataclasses.replace(plain, fresh=True, stored=False, seeds={"control GT": {"1/4": 1}})
     held = dict.fromkeys(sr.GENERATORS, sr.load_pieces(source))
     units = sdakd.plan(dataclasses.replace(cfg, families=(fresh,)), held)
-    runs.jobs(units, sdakd.work, tmp_path / "runs", n_jobs=1)
-    found = runs.frame(units, tmp_path / "runs")
+    perform_all(units, sdakd.work, tmp_path / "runs", n_jobs=1)
+    found = read_rows(units, tmp_path / "runs")
     assert np.isfinite(found["value"]).all() and set(found["dataset"]) == {"train+test"}
 
 

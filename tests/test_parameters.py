@@ -14,6 +14,7 @@ from ganzip import batch, parameters, presets
 from ganzip.papers import __main__ as command
 from ganzip.parameters import BATCHED, NOTEBOOKS, ParameterError
 from ganzip.report import keeping
+from ganzip.units.plan import PAPER_NOTEBOOKS, Request
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -165,7 +166,7 @@ def begun(notebook, **given):
 
 def test_every_notebook_is_known():
     assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} == set(NOTEBOOKS)
-    assert tuple(batch.NOTEBOOKS) == BATCHED and set(command.PAPERS) == set(BATCHED)
+    assert tuple(PAPER_NOTEBOOKS) == BATCHED and set(command.PAPERS) == set(BATCHED)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -224,7 +225,7 @@ NO_PAPERS = ["nonesuch", "sdakd,nonesuch", "sdakd,,dcgan_kd", "DCGAN_KD"]
 
 @pytest.mark.parametrize(("module", "name"), OPTIONS)
 def test_command_lines_refuse_in_one_line_before_planning(module, name, capsys, monkeypatch):
-    monkeypatch.setattr(batch.Given, "units", None)
+    monkeypatch.setattr(Request, "units", None)
     bad = NO_PAPERS if name == "papers" else [v for v in KINDS[name][1] if isinstance(v, str)]
     for value in bad:
         with pytest.raises(SystemExit) as stop:
@@ -247,7 +248,7 @@ def test_command_lines_are_typed():
 
 
 def test_a_plan_is_checked_however_it_is_made():
-    loose: Any = batch.Given
+    loose: Any = Request
     assert loose(data=2024, scale="2").data == "2024"
     for wrong in ({"scale": math.nan}, {"preset": "cpuu"}, {"seeds": -1}, {"data": "a,"}):
         with pytest.raises(ParameterError):

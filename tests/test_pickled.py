@@ -16,10 +16,11 @@ from PIL import Image
 from rosinality import held
 from torch._utils import _rebuild_tensor_v2
 
-from ganzip import assets, presets, runs
+from ganzip import assets, presets
 from ganzip.nets import checkpoints, pickled, stylegan2
 from ganzip.nets.checkpoints import CheckpointError
 from ganzip.papers import nickel_dime
+from ganzip.units import find_unit, in_order, perform, read_rows
 
 
 class Persistent:
@@ -270,7 +271,7 @@ def test_the_released_network_is_the_teacher_at_the_scale_of_the_paper(
     monkeypatch.setattr(presets, "nickel_dime", lambda *_, **__: preset)
     chosen, images = nickel_dime.settled("paper", faces)
     assert chosen.net == small
-    without = runs.by_name(nickel_dime.plan(chosen, images, faces), "teacher-seed0")
+    without = find_unit(nickel_dime.plan(chosen, images, faces), "teacher-seed0")
     assert without.config["steps"] == preset.teacher_steps
 
     asset = assets.ASSETS["stylegan2-ffhq256"]
@@ -283,15 +284,15 @@ def test_the_released_network_is_the_teacher_at_the_scale_of_the_paper(
     chosen, images = nickel_dime.settled("paper", faces)
     assert images.pixels.shape[-1] == chosen.net["size"] == 2 << len(sizes["channels"])
     units = nickel_dime.plan(chosen, images, faces)
-    teacher, student = (runs.by_name(units, n) for n in ("teacher-seed0", "fine-tune-p50-seed0"))
+    teacher, student = (find_unit(units, n) for n in ("teacher-seed0", "fine-tune-p50-seed0"))
     assert teacher.config["steps"] == 0 and student.needs["teacher"] is teacher
     for unit in (teacher, student):
         assert unit.config["net"] == {"channels": sizes["channels"]}
         assert all(unit.config[name] == sizes[name] for name in ("latent", "group"))
     smoke = dataclasses.replace(preset, name="smoke")  # where every file is ignored
     assert "weights" not in nickel_dime.plan(smoke, images, faces)[2].config
-    for unit in runs.in_order([teacher if numpy else student]):
-        runs.perform(unit, nickel_dime.work, tmp_path)
+    for unit in in_order([teacher if numpy else student]):
+        perform(unit, nickel_dime.work, tmp_path)
     (G, D), kept = checkpoints.load(path), teacher.weights(tmp_path)
     assert D is not None
     for part, net in (("G", G), ("D", D)):
@@ -300,13 +301,13 @@ def test_the_released_network_is_the_teacher_at_the_scale_of_the_paper(
     for r, n in zip((4, 8, 16), sizes["channels"], strict=False):
         left = n if numpy else math.ceil(n / 2)
         assert len(S.get_parameter(f"synthesis.b{r}.conv1.weight")) == left
-    scores = runs.frame([teacher], tmp_path).set_index("metric")["value"]
+    scores = read_rows([teacher], tmp_path).set_index("metric")["value"]
     assert {"FD-efflite2", "fake logit of D", "parameters"} <= set(scores.index)
     assert scores.notna().all()
     with torch.no_grad():
         D.b4.out.bias.add_(1.0)  # another file under the same name is another teacher
     torch.save({"g_ema": G.state_dict(), "d": D.state_dict()}, path)
-    again = runs.by_name(nickel_dime.plan(chosen, images, faces), "teacher-seed0")
+    again = find_unit(nickel_dime.plan(chosen, images, faces), "teacher-seed0")
     assert again.key != teacher.key and again.config["net"] == teacher.config["net"]
     torch.save({"g_ema": G.state_dict()}, path)
     with pytest.raises(CheckpointError, match=r"has no discriminator.*take a whole file"):

@@ -3,12 +3,13 @@ from math import nan
 import pytest
 import torch
 
-from ganzip import assets, data, families, presets, runs
+from ganzip import assets, data, families, presets
 from ganzip.methods import gan
 from ganzip.nets import realesrgan
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import super_resolution as sr
 from ganzip.report import tables
+from ganzip.units import find_units
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_compared_rows_of_preset_cpu_have_three_seeds_and_two_sizes(digits):
     compared = [d for d in cfg.mse if cfg.mse[d] >= 3 and cfg.regular.get(d, 0) >= 3]
     assert len(compared) >= 2
     units = dcgan_kd.plan(cfg, digits, "digits")
-    assert {u.config["seed"] for u in runs.find(units, method="mse", d=compared[0])} == {0, 1, 2}
+    assert {u.config["seed"] for u in find_units(units, method="mse", d=compared[0])} == {0, 1, 2}
 
 
 def test_students_share_their_teachers_seed(digits):
@@ -58,7 +59,7 @@ def test_paper_preset_picks_the_papers_teachers():
 
 def test_wgan_units_count_critic_steps(digits):
     cfg = presets.dcgan_kd("cpu")
-    (unit,) = runs.find(dcgan_kd.plan(cfg, digits, "digits"), method="wgan")
+    (unit,) = find_units(dcgan_kd.plan(cfg, digits, "digits"), method="wgan")
     assert unit.config["steps"] == gan.wgan_steps(cfg.wgan_recipe.steps)
 
 
@@ -153,7 +154,7 @@ def test_online_methods_have_as_many_steps_of_the_student_as_sdakd(name):
     for network in ("GCFSR", "RealESRGAN"):
         steps = {
             u.config["method"]: u.config["steps"] - u.config["d2"]
-            for u in runs.find(units, network=network, C="1/2")
+            for u in find_units(units, network=network, C="1/2")
         }
         assert len({steps[m] for m in ("SDAKD", *sdakd.ONLINE)}) == 1
         assert (steps["naive (C,C)"] == steps["SDAKD"]) == (name != "paper")
@@ -162,7 +163,7 @@ def test_online_methods_have_as_many_steps_of_the_student_as_sdakd(name):
 def test_lambda2_that_balances_is_a_row_of_its_own():
     units = sdakd.plan(presets.sdakd("cpu"), big_photos())
     for method, expected in (("SDAKD", 0.1), (sr.BALANCED, 0.75), ("Ablation3", 0.1)):
-        found = runs.find(units, network="RealESRGAN", method=method, C="1/4")
+        found = find_units(units, network="RealESRGAN", method=method, C="1/4")
         assert {u.config["lambda2"] for u in found} == {expected} and len(found) >= 2
 
 
@@ -185,7 +186,7 @@ def test_paper_b_as_published():
 
 def test_schedules_of_paper_b():
     def steps(method, C="1/4", network="GCFSR"):
-        (unit, *_) = runs.find(units, method=method, C=C, network=network)
+        (unit, *_) = find_units(units, method=method, C=C, network=network)
         c = unit.config
         return [c[k] for k in ("l1_steps", "n2", "d2", "n3")], c["disc"], c["features"]
 

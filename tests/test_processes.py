@@ -11,17 +11,19 @@ import pytest
 import storm
 import toy
 
-from ganzip import parallel, processes, runs
+from ganzip import parallel, processes
+from ganzip.units import read_state
 
 SECONDS = 60  # for a busy machine: orphans would live for good
 HERE = Path(__file__).parent
 TOY = f"""
 import sys; sys.path.insert(0, {str(HERE)!r})
 import toy
-from ganzip import runs
+from ganzip import files
+from ganzip.units import perform_all
 units = [toy.unit(steps=2000, seed=seed, wait=0.005) for seed in (0, 1)]
 if __name__ == "__main__":
-    runs.jobs(units, toy.work, runs.home(), n_jobs=2)
+    perform_all(units, toy.work, files.runs_folder(), n_jobs=2)
 """
 
 
@@ -45,7 +47,7 @@ def test_workers_end_with_a_script(tmp_path):
         assert run.process.returncode == -signal.SIGTERM
     finally:
         run.kill()
-    assert {runs.state(unit, tmp_path).name for unit in units()} == {"interrupted"}
+    assert {read_state(unit, tmp_path).name for unit in units()} == {"interrupted"}
 
 
 def test_kernel_and_workers_end_with_papermill(tmp_path):

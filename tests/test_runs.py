@@ -17,10 +17,28 @@ import torch
 import toy
 from torch.optim import SGD
 
-from ganzip import runs
+from ganzip import files
 from ganzip.methods import gan, mse_joint
-from ganzip.runs import Unit, perform
 from ganzip.train import Batch, Player
+from ganzip.units import (
+    CheckpointError,
+    Diverged,
+    Run,
+    State,
+    Unit,
+    UnitsFailed,
+    code_hash,
+    compute_once,
+    find_units,
+    in_order,
+    perform,
+    perform_all,
+    read_rows,
+    read_state,
+)
+from ganzip.units import run as run_module
+from ganzip.units import unit as unit_module
+from ganzip.units.run import _finite, load_checkpoint, save_checkpoint
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -113,8 +131,8 @@ def test_validation_stands_in_the_history_over_phases_and_each_has_its_own_strea
             )  # fmt: skip
         run.finish({"net": net}, [{"metric": "m", "value": 0.0}])
 
-    unit = runs.Unit("toy", "phases", {"steps": 9, "seed": 0})
-    history = pd.read_csv(runs.perform(unit, work, tmp_path) / "history.csv")
+    unit = Unit("toy", "phases", {"steps": 9, "seed": 0})
+    history = pd.read_csv(perform(unit, work, tmp_path) / "history.csv")
     judged = history[history["player"] == "validation"]
     assert judged["step"].tolist() == [2, 4, 5, 7, 9]
     assert judged["value"].tolist() == [5.0, 5.0, 5.0, 4.0, 4.0]
@@ -126,23 +144,23 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_it_used(tmp_path, capsy
     older, newer = sorted(folder.glob("checkpoint-*.pt"))
     assert (older.stem[-2:], newer.stem[-2:]) == ("29", "30")
     newer.write_bytes(newer.read_bytes()[:-100])
-    resumed = runs.Run(unit, tmp_path)
+    resumed = Run(unit, tmp_path)
     net = torch.nn.Linear(1, 1)
     with pytest.raises(RuntimeError):  # the older one is opened, and is not a Linear(1, 1)
         resumed._resume("train", {"net": net})
     assert f"{newer.name} is torn" in capsys.readouterr().out
-    with pytest.raises(runs.CheckpointError, match="is torn or not a checkpoint"):
-        runs.load_checkpoint(newer, unit.key, torch.device("cpu"))
+    with pytest.raises(CheckpointError, match="is torn or not a checkpoint"):
+        load_checkpoint(newer, unit.key, torch.device("cpu"))
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path):
     _, folder = checkpointed(tmp_path)
     path = max(folder.glob("checkpoint-*.pt"))
-    with pytest.raises(runs.CheckpointError, match="belongs to unit .*, expected 0123"):
-        runs.load_checkpoint(path, "0123", torch.device("cpu"))
+    with pytest.raises(CheckpointError, match="belongs to unit .*, expected 0123"):
+        load_checkpoint(path, "0123", torch.device("cpu"))
     path.write_bytes(b"not a checkpoint at all, but long enough to hold a digest")
-    with pytest.raises(runs.CheckpointError, match="torn or not a checkpoint"):
-        runs.load_checkpoint(path, "0123", torch.device("cpu"))
+    with pytest.raises(CheckpointError, match="torn or not a checkpoint"):
+        load_checkpoint(path, "0123", torch.device("cpu"))
 
 
 def test_an_unusable_folder_fails_before_training(tmp_path):
@@ -152,37 +170,37 @@ def test_an_unusable_folder_fails_before_training(tmp_path):
 
 
 def test_a_full_disk_fails_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
     with pytest.raises(OSError, match="has 5 MiB left, 32 MiB are needed"):
         perform(toy.unit(), toy.work, tmp_path)
     folder = toy.unit().folder(tmp_path)
     assert not list(folder.glob("checkpoint-*"))
-    assert "has 5 MiB left" in runs.state(toy.unit(), tmp_path).error  # as its error.txt says
+    assert "has 5 MiB left" in read_state(toy.unit(), tmp_path).error  # as its error.txt says
     (folder / "error.txt").unlink()
-    assert runs.state(toy.unit(), tmp_path).name == "missing"
+    assert read_state(toy.unit(), tmp_path).name == "missing"
     (folder / "progress").write_text("0.5")
-    state = runs.state(toy.unit(), tmp_path)  # where the disk had no room for an error either
+    state = read_state(toy.unit(), tmp_path)  # where the disk had no room for an error either
     assert (state.name, state.step) == ("failed", 30) and "has 5 MiB left" in state.error
     monkeypatch.undo()
-    assert runs.state(toy.unit(), tmp_path) == runs.State("interrupted", 30)
+    assert read_state(toy.unit(), tmp_path) == State("interrupted", 30)
 
 
 def test_an_error_that_cannot_be_written_hides_no_other(tmp_path, monkeypatch):
     def full(fd):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(MemoryError, match="as asked"):
         perform(toy.unit(crash_at=0), toy.work, tmp_path)
 
 
 def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
-    runs.write(tmp_path / "rows.csv", b"old")
+    files.write(tmp_path / "rows.csv", b"old")
     monkeypatch.setattr(
-        runs.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left"))
+        files.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
     with pytest.raises(OSError, match="No space left"):
-        runs.write(tmp_path / "rows.csv", b"new")
+        files.write(tmp_path / "rows.csv", b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
     assert (tmp_path / "rows.csv").read_bytes() == b"old"
 
@@ -205,7 +223,7 @@ def test_two_processes_on_one_unit_do_not_both_train_it(tmp_path):
 
 def test_nan_stops_the_unit_with_its_name_term_and_step(tmp_path):
     with pytest.raises(
-        runs.Diverged, match="line-seed0: the term net/square is nan at step 1; a rerun goes on"
+        Diverged, match="line-seed0: the term net/square is nan at step 1; a rerun goes on"
     ):
         perform(toy.unit(nan=True), toy.work, tmp_path)
 
@@ -235,29 +253,29 @@ def passing():
 
 
 def test_a_passing_nan_is_never_kept_and_a_rerun_goes_on_before_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "LOGGED", 10)
+    monkeypatch.setattr(run_module, "LOGGED", 10)
     unit = Unit("toy", "passing", {"steps": 60, "seed": 0})  # one step in six is logged
-    with pytest.raises(runs.Diverged, match="at step 22; a rerun goes on from step 21; where"):
+    with pytest.raises(Diverged, match="at step 22; a rerun goes on from step 21; where"):
         perform(unit, passing(), tmp_path, checkpoint_seconds=0.0)
     folder = perform(unit, passing(), tmp_path)
-    runs.write(tmp_path / "whole" / "passed", b"")
+    files.write(tmp_path / "whole" / "passed", b"")
     assert hashes(perform(unit, passing(), tmp_path / "whole")) == hashes(folder)
 
 
 def test_a_checkpoint_with_nan_is_passed_over(tmp_path, capsys):
     unit, folder = checkpointed(tmp_path)
     newer = max(folder.glob("checkpoint-*.pt"))
-    payload = runs.load_checkpoint(newer, unit.key, torch.device("cpu"))
+    payload = load_checkpoint(newer, unit.key, torch.device("cpu"))
     payload["state"]["net"]["0.weight"][0] = math.nan
-    runs.save_checkpoint(newer, payload)
-    run = runs.Run(unit, tmp_path)
+    save_checkpoint(newer, payload)
+    run = Run(unit, tmp_path)
     net = torch.nn.Linear(1, 1)
     with pytest.raises(RuntimeError):  # the older one is opened, and is not a Linear(1, 1)
         run._resume("train", {"net": net})
     assert f"{newer.name} holds NaN; going on from the one before it" in capsys.readouterr().out
-    assert runs._finite({"score": torch.tensor(math.inf), "steps": 3, "rates": (0.1, None)})
-    assert not runs._finite([{"weight": torch.tensor([1.0, math.inf])}])
-    assert not runs._finite({"score": torch.tensor(math.nan)})
+    assert _finite({"score": torch.tensor(math.inf), "steps": 3, "rates": (0.1, None)})
+    assert not _finite([{"weight": torch.tensor([1.0, math.inf])}])
+    assert not _finite({"score": torch.tensor(math.nan)})
 
 
 def test_jobs_do_needs_first_and_a_failure_stops_nobody_else(tmp_path, capsys):
@@ -266,8 +284,8 @@ def test_jobs_do_needs_first_and_a_failure_stops_nobody_else(tmp_path, capsys):
         "toy", "student", {"steps": 20, "seed": 3, "wait": 0, "teacher": 1}, {"teacher": good}
     )
     orphan = Unit("toy", "orphan", {"steps": 20, "seed": 4, "wait": 0}, {"teacher": bad})
-    with pytest.raises(runs.UnitsFailed) as error:
-        runs.jobs([orphan, student], toy.work, tmp_path, n_jobs=2)
+    with pytest.raises(UnitsFailed) as error:
+        perform_all([orphan, student], toy.work, tmp_path, n_jobs=2)
     assert "2 of 4 units failed" in str(error.value)
     assert "line-seed2: MemoryError: as asked" in str(error.value)
     assert "orphan: not begun" in str(error.value)
@@ -278,14 +296,14 @@ def test_jobs_do_needs_first_and_a_failure_stops_nobody_else(tmp_path, capsys):
 
 def test_jobs_give_the_bits_of_a_single_process(tmp_path):
     units = [toy.unit(seed=s) for s in range(3)]
-    runs.jobs(units, toy.work, tmp_path / "many", n_jobs=2)
+    perform_all(units, toy.work, tmp_path / "many", n_jobs=2)
     for unit in units:
         one = perform(unit, toy.work, tmp_path / "one")
         assert hashes(one) == hashes(unit.folder(tmp_path / "many"))
 
 
 def test_a_killed_worker_is_replaced_once(tmp_path):
-    runs.jobs([toy.unit(), toy.unit(seed=1)], kill_once, tmp_path, n_jobs=2)
+    perform_all([toy.unit(), toy.unit(seed=1)], kill_once, tmp_path, n_jobs=2)
     assert toy.unit().done(tmp_path) and toy.unit(seed=1).done(tmp_path)
 
 
@@ -308,45 +326,45 @@ def test_memmap_is_computed_once_and_resumes(tmp_path):
 
     path = tmp_path / "pairs.npy"
     with pytest.raises(KeyboardInterrupt):
-        runs.memmap(path, (10, 3), "float32", lambda a, b: fill(a, b, die_at=8), chunk=4)
+        files.memmap(path, (10, 3), "float32", lambda a, b: fill(a, b, die_at=8), chunk=4)
     assert not path.exists()
     for _ in range(2):
-        rows = runs.memmap(path, (10, 3), "float32", fill, chunk=4)
+        rows = files.memmap(path, (10, 3), "float32", fill, chunk=4)
         assert np.array_equal(rows[:, 1], np.arange(10))
     assert asked == [0, 4, 8]
     assert not rows.flags.writeable
     whole, rows = path.read_bytes(), np.array(rows)
     for damaged in (whole[:-8], whole[:-1] + b"\1", b""):
         path.write_bytes(damaged)
-        assert np.array_equal(runs.memmap(path, (10, 3), "float32", fill, chunk=10), rows)
+        assert np.array_equal(files.memmap(path, (10, 3), "float32", fill, chunk=10), rows)
     assert asked == [0, 4, 8, 0, 0, 0] and path.read_bytes() == whole
 
 
 def test_frame_joins_rows_and_training_seconds(tmp_path):
     units = [toy.unit(), toy.unit(seed=1)]
     perform(units[0], toy.work, tmp_path)
-    frame = runs.frame(units, tmp_path)
+    frame = read_rows(units, tmp_path)
     assert list(frame["metric"]) == ["bias"]
     assert frame["cpu_seconds"][0] == units[0].manifest(tmp_path)["cpu_seconds"]
 
 
 def test_code_sees_changes_and_not_rewording(tmp_path, monkeypatch):
     def module(text):
-        monkeypatch.setattr(runs.inspect, "getsource", lambda m: text)
-        return runs.code(gan)
+        monkeypatch.setattr(unit_module.inspect, "getsource", lambda m: text)
+        return code_hash(gan)
 
     a = module('def f(x):\n    """Doc."""\n    return 2 * x  # why\n')
     assert a == module('def f(x):\n    """Other words."""\n\n    return (2 * x)\n')
     assert a != module('def f(x):\n    """Doc."""\n    return 3 * x\n')
     monkeypatch.undo()
-    assert runs.code(gan) != runs.code(mse_joint)
+    assert code_hash(gan) != code_hash(mse_joint)
 
 
 def test_find_and_order():
     units = [toy.unit(seed=s, method="a" if s else "b") for s in range(3)]
-    assert runs.find(units, method="a", seed=2) == [units[2]]
+    assert find_units(units, method="a", seed=2) == [units[2]]
     student = Unit("toy", "s", {"steps": 1, "seed": 0}, {"teacher": units[0]})
-    assert runs.in_order([student, units[0]]) == [units[0], student]
+    assert in_order([student, units[0]]) == [units[0], student]
 
 
 def test_configurations_are_plain_json():
@@ -361,10 +379,10 @@ def test_what_figures_show_is_computed_once_and_anew_for_something_else(tmp_path
         return {"images": torch.arange(3.0), "said": ["a", 1.5]}
 
     z = torch.randn(4, 2)
-    first = runs.kept(unit, tmp_path, "seen", found, z)
-    again = runs.kept(unit, tmp_path, "seen", found, z + 1e-6)
+    first = compute_once(unit, tmp_path, "seen", found, z)
+    again = compute_once(unit, tmp_path, "seen", found, z + 1e-6)
     assert len(calls) == 1 and torch.equal(first["images"], again["images"])
     assert again["said"] == ["a", 1.5]
-    runs.kept(unit, tmp_path, "seen", found, z[:3])
-    runs.kept(unit, tmp_path, "seen", found, z[:3] + 1)
+    compute_once(unit, tmp_path, "seen", found, z[:3])
+    compute_once(unit, tmp_path, "seen", found, z[:3] + 1)
     assert len(calls) == 3

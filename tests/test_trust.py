@@ -4,8 +4,21 @@ import pytest
 import toy
 import trust
 
-from ganzip import batch, bundles, runs
+from ganzip import files
 from ganzip.report import keeping
+from ganzip.units import (
+    Damaged,
+    Unit,
+    bundles,
+    perform,
+    read_figure_data,
+    read_rows,
+    read_state,
+    transfer,
+)
+from ganzip.units.bundles import BundleError
+from ganzip.units.pool import _unfinished
+from ganzip.units.transfer import OTHER, merge
 
 SOME_UNITS = [kind for i, kind in enumerate(trust.UNITS) if i % 4 == 0 or "a bit" in kind]
 SOME_BUNDLES = [
@@ -51,17 +64,17 @@ def test_a_damaged_unit_is_named_and_its_files_are_kept(made, tmp_path):
     teacher, student, _ = trust.plan()
     folder = student.folder(root)
     (folder / "rows.csv").write_text("torn")
-    state = runs.state(student, root)
+    state = read_state(student, root)
     assert state.name == "failed" and "rows.csv has 4 bytes" in state.error
     assert "run again: it is trained anew" in state.error
-    with pytest.raises(runs.Damaged, match="student-seed1: rows.csv has 4 bytes, "):
-        runs.frame([teacher, student], root)
+    with pytest.raises(Damaged, match="student-seed1: rows.csv has 4 bytes, "):
+        read_rows([teacher, student], root)
     aside = folder.with_name(f"{folder.name}.damaged-1")
     assert (aside / "rows.csv").read_text() == "torn" and (aside / "weights.safetensors").exists()
-    runs.perform(student, toy.work, root)
+    perform(student, toy.work, root)
     (folder / "weights.safetensors").write_bytes(b"torn")
     (teacher.folder(root) / "history.csv").write_text("torn")
-    found = runs._unfinished(trust.plan(), root)
+    found = _unfinished(trust.plan(), root)
     assert [unit.name for unit in found] == [teacher.name, student.name]
     assert folder.with_name(f"{folder.name}.damaged-2").exists()
     assert aside.exists()
@@ -72,7 +85,7 @@ def test_the_weights_of_what_a_unit_needs_are_checked_before_it_is_trained(made,
     teacher, student, _ = trust.plan()
     trust.flip("weights.safetensors", 0.99)(teacher.folder(root), root)
     trust.shutil.rmtree(student.folder(root))
-    runs.perform(student, toy.work, root)
+    perform(student, toy.work, root)
     assert "line-seed0: weights.safetensors was altered" in capsys.readouterr().out
     for unit in (teacher, student):
         assert unit.read(root, "rows.csv") == unit.read(made[0], "rows.csv")
@@ -83,11 +96,11 @@ def test_a_difference_is_named_alone(made, tmp_path):
     units = trust.plan()
     with trust.planned(tmp_path), bundles.opened(made[1]) as bundle:
         packed = {each.name: each.manifest for each in bundle.units}
-        other = runs.Unit("toy", units[1].name, {**units[1].config, "seed": 7}, units[1].needs)
-        assert batch._fault(packed[units[1].name], units[1]) == ""
-        assert batch._fault(packed[units[1].name], other).startswith(f"{batch.OTHER} (seed);")
-        alone = runs.Unit("toy", units[1].name, units[1].config, {})
-        assert "(what it needs)" in batch._fault(packed[units[1].name], alone)
+        other = Unit("toy", units[1].name, {**units[1].config, "seed": 7}, units[1].needs)
+        assert transfer._fault(packed[units[1].name], units[1]) == ""
+        assert transfer._fault(packed[units[1].name], other).startswith(f"{OTHER} (seed);")
+        alone = Unit("toy", units[1].name, units[1].config, {})
+        assert "(what it needs)" in transfer._fault(packed[units[1].name], alone)
 
 
 def test_a_bundle_leaves_what_is_here_as_it_is(made, tmp_path):
@@ -95,10 +108,10 @@ def test_a_bundle_leaves_what_is_here_as_it_is(made, tmp_path):
     root = tmp_path / "runs"
     known, table = root / "cache/known/faces-16-None.pt", root / "toy/smoke-faces/tables/main.csv"
     for path in (known, table):
-        runs.write(path, b"mine")
+        files.write(path, b"mine")
     with trust.planned(root):
-        assert len(batch.merge(packed)[0]) == 3
-        assert batch.merge(packed) == ([], [])
+        assert len(merge(packed)[0]) == 3
+        assert merge(packed) == ([], [])
     assert known.read_bytes() == table.read_bytes() == b"mine"
 
 
@@ -112,9 +125,9 @@ def test_tables_come_only_with_every_unit_of_their_paper(made, tmp_path):
     one_less(craft)
     craft.save(tmp_path / "less.zip")
     with trust.planned(root := tmp_path / "runs"):
-        assert len(batch.merge(tmp_path / "less.zip")[0]) == 2
+        assert len(merge(tmp_path / "less.zip")[0]) == 2
         assert not list(root.rglob("main.csv"))
-        assert len(batch.merge(made[1])[0]) == 1
+        assert len(merge(made[1])[0]) == 1
         assert list(root.rglob("main.csv"))
 
 
@@ -128,13 +141,13 @@ def test_a_kept_run_of_older_code_is_taken_anyhow_and_then_has_hashes(tmp_path, 
         told = packed.manifest
         assert told is not None
         monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-        unit = runs.Unit("dcgan_kd", told.unit, {**told.config, "code": "new"})
-        assert batch._taken(bundle, packed, unit, tmp_path, [])
+        unit = Unit("dcgan_kd", told.unit, {**told.config, "code": "new"})
+        assert transfer._taken(bundle, packed, unit, tmp_path, [])
         rows = bundle.held.read(packed.entries["rows.csv"])
         shown = bundles.shown(bundle.held, packed.entries["shown/samples.pt"])
     assert unit.done(tmp_path) and unit.read(tmp_path, "rows.csv") == rows
-    _, ours = runs.shown((unit.folder(tmp_path) / "shown/samples.pt").read_bytes())
+    _, ours = read_figure_data((unit.folder(tmp_path) / "shown/samples.pt").read_bytes())
     assert ours.equal(shown)
     assert set(unit.manifest(tmp_path)["files"]) == {"rows.csv", "history.csv"}
-    with pytest.raises(batch.BundleError, match="format 1, which names no hashes.*--anyhow"):
-        batch.merge(place)
+    with pytest.raises(BundleError, match="format 1, which names no hashes.*--anyhow"):
+        merge(place)

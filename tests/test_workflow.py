@@ -11,8 +11,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from ganzip import batch, processes, runs
+from ganzip import processes
 from ganzip.papers import dcgan_kd, nickel_dime
+from ganzip.units import find_unit, perform_all, read_rows
+from ganzip.units.plan import Request
+from ganzip.units.status import failures
 
 pytest.importorskip("snakemake")
 WORKFLOW = Path(__file__).resolve().parents[1] / "workflow"
@@ -35,7 +38,7 @@ def said(process):
 
 
 def units():
-    return batch.Given("smoke", papers=("dcgan_kd",)).units()
+    return Request("smoke", papers=("dcgan_kd",)).units()
 
 
 @pytest.mark.parametrize("profile", ["local", "gpu", "slurm", "kubernetes"])
@@ -53,7 +56,7 @@ def test_kills_end_in_the_tables_of_an_unbroken_run(tmp_path):
     whole, root = tmp_path / "whole", tmp_path / "killed"
     root.mkdir()
     plan = units()
-    runs.jobs(plan, dcgan_kd.work, whole, n_jobs=2)
+    perform_all(plan, dcgan_kd.work, whole, n_jobs=2)
     chance, killed = random.Random(os.urandom(8)), 0
     for _ in range(3 * KILLS):
         with (tmp_path / "log").open("w") as log:
@@ -66,7 +69,7 @@ def test_kills_end_in_the_tables_of_an_unbroken_run(tmp_path):
     assert killed == KILLS and process.returncode == 0, (tmp_path / "log").read_text()[-3000:]
     # CPU seconds are of the machine.
     mine, expected = (
-        runs.frame(plan, folder).drop(columns="cpu_seconds") for folder in (root, whole)
+        read_rows(plan, folder).drop(columns="cpu_seconds") for folder in (root, whole)
     )
     pd.testing.assert_frame_equal(mine, expected, check_exact=True)
     table = pd.read_csv(root / "dcgan_kd/smoke/tables/rows.csv", keep_default_na=False)
@@ -90,14 +93,14 @@ def kill_one(process, chance):
 def test_a_unit_that_fails_is_told_and_the_others_go_on(tmp_path):
     """Where its weights should go there is a folder."""
     plan = nickel_dime.prepare("smoke")
-    bad, good = (runs.by_name(plan, name) for name in ("encoder", "speed-seed0"))
+    bad, good = (find_unit(plan, name) for name in ("encoder", "speed-seed0"))
     folder = bad.folder(tmp_path)
     (folder / "weights.safetensors").mkdir(parents=True)
     targets = [f"{u.folder(tmp_path).relative_to(tmp_path)}/manifest.json" for u in (bad, good)]
     process = snakemake(tmp_path, "--cores", "2", *targets, paper="nickel_dime")
     text = process.communicate()[0]
     assert process.returncode == 1 and good.done(tmp_path) and not bad.done(tmp_path), text
-    (line,) = batch.failures(plan, tmp_path)
+    (line,) = failures(plan, tmp_path)
     assert f"nickel_dime encoder: step {bad.config['steps']} of" in line and "directory" in line
     assert "IsADirectoryError" in (folder / "report.ipynb").read_text()
     assert '"ename"' not in (good.folder(tmp_path) / "report.ipynb").read_text()

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ganzip import export, metrics, runs, slicing
+from ganzip import export, files, metrics, slicing
+from ganzip.device import cores
 from ganzip.distil import compose, family, views
 from ganzip.distil.compose import METHODS
 from ganzip.distil.family import Adapter, AdapterError
@@ -24,6 +25,7 @@ from ganzip.papers import adapters, matrix
 from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
+from ganzip.units import find_units, in_order, perform, read_rows
 
 
 def painter(width):
@@ -73,7 +75,7 @@ def trained(request, tmp_path_factory):
     os.environ["GANZIP_RUNS"] = str(root)
     units = planned(adapter)
     for unit in units:
-        runs.perform(unit, functools.partial(own.work, adapter=adapter), root)
+        perform(unit, functools.partial(own.work, adapter=adapter), root)
     yield adapter, units, root
     os.environ.pop("GANZIP_RUNS")
     if before:
@@ -82,7 +84,7 @@ def trained(request, tmp_path_factory):
 
 def test_every_method_that_can_serve_has_finite_rows(trained):
     adapter, units, root = trained
-    frame = runs.frame(units, root)
+    frame = read_rows(units, root)
     assert np.isfinite(frame["value"]).all()
     served = [m for m in METHODS if m not in compose.refusals(adapter)]
     shown = measure.table(frame)
@@ -95,7 +97,7 @@ def test_every_method_that_can_serve_has_finite_rows(trained):
 
 def test_students_move_and_the_teacher_does_not(trained):
     adapter, units, root = trained
-    start = runs.find(units, method="common")[0].weights(root)
+    start = find_units(units, method="common")[0].weights(root)
     states = {}
     for unit in units:
         if unit.config["method"] in METHODS:
@@ -110,7 +112,7 @@ def test_students_move_and_the_teacher_does_not(trained):
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             assert not torch.equal(states[one], states[other]), (one, other)
-    teacher = runs.find(units, method="teacher")[0]
+    teacher = find_units(units, method="teacher")[0]
     assert metrics.params(examples.teacher_of(units[-1], root, adapter)) == metrics.params(
         adapter.full()
     )
@@ -136,7 +138,7 @@ def test_every_unit_says_what_its_discriminator_says(trained):
 
 def test_a_student_is_saved_with_its_card_and_runs_elsewhere(trained, tmp_path):
     adapter, units, root = trained
-    (unit,) = runs.find(units, method="mse")
+    (unit,) = find_units(units, method="mse")
     G = own.student_of(unit, root, adapter)
     path = tmp_path / "student.safetensors"
     export.save(path, G, own.card(unit, root, adapter))
@@ -150,12 +152,12 @@ def test_a_student_is_saved_with_its_card_and_runs_elsewhere(trained, tmp_path):
 def test_a_killed_and_a_whole_run_are_one(trained, tmp_path):
     """The units are deterministic: what a second run of one gives, bit by bit."""
     adapter, units, root = trained
-    (unit,) = runs.find(units, method="NICKEL & DiME")
+    (unit,) = find_units(units, method="NICKEL & DiME")
     again = tmp_path / own.PAPER / "units"
     again.mkdir(parents=True)
-    for need in runs.in_order([unit])[:-1]:
+    for need in in_order([unit])[:-1]:
         (again / need.folder(root).name).symlink_to(need.folder(root))
-    runs.perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
+    perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
     ours, its = unit.weights(tmp_path), unit.weights(root)
     assert all(torch.equal(ours[name], its[name]) for name in its)
 
@@ -198,8 +200,8 @@ def test_the_best_start_of_a_trial_is_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
     adapter = dataclasses.replace(IMAGE, starts={"perfect": perfect}, lr=1e-9)
     units = [u for u in planned(adapter, ("mse",), width=1.0) if u.config["method"] == "common"]
-    runs.perform(units[0], functools.partial(own.work, adapter=adapter), tmp_path)
-    frame = runs.frame(units, tmp_path).set_index(["method", "metric"])["value"]
+    perform(units[0], functools.partial(own.work, adapter=adapter), tmp_path)
+    frame = read_rows(units, tmp_path).set_index(["method", "metric"])["value"]
     assert frame["start", "error after the trial, perfect"] < 1e-6
     assert frame["start", "error after the trial, random"] > 1e-4
     kept, T = units[0].weights(tmp_path), seeded(enlarger).state_dict()
@@ -235,7 +237,7 @@ def test_a_budget_is_divided_by_measured_time():
     steps = own.divided(*args, 400.0, given=True)
     assert steps["mse"] == pytest.approx(2 * steps["control"], abs=1)
     spent = sum(steps[m] * measured[m] for m in ("control", "mse"))
-    assert 0.5 * 400 * own.MARGIN * runs.cores() < spent < 400 * runs.cores() * own.MARGIN
+    assert 0.5 * 400 * own.MARGIN * cores() < spent < 400 * cores() * own.MARGIN
     with pytest.raises(AdapterError, match=r"a budget of 0.1 minutes leaves .* take [\d.]+"):
         own.divided(*args, 6.0, given=True)
 
@@ -323,11 +325,11 @@ def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeyp
     assert (adapter.size, adapter.latent, adapter.styles) == (8, rosinality.LATENT, True)
     units = planned(adapter, ["mse"], width=0.4)
     for unit in units:
-        runs.perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
+        perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
     z = adapter.example(4)
     with stylegan2.stored_noise(T := own.teacher(units[-1], tmp_path, adapter)):
         assert (T(z) - rosinality.draw(content["g_ema"], z)).abs().max() < 3e-5
-    (teacher,), (student,) = runs.find(units, method="teacher"), runs.find(units, method="mse")
+    (teacher,), (student,) = find_units(units, method="teacher"), find_units(units, method="mse")
     D = own.critic_of(teacher, tmp_path, adapter).get_parameter("b4.fc.weight")
     moved = (D - content["d"]["final_linear.0.weight"]).abs()
     assert 0 < moved.max() < 0.1  # it went on from the file's
@@ -388,7 +390,7 @@ def test_weights_are_checked_when_planning(suffix, tmp_path, monkeypatch):
 def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):
     found = adapters.load("my_gan.py:adapter")
     family.check(found)
-    source = (runs.repository() / "notebooks/my_gan.py").read_text()
+    source = (files.repository() / "notebooks/my_gan.py").read_text()
     assert len(source.splitlines()) < 20
     with pytest.raises(AdapterError, match="expected one of DCGAN"):
         adapters.load("nonesuch.py:adapter")

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import ganzip
-from ganzip import export, runs, zoo
+from ganzip import export, zoo
 from ganzip.papers import dcgan_kd
+from ganzip.units import find_units
 from tests.plans import short_dcgan
 
 
@@ -24,7 +25,7 @@ def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
     written = zoo.keep(units, root, place)
     assert {path.stem for path in written} == {"teacher", "mse-d2"}
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
-    students = runs.find(units, method="mse")
+    students = find_units(units, method="mse")
     best = min(students, key=lambda unit: zoo.distance(unit, root))
     assert export.card(zoo.find("dcgan_kd/mse-d2")).provenance["unit"] == best.key
     G, z = ganzip.load("dcgan_kd/mse-d2"), dcgan_kd.noise(4)

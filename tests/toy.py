@@ -1,4 +1,4 @@
-"""A small real unit of work for the tests of ``runs``: run as a script, it does one unit."""
+"""A small real unit of work for the tests of ``units``: run as a script, it does one unit."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,8 @@ from torch import nn
 from torch.optim import Adam
 
 from ganzip.report import tables
-from ganzip.runs import Run, Unit, perform
 from ganzip.train import Batch, Player, step_seed
+from ganzip.units import Run, Unit, perform
 
 
 def unit(steps=60, seed=0, **config):

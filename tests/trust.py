@@ -29,11 +29,27 @@ import numpy as np
 import torch
 import toy
 
-from ganzip import batch, data, files, manifests, runs
+from ganzip import data, files
 from ganzip.report import tables
-from ganzip.runs import Demand, Unit
+from ganzip.units import (
+    Damaged,
+    Demand,
+    Unit,
+    UnitsFailed,
+    compute_once,
+    manifests,
+    perform,
+    read_history,
+    read_rows,
+    read_samples,
+    read_state,
+)
+from ganzip.units import plan as plan_module
+from ganzip.units.bundles import HEADER, BundleError
+from ganzip.units.plan import PAPER_NOTEBOOKS, Request
+from ganzip.units.transfer import bundle, merge
 
-GIVEN = batch.Given("smoke", data="faces", papers=("toy",))
+GIVEN = Request("smoke", data="faces", papers=("toy",))
 
 
 def plan() -> list[Unit]:
@@ -57,10 +73,9 @@ def planned(home: Path) -> Iterator[None]:
     paper = SimpleNamespace(
         prepare=lambda preset, **_: plan(), demand=lambda unit: Demand(unit.config["steps"], 40)
     )
-    names = {**batch.NOTEBOOKS, "toy": "9_toy"}
     with (
-        mock.patch.object(batch, "_module", lambda name: paper),
-        mock.patch.object(batch, "NOTEBOOKS", names),
+        mock.patch.object(plan_module, "paper_module", lambda name: paper),
+        mock.patch.dict(PAPER_NOTEBOOKS, {"toy": "9_toy"}),
         mock.patch.dict(os.environ, {"GANZIP_RUNS": str(home)}),
     ):
         yield
@@ -69,16 +84,16 @@ def planned(home: Path) -> Iterator[None]:
 def drawn(unit: Unit, root: Path) -> Any:
     """What a figure shows of a unit, as the papers have it computed."""
     found = {"bias": torch.arange(3.0)}
-    return runs.kept(unit, root, "seen", lambda: found | {"w": unit.weights(root)["net.3.bias"]})
+    return compute_once(unit, root, "seen", lambda: found | {"w": unit.weights(root)["net.3.bias"]})
 
 
 def made(root: Path) -> Path:
     """The plan, trained, with what figures show, a table, and what is known of its data."""
     for unit in plan():
-        runs.perform(unit, toy.work, root)
+        perform(unit, toy.work, root)
         drawn(unit, root)
     place = GIVEN.folder("toy", root)
-    tables.save(runs.frame(plan(), root), place / "tables" / "main.csv")
+    tables.save(read_rows(plan(), root), place / "tables" / "main.csv")
     files.write(root / "cache/known/faces-16-None.pt", known())
     return root
 
@@ -113,7 +128,7 @@ def tried(outcome: Outcome, work: Callable[[], Any], expected: Any = None) -> An
     try:
         with contextlib.redirect_stdout(out):
             found = work()
-    except (ValueError, OSError, runs.UnitsFailed) as error:
+    except (ValueError, OSError, UnitsFailed) as error:
         if type(error) not in OURS or len(str(error).splitlines()) != 1:
             outcome.tracebacks.append(f"{type(error).__name__}: {error}")
         outcome.said.append(str(error))
@@ -127,7 +142,7 @@ def tried(outcome: Outcome, work: Callable[[], Any], expected: Any = None) -> An
     return found
 
 
-OURS = (runs.Damaged, batch.BundleError, FileNotFoundError, runs.UnitsFailed, data.DataError)
+OURS = (Damaged, BundleError, FileNotFoundError, UnitsFailed, data.DataError)
 
 
 # Units --------------------------------------------------------------------------------------------
@@ -288,10 +303,10 @@ def read(unit: Unit, root: Path) -> dict[str, Callable[[], Any]]:
         return {k: v.tolist() for k, v in found.items()}
 
     return {
-        "rows": lambda: runs.frame([unit], root).drop(columns="cpu_seconds").to_dict("list"),
-        "history": lambda: runs.history(unit, root).to_dict("list"),
+        "rows": lambda: read_rows([unit], root).drop(columns="cpu_seconds").to_dict("list"),
+        "history": lambda: read_history(unit, root).to_dict("list"),
         "weights": lambda: tensors(unit.weights(root)),
-        "samples": lambda: tensors(runs.snapshots(unit, root)),
+        "samples": lambda: tensors(read_samples(unit, root)),
         "shown": lambda: tensors(drawn(unit, root)),
         "key": lambda: unit.manifest(root)["key"],
     }
@@ -299,7 +314,7 @@ def read(unit: Unit, root: Path) -> dict[str, Callable[[], Any]]:
 
 def run(root: Path) -> None:
     for unit in plan():
-        runs.perform(unit, toy.work, root)
+        perform(unit, toy.work, root)
 
 
 def try_unit(kind: str, base: Path, scratch: Path, index: int = 0) -> Outcome:
@@ -309,7 +324,7 @@ def try_unit(kind: str, base: Path, scratch: Path, index: int = 0) -> Outcome:
     unit, other = plan()[index], plan()[2]
     truth = {name: get() for name, get in read(unit, base).items()}
     UNITS[kind](unit.folder(root), other.folder(root))
-    tried(outcome, lambda: runs.state(unit, root).name)
+    tried(outcome, lambda: read_state(unit, root).name)
     for name, get in read(unit, root).items():
         tried(outcome, get, truth[name])
     tried(outcome, lambda: run(root))
@@ -340,7 +355,7 @@ class Craft:
     def __init__(self, path: Path, bait: Path):
         with zipfile.ZipFile(path) as held:
             self.entries = {name: held.read(name) for name in held.namelist()}
-        self.header = json.loads(self.entries.pop(batch.HEADER))
+        self.header = json.loads(self.entries.pop(HEADER))
         self.raw: bytes | None = None  # in the place of the header
         self.how: dict[str, Callable[[zipfile.ZipInfo], Any]] = {}
         self.after: Callable[[bytes], bytes] = bytes
@@ -387,7 +402,7 @@ class Craft:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
             head = self.raw if self.raw is not None else json.dumps(self.header).encode()
-            for name, content in [*self.entries.items(), (batch.HEADER, head), *self.more]:
+            for name, content in [*self.entries.items(), (HEADER, head), *self.more]:
                 info = zipfile.ZipInfo(name)
                 info.compress_type = zipfile.ZIP_DEFLATED
                 self.how.get(name, lambda info: None)(info)
@@ -641,7 +656,7 @@ BUNDLES: dict[str, Callable[[Craft], Any]] = {
     "pictures that are packed": inner_bomb,
     # The header.
     "no header": lambda craft: craft.how.update(
-        {batch.HEADER: lambda info: setattr(info, "filename", "other.json")}
+        {HEADER: lambda info: setattr(info, "filename", "other.json")}
     ),
     "header empty": raw(b""),
     "header no JSON": raw(b"{"),
@@ -789,7 +804,7 @@ def try_bundle(kind: str, base: Path, packed: Path, scratch: Path) -> Outcome:
     BUNDLES[kind](craft)
     craft.save(path)
     with planned(home):
-        found = tried(outcome, lambda: batch.merge(path))
+        found = tried(outcome, lambda: merge(path))
         if found:
             outcome.said += found[1]
             outcome.mended = len(found[0]) == len(plan())
@@ -809,8 +824,8 @@ def try_bundle(kind: str, base: Path, packed: Path, scratch: Path) -> Outcome:
         outcome.wrong.append(f"refused, but there are {', '.join(here)}")
     for unit in plan():
         if unit.done(home):
-            own = runs.frame([unit], base).drop(columns="cpu_seconds").to_dict("list")
-            got = runs.frame([unit], home).drop(columns="cpu_seconds").to_dict("list")
+            own = read_rows([unit], base).drop(columns="cpu_seconds").to_dict("list")
+            got = read_rows([unit], home).drop(columns="cpu_seconds").to_dict("list")
             outcome.wrong += [] if own == got else [f"{unit.name} has other rows"]
     inside = {f"a/b/runs/{name}" for name in here}
     strange = [n for n in listing(outside) if n not in inside and not n.endswith("/lock")]
@@ -825,7 +840,7 @@ def prepared(scratch: Path) -> tuple[Path, Path]:
     """The plan, trained, and a bundle of all of it."""
     base, packed = made(scratch / "base"), scratch / "whole.zip"
     with planned(base):
-        batch.bundle(GIVEN, base, packed, weights=True)
+        bundle(GIVEN, base, packed, weights=True)
     return base, packed
 
 

@@ -17,8 +17,8 @@ from torch.optim import Adam
 from ganzip import losses, parallel
 from ganzip.methods import cagc, gan, nickel_dime, sdakd
 from ganzip.nets import gcfsr, stylegan2
-from ganzip.runs import Run, Unit, perform
 from ganzip.train import Batch, Player, averaged, frozen, step_seed
+from ganzip.units import Run, Unit, perform
 
 SIZES: dict[str, Any] = {"base": 64, "cap": 8}
 

@@ -15,7 +15,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 
-from ganzip import parallel, parameters, processes, runs
+from ganzip import files, parallel, parameters, processes
+from ganzip.units import (
+    CheckpointError,
+    Diverged,
+    check_sharing,
+    find_unit,
+    in_order,
+    perform,
+    pick_device,
+    progress_bar,
+)
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
 
@@ -30,26 +40,26 @@ def parse(arguments: Sequence[str] | None = None) -> parameters.Command:
 
 
 def main(given: parameters.Command) -> int:
-    """Do what was asked for; returns the exit status. Raises ValueError, OSError, runs.Diverged."""
-    paper, root = import_module(f"ganzip.papers.{given.paper}"), runs.home()
+    """Do what was asked for; returns the exit status. Raises ValueError, OSError, Diverged."""
+    paper, root = import_module(f"ganzip.papers.{given.paper}"), files.runs_folder()
     source = given.data or PAPERS[given.paper]
     units = paper.prepare(given.preset, source, given.scale, given.seeds)
     if given.unit is None:
         print("\n".join(unit.name for unit in units))
         return 0
-    unit = runs.by_name(units, given.unit)
+    unit = find_unit(units, given.unit)
     among = int(os.environ.get("WORLD_SIZE") or given.processes)
-    runs.check_sharing(unit, root, among)
+    check_sharing(unit, root, among)
     if among > 1 and "LOCAL_RANK" not in os.environ:
         same = {
             k: v for k, v in given.model_dump().items() if k not in ("paper", "unit", "processes")
         }
         options = [f"--{name}={value}" for name, value in same.items() if value is not None]
         return parallel.launch(among, "ganzip.papers", given.paper, given.unit, *options)
-    with parallel.processes(runs.pick_device(given.device)) as device:
-        bar = runs.watched(runs.in_order([unit]), root) if parallel.first() else nullcontext()
+    with parallel.processes(pick_device(given.device)) as device:
+        bar = progress_bar(in_order([unit]), root) if parallel.first() else nullcontext()
         with bar:
-            folder = runs.perform(unit, paper.work, root, device=device)
+            folder = perform(unit, paper.work, root, device=device)
         if parallel.first():
             print(folder)
     return 0
@@ -60,6 +70,6 @@ if __name__ == "__main__":
         parallel.end_together()
         try:
             sys.exit(main(parse()))
-        except (ValueError, OSError, runs.Diverged, runs.CheckpointError) as error:
+        except (ValueError, OSError, Diverged, CheckpointError) as error:
             parallel.tell(f"ganzip.papers: {error}")
             sys.exit(2)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzip import degrade, prune, runs, slicing
+from ganzip import degrade, files, prune, slicing
 from ganzip.distil.family import KNOWN, Adapter, AdapterError, Start, State
 from ganzip.nets import checkpoints, dcgan, gcfsr, realesrgan, stylegan2
 from ganzip.nets.width import scaled
@@ -62,7 +62,7 @@ def _tensors(path: str, which: int) -> State:
 
 def _from_file(named: str) -> Adapter:
     file, _, name = named.rpartition(":")
-    places = [Path(file).expanduser(), runs.repository() / "notebooks" / file]
+    places = [Path(file).expanduser(), files.repository() / "notebooks" / file]
     path = next((place for place in places if file and place.is_file()), None)
     if path is None:
         raise AdapterError(

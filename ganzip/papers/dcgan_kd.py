@@ -4,7 +4,7 @@ Aguinaldo et al., "Compressing GANs using Knowledge Distillation", arXiv:1902.00
 ``plan`` lists the units of a preset; ``work`` does any of them, from a notebook or plain Python:
 
     units = dcgan_kd.prepare("cpu", "digits")
-    runs.jobs(units, dcgan_kd.work, runs.home())
+    perform_all(units, dcgan_kd.work, files.runs_folder())
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import data, export, features, metrics, presets, runs, zoo
+from ganzip import data, export, features, files, metrics, presets, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
@@ -34,8 +34,17 @@ from ganzip.papers.judging import Judge
 from ganzip.presets import DcganKd, Recipe
 from ganzip.report import tables
 from ganzip.report.claims import Claim, Verdict, ordering
-from ganzip.runs import Demand, Run, Unit
 from ganzip.train import Batch, frozen, step_seed
+from ganzip.units import (
+    Demand,
+    Run,
+    Unit,
+    code_hash,
+    compute_once,
+    find_units,
+    in_order,
+    load_network,
+)
 
 PAPER = "dcgan_kd"
 STUDENTS = ("mse", "cached", "joint")  # methods that need a teacher
@@ -54,7 +63,7 @@ def prepare(
 ) -> list[Unit]:
     """The plan of a preset, by name, on a data set; ``find`` finds it, see ``data.known``."""
     size = presets.dcgan_kd(preset, scale=scale, seeds=seeds).size
-    images = find(source, size=size, cache=runs.home() / "cache")
+    images = find(source, size=size, cache=files.runs_folder() / "cache")
     grey, labels = images.pixels.shape[1] == 1, images.classes > 0
     chosen = presets.dcgan_kd(preset, grey=grey, labels=labels, scale=scale, seeds=seeds)
     return plan(chosen, images, source)
@@ -80,7 +89,7 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
         "batch": preset.batch,
         "latent": preset.latent,
     }
-    code = runs.code(gan, mse_joint, dcgan)
+    code = code_hash(gan, mse_joint, dcgan)
     judge = judging.unit(PAPER, common, images, preset.judge_steps, source, batch=preset.batch)
 
     def unit(
@@ -134,7 +143,7 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
     for d, s in each(preset.warm):
         needs = {"teacher": teachers[s], "start": student("mse", d, s, preset.mse_recipe)}
         units += [unit("joint", d, s, preset.joint_recipe, needs, alpha=a) for a in preset.alphas]
-    return runs.in_order(units)
+    return in_order(units)
 
 
 def each(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
@@ -192,7 +201,7 @@ def build(run: Run) -> dict[str, nn.Module]:
     if has_discriminator(run.unit):
         networks["D"] = dcgan.Discriminator(judge_width(run.unit), **shape)
     if "start" in run.unit.needs:
-        runs.load(networks["G"], run.needed("start"), "G")
+        load_network(networks["G"], run.needed("start"), "G")
     return {name: net.to(run.device) for name, net in networks.items()}
 
 
@@ -238,8 +247,8 @@ def cached_batches(run: Run) -> Callable[[int], Batch]:
         z = torch.from_numpy(np.array(zs[start:stop])).to(device)
         return data.to_uint8(sample(teacher, z).cpu()).numpy()
 
-    zs = runs.memmap(folder / "z.npy", (c["pairs"], c["latent"]), "float32", draw)
-    images = runs.memmap(folder / "images.npy", (c["pairs"], *shape), "uint8", answer)
+    zs = files.memmap(folder / "z.npy", (c["pairs"], c["latent"]), "float32", draw)
+    images = files.memmap(folder / "images.npy", (c["pairs"], *shape), "uint8", answer)
     indices = data.batch_indices(c["pairs"], c["batch"], c["seed"])
 
     given, target = (data.batches_of(rows, indices, device) for rows in (zs, images))
@@ -250,7 +259,7 @@ def generator(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen generator of a finished unit."""
     c = unit.config
     G = dcgan.Generator(c["d"], channels=c["channels"], size=c["size"], latent=c["latent"])
-    return frozen(runs.load(G, unit.weights(root), "G"))
+    return frozen(load_network(G, unit.weights(root), "G"))
 
 
 def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
@@ -306,7 +315,7 @@ def discriminator(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen discriminator of a finished unit that has one."""
     c = unit.config
     D = dcgan.Discriminator(judge_width(unit), channels=c["channels"], size=c["size"])
-    return frozen(runs.load(D, unit.weights(root), "D"))
+    return frozen(load_network(D, unit.weights(root), "D"))
 
 
 def noise(n: int, latent: int = 100) -> Tensor:
@@ -394,7 +403,7 @@ def said(unit: Unit, root: Path, n: int = 297, *, judge: Unit | None = None) -> 
         sets = {"real": real, "generated": images_of(unit, root, noise(len(real), c["latent"]))}
         return logits(discriminator(judge, root), sets)
 
-    return runs.kept(unit, root, f"logits-of-{judge.name}", found, n)
+    return compute_once(unit, root, f"logits-of-{judge.name}", found, n)
 
 
 def interpolate(z: Tensor, steps: int) -> Tensor:
@@ -416,7 +425,7 @@ def pick(
     units: Iterable[Unit], method: str, d: int, *, seed: int = 0, warm: bool = False, **config: Any
 ) -> Unit:
     """The unit of a method, size and seed; ``warm`` for the one that starts from an MSE student."""
-    found = runs.find(units, method=method, d=d, seed=seed, **config)
+    found = find_units(units, method=method, d=d, seed=seed, **config)
     return next(unit for unit in found if ("start" in unit.needs) == warm)
 
 
@@ -426,13 +435,13 @@ def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
 
 
 def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
-    """Calls that compute and keep what notebook 1 shows of finished units: see ``runs.kept``."""
-    first = [unit for unit in runs.find(units, seed=0) if unit.done(root)]
-    students = runs.find(first, method="mse")
-    joint = [unit for unit in runs.find(first, method="joint") if "start" in unit.needs]
+    """Calls that compute and keep what notebook 1 shows of finished units: see ``compute_once``."""
+    first = [unit for unit in find_units(units, seed=0) if unit.done(root)]
+    students = find_units(first, method="mse")
+    joint = [unit for unit in find_units(first, method="joint") if "start" in unit.needs]
     teachers = {unit.key: unit for each in students for unit in each.needs.values()}
     teachers = [unit for unit in teachers.values() if "d" in unit.config]
-    regular = {unit.key: unit for unit in (*teachers, *runs.find(first, method="regular"))}
+    regular = {unit.key: unit for unit in (*teachers, *find_units(first, method="regular"))}
 
     def drawn(units: Iterable[Unit], z: Tensor, name: str) -> Iterator[Callable[[], object]]:
         for unit in units:

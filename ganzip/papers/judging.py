@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, metrics, presets, runs
+from ganzip import assets, data, features, metrics, presets
 from ganzip.data import Images
 from ganzip.features import Features
-from ganzip.runs import Run, Unit
 from ganzip.train import Batch, Player, Terms, cosine, frozen, step_seed
+from ganzip.units import ABSENT, Run, Unit, code_hash, compute_once, load_network
 
 REFERENCE = 10_000  # real images, at most, that generated ones are compared with
 UNLABELLED = 500  # images measured where an ImageNet network judges, which is slow on a CPU
@@ -30,16 +30,16 @@ HELD_OUT = 190200159  # seed of the noise on which every generator is measured
 def stand_in(facts: presets.Facts) -> Callable[..., Images]:
     """In the place of ``data.known`` where the images are not here: a plan that is only counted.
 
-    Its units bear the fingerprint ``runs.ABSENT`` and are never trained.
+    Its units bear the fingerprint ``ABSENT`` and are never trained.
     """
 
     def find(name: str, *, size: int, channels: int | None = None, cache: Path) -> Images:
         del name, cache
         shape = (1, channels or facts.channels, size, size)
         said = {"name": facts.name, "count": 0, "size": size, "channels": shape[1]}
-        said |= {"classes": facts.classes, "fingerprint": runs.ABSENT}
+        said |= {"classes": facts.classes, "fingerprint": ABSENT}
         level = 0 if facts.dark else 128
-        return Images(facts.name, torch.full(shape, level).byte(), None, runs.ABSENT, said)
+        return Images(facts.name, torch.full(shape, level).byte(), None, ABSENT, said)
 
     return find
 
@@ -81,7 +81,7 @@ def unit(
 ) -> Unit:
     """The judge's unit: ``steps`` batches of training, where there are labels."""
     own = {"method": "judge", "classes": images.classes, "steps": steps, "seed": 0, "batch": batch}
-    config = {**common, **own, "code": runs.code(features)}
+    config = {**common, **own, "code": code_hash(features)}
     return Unit(paper, "judge", config, cost=steps / 2, source=source)
 
 
@@ -116,7 +116,7 @@ def pictures(
 
     asked = z[:, :2].clone()  # enough to tell other noise
     return {
-        label: data.to_float(runs.kept(unit, root, name, lambda unit=unit: drawn(unit), asked))
+        label: data.to_float(compute_once(unit, root, name, lambda unit=unit: drawn(unit), asked))
         for label, unit in units.items()
     }
 
@@ -151,7 +151,7 @@ def of(run: Run) -> Judge:
     if classes:
         shape = {"channels": run.config["channels"], "size": run.config["size"]}
         net = features.Classifier(classes, **shape)
-        frozen(runs.load(net.to(run.device), weights, "judge"))
+        frozen(load_network(net.to(run.device), weights, "judge"))
     seeing = eyes(run, net)
     return Judge(seeing, {name: weights[f"real.{name}"] for name in seeing}, net)
 

@@ -4,7 +4,7 @@ One teacher, one data set, one number of steps and the same seeds for all method
 no paper has side by side. Teachers are those of the papers' own runs, trained where there are none.
 
     units = matrix.prepare("cpu")
-    runs.jobs(units, matrix.work, runs.home())
+    perform_all(units, matrix.work, files.runs_folder())
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import ModuleType
 import pandas as pd
 from torch import Tensor
 
-from ganzip import presets, runs
+from ganzip import presets
 from ganzip.distil.compose import CONTROL, METHODS, refusals
 from ganzip.distil.family import Adapter
 from ganzip.papers import adapters, dcgan_kd, nickel_dime, sdakd
@@ -26,7 +26,7 @@ from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_rows as measure
 from ganzip.report import tables
 from ganzip.report.claims import verdict
-from ganzip.runs import Run, Unit
+from ganzip.units import Run, Unit, find_units, in_order, read_rows
 
 PAPER = "matrix"
 PAPERS: dict[str, ModuleType] = {m.PAPER: m for m in (dcgan_kd, nickel_dime)} | {"sdakd": sdakd}
@@ -86,7 +86,7 @@ def prepare(preset: str = "cpu", source: str = "", scale: float = 1.0) -> list[U
         units += own.plan(
             a, effort, common, seen, steps, family.seeds, paper=PAPER, teacher=family.teacher
         )
-    return runs.in_order(units)
+    return in_order(units)
 
 
 def families(preset: str, source: str = "", scale: float = 1.0) -> dict[str, Family]:
@@ -98,10 +98,10 @@ def families(preset: str, source: str = "", scale: float = 1.0) -> dict[str, Fam
     regular = presets.dcgan_kd(preset)
     taught = {
         "DCGAN": dcgan_kd.pick(a, "regular", regular.teacher_d),
-        "StyleGAN2": next(iter(runs.find(c, method="teacher"))),
+        "StyleGAN2": next(iter(find_units(c, method="teacher"))),
     }
     for name in ("GCFSR", "RealESRGAN"):
-        (taught[name],) = runs.find(b, method="teacher", network=name)
+        (taught[name],) = find_units(b, method="teacher", network=name)
     found = {}
     for name, unit in taught.items():
         steps, seeds = STEPS[preset][name]
@@ -153,7 +153,7 @@ def said(unit: Unit, root: Path) -> dict[str, Tensor]:
 
 def rows(units: list[Unit], root: Path) -> pd.DataFrame:
     """The rows of the matrix's own units."""
-    return runs.frame([unit for unit in units if unit.paper == PAPER], root)
+    return read_rows([unit for unit in units if unit.paper == PAPER], root)
 
 
 def by_family(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -4,7 +4,7 @@ Yeo, Jang and Yoo, "Nickel and Diming Your GAN: A Dual-Method Approach to Enhanc
 via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
 
     units = nickel_dime.prepare("cpu", "digits")
-    runs.jobs(units, nickel_dime.work, runs.home())
+    perform_all(units, nickel_dime.work, files.runs_folder())
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from ganzip import (
     data,
     export,
     features,
+    files,
     losses,
     metrics,
     parallel,
     presets,
     prune,
-    runs,
     zoo,
 )
 from ganzip.data import Images
@@ -47,8 +47,17 @@ from ganzip.nets.stylegan2 import Discriminator, Generator
 from ganzip.papers import adapters, judging
 from ganzip.papers import nickel_dime_rows as measure
 from ganzip.presets import WITHOUT, NickelDime
-from ganzip.runs import Demand, Run, Unit
 from ganzip.train import Batch, cosine, frozen, lazy, step_seed
+from ganzip.units import (
+    Demand,
+    Run,
+    Unit,
+    code_hash,
+    compute_once,
+    find_units,
+    in_order,
+    load_network,
+)
 
 PAPER = measure.PAPER
 GAN = (gan, stylegan2)
@@ -94,7 +103,7 @@ def settled(
     Where the released teacher serves all sizes are its file's. find: what finds the images, see
     ``data.known``.
     """
-    cache = runs.home() / "cache"
+    cache = files.runs_folder() / "cache"
     chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds)
     images = find(source, size=chosen.net["size"], channels=3, cache=cache)
     if not images.classes:
@@ -129,19 +138,19 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
 
     def plain(method: str, p: float, steps: int, seed: int = 0) -> Unit:
         how = {"lr": preset.teacher_lr, "half_life": preset.teacher_half_life}
-        how |= {"steps": steps, "epoch": 3 * preset.epoch, "code": runs.code(*GAN)}
+        how |= {"steps": steps, "epoch": 3 * preset.epoch, "code": code_hash(*GAN)}
         return unit(method, p, seed, {"judge": judge}, steps, **how)
 
     if released(preset, images):
         adopted = {"weights": RELEASED, "digest": teacher_sizes().digest, "steps": 0}
-        adopted["code"] = runs.code(*GAN, pickled, checkpoints)
+        adopted["code"] = code_hash(*GAN, pickled, checkpoints)
         teacher = unit("teacher", 0.0, 0, {"judge": judge}, 50, **adopted)
     else:
         teacher = plain("teacher", 0.0, preset.teacher_steps)
     coder = coder_unit(preset, sight, source)
-    pruning = {"rates": list(preset.prune_rates), "steps": 0, "code": runs.code(prune)}
+    pruning = {"rates": list(preset.prune_rates), "steps": 0, "code": code_hash(prune)}
     timed = sorted({0.0, *(p for sizes in preset.seeds.values() for p in sizes)})
-    timing = {"rates": timed, "steps": preset.passes, "code": runs.code(*GAN)}
+    timing = {"rates": timed, "steps": preset.passes, "code": code_hash(*GAN)}
     units = [
         judge,
         coder,
@@ -154,7 +163,7 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         needs = {"teacher": teacher} | ({"encoder": coder} if name == "contrastive" else {})
         own = {"kernel": name, "moments": preset.moments, "steps": 0}
         own |= {"lite": preset.lite} if name == "efflite0" else {}
-        own["code"] = runs.code(features, nickel_dime)
+        own["code"] = code_hash(features, nickel_dime)
         targets[name] = unit(f"moments {name}", 0.0, 0, needs, 100, **own)
     listed = students(preset)
     settled = {how: student_settings(preset, *how) for how in {how for how, _, _ in listed}}
@@ -170,13 +179,13 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         for p, seeds in preset.scratch.items()
         for seed in range(seeds)
     ]
-    return runs.in_order(units)
+    return in_order(units)
 
 
 def coder_unit(preset: NickelDime, sight: Mapping[str, Any], source: str) -> Unit:
     """The label-free encoder's unit."""
     own = {"method": "encoder", "seed": 0, "steps": preset.encoder_steps}
-    own |= {"batch": preset.encoder_batch, "code": runs.code(encoder, contrastive)}
+    own |= {"batch": preset.encoder_batch, "code": code_hash(encoder, contrastive)}
     return Unit(PAPER, "encoder", {**sight, **own}, cost=2.5 * preset.encoder_steps, source=source)
 
 
@@ -220,7 +229,7 @@ def student_settings(
         "nickel": preset.nickel if nickel else 0.0,
         "D_T": nickel and method != WITHOUT,
         "kernels": list(names) if dime else [],
-        "code": runs.code(*GAN, prune, *modules),
+        "code": code_hash(*GAN, prune, *modules),
     }
     if dime:
         own |= {"dime": preset.dime, "moment_batch": preset.moment_batch, "by_batch": by_batch}
@@ -409,7 +418,7 @@ def setup_of(run: Run) -> Setup:
         T = generator_of(run.unit.needs["teacher"], run.root).to(device)
 
     def judge() -> nn.Module:
-        return runs.load(discriminator(c), run.needed("teacher"), "D").to(device)
+        return load_network(discriminator(c), run.needed("teacher"), "D").to(device)
 
     return Setup(
         adapter=adapters.stylegan2_adapter(
@@ -567,12 +576,12 @@ def discriminator(c: Mapping[str, Any]) -> Discriminator:
 def generator_of(unit: Unit, root: Path) -> nn.Module:
     """The finished unit's generator, its average over training, frozen."""
     c = unit.config
-    return frozen(runs.load(generator(c, c["p"]), unit.weights(root), "G"))
+    return frozen(load_network(generator(c, c["p"]), unit.weights(root), "G"))
 
 
 def discriminator_of(unit: Unit, root: Path) -> nn.Module:
     """The finished unit's own discriminator, frozen."""
-    return frozen(runs.load(discriminator(unit.config), unit.weights(root), "D"))
+    return frozen(load_network(discriminator(unit.config), unit.weights(root), "D"))
 
 
 def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
@@ -596,7 +605,7 @@ def said(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
         fake = images_of(unit, root, judging.noise(len(real), unit.config["latent"]))
         return {"real": measure.logits(run, D, real), "generated": measure.logits(run, D, fake)}
 
-    return runs.kept(unit, root, "logits", found, n)
+    return compute_once(unit, root, "logits", found, n)
 
 
 def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
@@ -605,8 +614,8 @@ def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
 
 
 def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
-    """Calls that compute and keep what notebook 3 shows of finished units: see ``runs.kept``."""
-    first = [unit for unit in runs.find(units, seed=0) if unit.done(root)]
+    """Calls that compute and keep what notebook 3 shows of finished units: see ``compute_once``."""
+    first = [unit for unit in find_units(units, seed=0) if unit.done(root)]
     rates = [unit.config["p"] for unit in first if 0 < unit.config.get("p", 0) <= 0.9]
     methods = ("fine-tune", *presets.COMPARED)
     for unit in first:
@@ -701,7 +710,7 @@ def distance(run: Run) -> Distance:
 def coder_of(unit: Unit, root: Path) -> encoder.Encoder:
     """The finished encoder, frozen."""
     net = encoder.Encoder(unit.config["channels"])
-    frozen(runs.load(net, unit.weights(root), "encoder"))
+    frozen(load_network(net, unit.weights(root), "encoder"))
     return net
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, features, metrics, runs
+from ganzip import data, features, metrics
 from ganzip.data import Images
 from ganzip.methods import gan
 from ganzip.methods.gan import Network
@@ -22,7 +22,7 @@ from ganzip.papers.judging import Judge
 from ganzip.presets import COMPARED, WITHOUT
 from ganzip.report import tables
 from ganzip.report.claims import Claim, ordering
-from ganzip.runs import Run, Unit
+from ganzip.units import Run, Unit, compute_once, find_units, read_history
 
 PAPER = "nickel_dime"
 SCRATCH = "from scratch"
@@ -202,7 +202,7 @@ def convergence(units: Sequence[Unit], root: Path) -> pd.DataFrame:
     """Evaluations over training of finished units: method, p, seed, step, metric, value."""
     parts = []
     for unit in units:
-        frame = runs.history(unit, root)
+        frame = read_history(unit, root)
         frame = frame.loc[frame["player"] == "validation"].rename(columns={"term": "metric"})
         named = {k: unit.config[k] for k in ("method", "p", "seed")}
         parts.append(frame.drop(columns="player").assign(**named))
@@ -220,7 +220,7 @@ def figure3(
     sets: dict[str, dict[str, Tensor]] = {title: {} for title in panels.values()}
     traces = []
     for p in FIGURE_3:
-        (unit,) = runs.find(units, method=method, p=p, seed=0)
+        (unit,) = find_units(units, method=method, p=p, seed=0)
         said = logits_at_end(unit, root)
         course = convergence([unit], root)
         for D, title in panels.items():
@@ -238,7 +238,7 @@ def logits_at_end(unit: Unit, root: Path) -> dict[str, Tensor]:
         tensors, front = unit.weights(root), "logits."
         return {k.removeprefix(front): x for k, x in tensors.items() if k.startswith(front)}
 
-    return runs.kept(unit, root, "figure3", found)
+    return compute_once(unit, root, "figure3", found)
 
 
 # Claims -------------------------------------------------------------------------------------------

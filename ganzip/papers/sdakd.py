@@ -4,7 +4,7 @@ Kaparinos and Mezaris 2025, "SDAKD: Student Discriminator Assisted Knowledge Dis
 Super-Resolution GANs", arXiv:2510.03870; on GCFSR and on Real-ESRGAN.
 
     units = sdakd.prepare("cpu", "photos")
-    runs.jobs(units, sdakd.work, runs.home())
+    perform_all(units, sdakd.work, files.runs_folder())
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, export, features, losses, metrics, presets, runs, zoo
+from ganzip import assets, export, features, losses, metrics, presets, zoo
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
 from ganzip.distil.family import Adapter
@@ -34,8 +34,16 @@ from ganzip.methods import gan
 from ganzip.nets import connectors, enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
-from ganzip.runs import Demand, Run, Unit
 from ganzip.train import Batch, Player, averaged, frozen
+from ganzip.units import (
+    Demand,
+    Run,
+    Unit,
+    code_hash,
+    find_units,
+    in_order,
+    load_network,
+)
 
 CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan, enlarging)}
 CODE[sr.PLAIN] = CODE["RealESRGAN"]
@@ -92,7 +100,7 @@ def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
             for C, seeds in sizes.items()
             for seed in range(seeds)
         ]
-    return runs.in_order(units)
+    return in_order(units)
 
 
 def check_released(c: Mapping[str, Any]) -> None:
@@ -175,7 +183,7 @@ def speed(family: SuperResolution, common: Mapping[str, Any], passes: int) -> Un
         "seed": 0,
         "d2": 0,
         "steps": passes,
-        "code": runs.code(*CODE[family.network]),
+        "code": code_hash(*CODE[family.network]),
     }
     return Unit(sr.PAPER, f"{family.network.lower()}-speed", config, cost=100)
 
@@ -286,7 +294,7 @@ def setup_of(run: Run, seen: sr.Seen) -> Setup:
     def judge() -> nn.Module:
         if not taught:
             return critic(1.0, "D")
-        D = runs.load(sr.discriminator(c, "1"), run.needed("teacher"), "D")
+        D = load_network(sr.discriminator(c, "1"), run.needed("teacher"), "D")
         return D.to(run.device)
 
     deeper = {"extra": 1} if c["network"] == "GCFSR" else {"blocks": 2 * c["net"].get("blocks", 0)}
@@ -377,16 +385,16 @@ def said(unit: Unit, root: Path) -> dict[str, Tensor]:
     c = unit.config
     if c["method"] == "speed":
         return {}
-    D = frozen(runs.load(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
+    D = frozen(load_network(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
     fake, real = measure.probabilities(Run(unit, root), measure.trained(unit, root), D)
     return {"real": real.logit(), "generated": fake.logit()}
 
 
 def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
-    """Calls that compute and keep what notebook 2 shows of finished units: see ``runs.kept``."""
+    """Calls that compute and keep what notebook 2 shows of finished units: see ``compute_once``."""
 
     def there(network: str, *rows: tuple[str, str]) -> list[Unit]:
-        found = [runs.find(units, network=network, method=m, C=C, seed=0) for m, C in rows]
+        found = [find_units(units, network=network, method=m, C=C, seed=0) for m, C in rows]
         done = all(its and its[0].done(root) for its in found)
         return [unit for its in found for unit in its] if done else []
 
@@ -449,7 +457,7 @@ def _code(network: str, method: str) -> str:
     """Hash of what decides a unit's result beside its settings."""
     own = compose.METHODS[method_of(method)].modules
     own += (connectors,) if method in ONLINE else ()
-    return runs.code(gan, *CODE[network], *own)
+    return code_hash(gan, *CODE[network], *own)
 
 
 def first_blocks(D: Any, c: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, metrics, parallel, runs
+from ganzip import assets, data, degrade, features, metrics, parallel
 from ganzip.features import Features
 from ganzip.papers import super_resolution as sr
 from ganzip.report import tables
-from ganzip.runs import Run, Unit
 from ganzip.train import Player, frozen, step_seed
+from ganzip.units import Run, Unit, compute_once, find_units, load_network
 
 TABLE = {"GCFSR": "table1", "RealESRGAN": "table2", sr.PLAIN: "table2"}
 HALVES = 20  # halves of the test images, on which the distance is measured again
@@ -336,7 +336,7 @@ def speed_table(frame: pd.DataFrame, units: Sequence[Unit], root: Path) -> pd.Da
     table = paper.merge(wide, on=["network", "C"], how="left")
     full = table.loc[table["C"] == "1"].set_index("network")["multiply-adds"]
     table["multiply-adds saved"] = table["network"].map(full) / table["multiply-adds"]
-    for unit in runs.find(units, method="speed"):
+    for unit in find_units(units, method="speed"):
         mine = table["network"] == unit.config["network"]
         table.loc[mine, "input, pixels"] = unit.config["input"]
         table.loc[mine, "passes"] = unit.config["steps"]
@@ -361,12 +361,12 @@ def said(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataF
 
     def both(unit: Unit) -> tuple[Tensor, Tensor]:
         D = sr.discriminator(unit.config, unit.config["disc"])
-        frozen(runs.load(D, unit.weights(root), "D"))
+        frozen(load_network(D, unit.weights(root), "D"))
         return probabilities(Run(unit, root), trained(unit, root), D)
 
     for unit in units:
         c = unit.config
-        fake, real = runs.kept(unit, root, "probabilities", lambda unit=unit: both(unit))
+        fake, real = compute_once(unit, root, "probabilities", lambda unit=unit: both(unit))
         drawn[f"{c['method']}, D of width {c['disc']}"] = fake
         lines.append(
             {"network": c["network"], "method": c["method"], "D": c["disc"], "images": len(fake)}
@@ -395,7 +395,7 @@ def inputs(units: Sequence[Unit], root: Path, network: str, n: int = 7) -> dict[
             shown[f"teacher, {label}"] = e.teacher[:n]
         return _in_8_bits(shown)
 
-    return _floats(runs.kept(unit, root, "inputs", found, n))
+    return _floats(compute_once(unit, root, "inputs", found, n))
 
 
 def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> Shown:
@@ -414,7 +414,7 @@ def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> S
             shown[f"C = {C}"] = sr.answers(trained(unit, root), cond[at])
         return _in_8_bits(shown)
 
-    shown = _floats(runs.kept(students["1/4"], root, "figure4", found, rows))
+    shown = _floats(compute_once(students["1/4"], root, "figure4", found, rows))
     truth, side = shown["truth"], shown["truth"].shape[-1]
     zooms = [(*_busiest(image, side // 3), side // 3) for image in truth]
     return shown, zooms, _captions(shown, truth)
@@ -448,7 +448,7 @@ def enlarged_photo(
         shown |= {f"{name}\n{_millions(G)}": sr.answers(G, cond) for name, G in nets.items()}
         return _in_8_bits(shown)
 
-    shown = _floats(runs.kept(student, root, "photo", found, (most, plainly.key)))
+    shown = _floats(compute_once(student, root, "photo", found, (most, plainly.key)))
     truth = shown["truth"]
     size = min(truth.shape[-2:]) // 4
     zoom = (*_busiest(truth[0], size), size)
@@ -467,12 +467,14 @@ def trained(unit: Unit, root: Path) -> nn.Module:
     """The frozen generator of a finished unit."""
     if is_released(unit.config):
         return sr.released("cpu")
-    return frozen(runs.load(sr.generator(unit.config, unit.config["C"]), unit.weights(root), "G"))
+    return frozen(
+        load_network(sr.generator(unit.config, unit.config["C"]), unit.weights(root), "G")
+    )
 
 
 def pick(units: Sequence[Unit], network: str, method: str, C: str, seed: int = 0) -> Unit:
     """The unit of a network, method, size and seed; raises ValueError where the plan has none."""
-    found = runs.find(units, network=network, method=method, C=C, seed=seed)
+    found = find_units(units, network=network, method=method, C=C, seed=seed)
     if len(found) != 1:
         raise ValueError(
             f"{len(found)} units of {network}, {method}, C = {C}, seed {seed}; expected 1"

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, parallel, presets, runs
+from ganzip import assets, data, degrade, features, files, parallel, presets
 from ganzip.nets import enlarging, gcfsr, realesrgan, stylegan2
-from ganzip.runs import Run, Unit
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, parted, step_seed
+from ganzip.units import ABSENT, Run, Unit, load_network
 
 PAPER = "sdakd"
 PLAIN = "RealESRGAN-bicubic"  # Real-ESRGAN's other column: its inputs are reduced, no more
@@ -66,8 +66,8 @@ class Pieces:
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits of the sha256 of the manifest, which holds that of every photo."""
-        if any(entry["sha256"] == runs.ABSENT for entry in self.manifest):
-            return runs.ABSENT
+        if any(entry["sha256"] == ABSENT for entry in self.manifest):
+            return ABSENT
         return hashlib.sha256(json.dumps(self.manifest).encode()).hexdigest()[:12]
 
     @property
@@ -91,7 +91,7 @@ def known_pieces(source: str) -> Pieces:
 
     Those are enough to plan a run whose units are done, and to show them.
     """
-    note = runs.home() / "cache" / "known" / f"{data.set_name(source)}.json"
+    note = files.runs_folder() / "cache" / "known" / f"{data.set_name(source)}.json"
     try:
         pieces = load_pieces(source)
     except data.DataAbsent as absent:
@@ -101,13 +101,13 @@ def known_pieces(source: str) -> Pieces:
             raise absent from None
         print(f"{source} is not here; shown is what an earlier run kept of it")
         return Pieces(source, {}, parts)
-    runs.write(note, json.dumps(pieces.manifest).encode())
+    files.write(note, json.dumps(pieces.manifest).encode())
     return pieces
 
 
 def stand_in(facts: presets.Facts) -> Pieces:
     """In the place of photos that are not here: a plan that is only counted."""
-    entry = {"photo": facts.name, "sha256": runs.ABSENT, "part": "train", "top": 0, "left": 0}
+    entry = {"photo": facts.name, "sha256": ABSENT, "part": "train", "top": 0, "left": 0}
     width = facts.side if facts.aligned else facts.side * 3 // 2
     return Pieces(facts.name, {}, [entry | {"height": facts.side, "width": width}])
 
@@ -253,7 +253,7 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
         return whole.half().cpu().numpy()
 
     fill = {"high": high, "low": low, "teacher": teacher}[what]
-    return runs.memmap(path, shape, dtype, fill, chunk=4 if what == "teacher" else 64)
+    return files.memmap(path, shape, dtype, fill, chunk=4 if what == "teacher" else 64)
 
 
 def floats(
@@ -461,7 +461,7 @@ def teacher_generator(run: Run) -> nn.Module:
     c = run.config
     if c["network"] != "GCFSR":
         return released(str(run.device))
-    T = runs.load(generator(c, "1"), run.needed("teacher"), "G")
+    T = load_network(generator(c, "1"), run.needed("teacher"), "G")
     return frozen(T).to(run.device)
 
 

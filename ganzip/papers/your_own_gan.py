@@ -5,7 +5,7 @@ machine is: a few steps of each method are measured once and the rates kept in t
 that a second call plans the same units.
 
     units = your_own_gan.prepare("cpu", adapter="RealESRGAN", target={"width": 0.25})
-    runs.jobs(units, your_own_gan.work, runs.home())
+    perform_all(units, your_own_gan.work, files.runs_folder())
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, export, features, losses, metrics, parameters, presets, prune, runs, zoo
+from ganzip import data, export, features, files, losses, metrics, parameters, presets, prune, zoo
 from ganzip._compat import optional
+from ganzip.device import cores, cpu_threads
 from ganzip.distil import compose, family, views
 from ganzip.distil.compose import CONTROL, METHODS, Phase, Setup
 from ganzip.distil.family import Adapter, AdapterError
@@ -41,9 +42,16 @@ from ganzip.papers import super_resolution as sr
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
 from ganzip.parameters import TARGETS
-from ganzip.runs import Run, Unit
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, step_seed, train
+from ganzip.units import (
+    Run,
+    Unit,
+    code_hash,
+    find_units,
+    in_order,
+    load_network,
+)
 
 PAPER = "your_own_gan"
 CHOICE = ("mse", "SDAKD", "CAGC", "DiME", "NICKEL & DiME")  # serve any generator, at little cost
@@ -160,7 +168,7 @@ class Sight:
 def sight(adapter: Adapter, effort: Effort, source: str, *, paper: str = PAPER) -> Sight:
     """Load the data; raises DataError."""
     if adapter.latent:
-        source, cache = source or "digits", runs.home() / "cache"
+        source, cache = source or "digits", files.runs_folder() / "cache"
         images = data.load(source, size=adapter.size, channels=adapter.channels, cache=cache)
         found = judging.settings(images, effort.name, effort.n_images) | {"size": adapter.size}
         judge = judging.unit(paper, found, images, effort.judge_steps, source, batch=64)
@@ -229,13 +237,13 @@ def plan(
         if method != "teacher"
         for seed in range(seeds)
     ]
-    return runs.in_order([*judge.values(), teacher, shared, *students])
+    return in_order([*judge.values(), teacher, shared, *students])
 
 
 @cache
 def code_of(method: str) -> str:
     """Hash of what decides a method's result beside its settings."""
-    return runs.code(gan, *(METHODS[method].modules if method in METHODS else ()))
+    return code_hash(gan, *(METHODS[method].modules if method in METHODS else ()))
 
 
 # Target and budget --------------------------------------------------------------------------------
@@ -267,15 +275,15 @@ def rates(
     """
     key = [common["networks"], common["width"], common["batch"], common["size"], device]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-    path = runs.home() / PAPER / f"rates-{adapter.name}-{digest}.json"
+    path = files.runs_folder() / PAPER / f"rates-{adapter.name}-{digest}.json"
     known: dict[str, float] = {}
     with suppress(OSError, ValueError):  # absent or torn: measured anew
         known = {str(k): float(v) for k, v in json.loads(path.read_bytes()).items()}
     wanted = [m for m in (*methods, "teacher", "answer") if m not in known]
     if wanted:
-        with torch.random.fork_rng(), runs.threads(1):
+        with torch.random.fork_rng(), cpu_threads(1):
             known |= stopwatch(adapter, common, wanted, torch.device(device))
-        runs.write(path, json.dumps(known, indent=1).encode())
+        files.write(path, json.dumps(known, indent=1).encode())
     return known
 
 
@@ -362,12 +370,12 @@ def divided(
     trials = (1 + len(adapter.starts)) * effort.trial * measured["control"]
     measuring = 3 * sum(measured[m] for m in methods) + 10
     first = taught * measured["teacher"] + answers + trials + measuring
-    each = (budget - first) * runs.cores() * MARGIN / (len(methods) * seeds) - 3
+    each = (budget - first) * cores() * MARGIN / (len(methods) * seeds) - 3
     steps = {name: int(each / measured[name]) for name in methods}
     short = [name for name, n in steps.items() if n < LEAST]
     if short and given:
         need = (LEAST * max(measured[m] for m in methods) + 3) * len(methods) * seeds
-        minutes = (need / runs.cores() / MARGIN + measuring + answers + trials) / (1 - share) / 60
+        minutes = (need / cores() / MARGIN + measuring + answers + trials) / (1 - share) / 60
         raise AdapterError(
             f"a budget of {budget / 60:g} minutes leaves {', '.join(short)} fewer than {LEAST} "
             f"steps; take {minutes:.1f} minutes or more, fewer methods or fewer seeds"
@@ -382,7 +390,7 @@ def work(run: Run, adapter: Adapter | None = None) -> None:
     """Train one unit, measure it, and finish it.
 
     adapter: one that has neither a family's name nor a file: ``functools.partial(work, adapter=a)``
-    is then what ``runs.jobs`` is given.
+    is then what ``perform_all`` is given.
     """
     method = run.config["method"]
     if method == "judge":
@@ -469,7 +477,8 @@ def setup_of(
     return Setup(
         adapter=a, recipe=recipe_of(a, c), width=c["width"], device=device, draw=draw, new=new,
         truth=None if a.latent else truth,
-        fresh=fresh, student=lambda: fresh() if start is None else runs.load(fresh(), start, "G"),
+        fresh=fresh,
+        student=lambda: fresh() if start is None else load_network(fresh(), start, "G"),
         cut=cut, critic=lambda width, name: new(name, lambda: a.critic(width)),
         judge=lambda: copy.deepcopy(cast(nn.Module, D)).train().requires_grad_(True),
         kernels=kernels, distance=lambda: distance(a.size, str(device)),
@@ -586,14 +595,14 @@ def take_common(run: Run, a: Adapter) -> None:
 
 def critic_of(unit: Unit, root: Path, a: Adapter, width: float = 1.0) -> nn.Module:
     """The frozen discriminator that a unit keeps."""
-    return frozen(runs.load(a.critic(width), unit.weights(root), "D"))
+    return frozen(load_network(a.critic(width), unit.weights(root), "D"))
 
 
 def student_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
     """The trained student of a finished unit, frozen."""
     a = adapter or named(unit)
     net = family.build(a, unit.config["width"])
-    return frozen(runs.load(net, unit.weights(root), "G"))
+    return frozen(load_network(net, unit.weights(root), "G"))
 
 
 def embedding(c: Mapping[str, Any], device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -667,7 +676,7 @@ def samples(
             return {"teacher": wanted, "input": measure.Enlarged(a.size)(cond)}[method][:n]
     if method == "teacher":
         return answer(teacher(shared, root, a), cond[:n])
-    (first, *_) = runs.find(units, method=method, seed=0)
+    (first, *_) = find_units(units, method=method, seed=0)
     return answer(student_of(first, root, a), cond[:n])
 
 
@@ -681,7 +690,7 @@ def timed(passes: Mapping[str, Callable[[], object]], count: int) -> pd.DataFram
 
     The median of ``count`` calls, in turns.
     """
-    with runs.threads(1):
+    with cpu_threads(1):
         taken = pd.Series(metrics.latency(passes, count), name="seconds")
     found = taken.rename_axis("network").reset_index()
     return found.assign(**{"times faster": taken.iloc[0] / found["seconds"]})

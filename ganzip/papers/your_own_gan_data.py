@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, features, runs
+from ganzip import data, features, files
 from ganzip.distil import family, views
 from ganzip.distil.family import Adapter
 from ganzip.nets import stylegan2
 from ganzip.papers import judging
 from ganzip.papers import super_resolution as sr
-from ganzip.runs import Run, Unit
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, step_seed
+from ganzip.units import Run, Unit, load_network
 
 
 def teacher_of(unit: Unit, root: Path, a: Adapter) -> nn.Module:
@@ -34,7 +34,7 @@ def teacher_of(unit: Unit, root: Path, a: Adapter) -> nn.Module:
     if state is not None:
         return family.filled(a, state)
     needed = unit.needs["teacher"]
-    return frozen(runs.load(a.full(), needed.weights(root), "G"))
+    return frozen(load_network(a.full(), needed.weights(root), "G"))
 
 
 def batches(
@@ -102,7 +102,7 @@ def pairs(run: Run, a: Adapter, T: nn.Module, what: str) -> np.ndarray:
     path = cache(run, a, f"{what}-{n}", by_teacher=True)
     if what == "z":
         z = torch.randn(n, a.latent, generator=torch.Generator().manual_seed(n))
-        return runs.memmap(path, (n, a.latent), "float32", lambda i, j: z[i:j].numpy())
+        return files.memmap(path, (n, a.latent), "float32", lambda i, j: z[i:j].numpy())
 
     @torch.no_grad()
     def answer(start: int, stop: int) -> np.ndarray:
@@ -111,7 +111,7 @@ def pairs(run: Run, a: Adapter, T: nn.Module, what: str) -> np.ndarray:
             return data.to_uint8(T(z).cpu()).numpy()
 
     shape = (n, a.channels, c["size"], c["size"])
-    return runs.memmap(path, shape, "uint8", answer, chunk=256)
+    return files.memmap(path, shape, "uint8", answer, chunk=256)
 
 
 def cache(run: Run, a: Adapter, what: str, *, by_teacher: bool) -> Path:
@@ -166,11 +166,11 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
 
     if what == "high":
         shape = (n, a.channels, c["size"], c["size"])
-        return runs.memmap(path, shape, "uint8", high, chunk=64)
+        return files.memmap(path, shape, "uint8", high, chunk=64)
     if what == "cond":
-        return runs.memmap(path, (n, *a.example().shape[1:]), "float16", cond, chunk=64)
+        return files.memmap(path, (n, *a.example().shape[1:]), "float16", cond, chunk=64)
     width = sum(math.prod(shape) for shape in answer_shapes(a))
-    return runs.memmap(path, (n, width), "float16", answer, chunk=4)
+    return files.memmap(path, (n, width), "float16", answer, chunk=4)
 
 
 @lru_cache(maxsize=family.KNOWN)

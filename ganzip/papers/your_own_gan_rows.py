@@ -19,7 +19,7 @@ from ganzip.papers import nickel_dime_rows as seen_by_judge
 from ganzip.papers import your_own_gan_data as seen
 from ganzip.report import tables
 from ganzip.report.claims import verdict
-from ganzip.runs import Run
+from ganzip.units import Run
 
 LEVELS = ("teacher", "input", "start")  # rows that are no student's
 COSTS = ("parameters", "multiply-adds", "latency")

@@ -31,10 +31,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ganzip import batch, data, files, manifests, parameters, processes, runs, zoo
-from ganzip.batch import NOTEBOOKS, Given
+from ganzip import data, files, parameters, processes, zoo
+from ganzip.device import cores
 from ganzip.parameters import OWN
 from ganzip.report import figures
+from ganzip.units import manifests
+from ganzip.units.bundles import HEADER
+from ganzip.units.plan import PAPER_NOTEBOOKS, Request
+from ganzip.units.transfer import pack, read_request
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +47,7 @@ RUN = "run.zip"
 SUMMARY = "run.json"
 SO_FAR = "so-far.json"  # in its place, of a run that is not complete
 REFERENCE = "reference"  # the tag of the cell that says which run a notebook shows
-NAMES = {**NOTEBOOKS, OWN: "4_your_own_gan"}
+NAMES = {**PAPER_NOTEBOOKS, OWN: "4_your_own_gan"}
 FIGURES = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
 
 
@@ -84,7 +88,7 @@ def reference(paper: str) -> Path:
 
 def file_of(paper: str, file: str) -> Path:
     """A file of the reference run, or, of notebook 4, a file of its folder."""
-    return (reference(paper) if paper in NOTEBOOKS else folder() / paper) / file
+    return (reference(paper) if paper in PAPER_NOTEBOOKS else folder() / paper) / file
 
 
 def summary(place: Path) -> dict[str, Any]:
@@ -99,8 +103,8 @@ def summary(place: Path) -> dict[str, Any]:
 def summarise(bundle: Path) -> dict[str, Any]:
     """The same, from its bundle."""
     with zipfile.ZipFile(bundle) as held:
-        given = batch.given_of(held, bundle)
-        here = json.loads(held.read(batch.HEADER))
+        given = read_request(held, bundle)
+        here = json.loads(held.read(HEADER))
         inside = [name for name in held.namelist() if name.endswith(f"/{manifests.NAME}")]
         seconds = [json.loads(held.read(name))["cpu_seconds"] for name in inside]
     told = {name: getattr(given, name) for name in ("preset", "data", "scale", "seeds")}
@@ -108,7 +112,7 @@ def summarise(bundle: Path) -> dict[str, Any]:
     return told | {name: here[name] for name in ("processor", "python", "torch", "numpy", "ganzip")}
 
 
-def keep(given: Given, root: Path, into: Path) -> list[Path]:
+def keep(given: Request, root: Path, into: Path) -> list[Path]:
     """Copy what notebooks made of a finished run into ``into``, a folder a paper; returns those.
 
     Raises FileNotFoundError, before anything is copied, for a notebook that was not executed.
@@ -123,9 +127,9 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         _copy(out, place)
-        if paper in NOTEBOOKS:
+        if paper in PAPER_NOTEBOOKS:
             alone = replace(given, papers=(paper,))
-            batch.pack(alone, root, place / RUN, losses=False)
+            pack(alone, root, place / RUN, losses=False)
             _write_summary(place)
             if given.preset == zoo.MAIN:
                 zoo.keep(alone.units(), root, place / zoo.PLACE)
@@ -165,12 +169,12 @@ def redraw(place: Path) -> list[str]:
             figures.save(figure_of(place / file), place, name)
         return []
     with zipfile.ZipFile(place / RUN) as held:
-        given = batch.given_of(held, place / RUN)
+        given = read_request(held, place / RUN)
     (paper,) = given.papers
     with tempfile.TemporaryDirectory() as root:
         out = given.folder(paper, Path(root))
         out.mkdir(parents=True)
-        notebook = runs.repository() / "notebooks" / f"{NOTEBOOKS[paper]}.ipynb"
+        notebook = files.repository() / "notebooks" / f"{PAPER_NOTEBOOKS[paper]}.ipynb"
         written = [str(notebook), str(out / notebook.name), "-k", "python3", "--no-progress-bar"]
         written += ["-y", json.dumps(given.parameters())] if given.parameters() else []
         _run(["ganzip.batch", "merge", str(place.resolve() / RUN), "--anyhow"], root, place)
@@ -234,7 +238,7 @@ def _write_summary(place: Path) -> None:
 def _run(module: Sequence[str], root: str, place: Path) -> None:
     """Run a Python module with its runs in ``root``, and without the data even where they are."""
     here = {k: v for k, v in os.environ.items() if k != "GANZIP_DATA"}
-    here |= {"GANZIP_RUNS": root, "PYTHONPATH": str(runs.repository())}
+    here |= {"GANZIP_RUNS": root, "PYTHONPATH": str(files.repository())}
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     done = processes.run(*module, env=here, cwd=root, **both)
     if done.returncode:
@@ -254,7 +258,7 @@ def _copy(out: Path, place: Path) -> list[Path]:
 def redraw_all(places: Iterable[Path]) -> int:
     """Draw several kept runs, one a core; returns how many tables came out otherwise."""
     places, changed = list(places), 0
-    with ThreadPoolExecutor(runs.cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         drawn = [pool.submit(redraw, place) for place in places]
         for place, its in zip(places, tqdm(drawn, unit="run"), strict=True):
             try:
@@ -275,10 +279,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=("keep", "figures"))
     parser.options(parameters.Keeping)
     its = parser.parse_args(arguments)
-    given = Given(**parser.check(parameters.Keeping, its))
+    given = Request(**parser.check(parameters.Keeping, its))
     if its.verb == "figures":
         return min(1, redraw_all(places()))
-    print("\n".join(map(str, keep(given, runs.home(), folder()))))
+    print("\n".join(map(str, keep(given, files.runs_folder(), folder()))))
     return 0
 
 

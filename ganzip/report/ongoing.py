@@ -20,9 +20,11 @@ from typing import Any
 
 import pandas as pd
 
-from ganzip import batch, files, manifests, parameters, processes, runs, zoo
-from ganzip.batch import Given
+from ganzip import files, parameters, processes, zoo
 from ganzip.report import figures, keeping, tables
+from ganzip.units import manifests, read_rows
+from ganzip.units.plan import Request
+from ganzip.units.transfer import pack
 
 PACKED, ROWS, CURVES = "so-far.zip", "rows.csv", "so-far"
 # What tells networks apart, and what is shown of them, by paper.
@@ -43,12 +45,12 @@ def runs_of(paper: str) -> list[Path]:
     return sorted(path.parent for path in (keeping.folder() / paper).glob(f"*/{keeping.SO_FAR}"))
 
 
-def keep(given: Given, root: Path, into: Path) -> list[Path]:
+def keep(given: Request, root: Path, into: Path) -> list[Path]:
     """Pack what is done of a plan into ``into``, a folder a paper; returns the runs' folders.
 
     Raises ValueError, before anything is written, where nothing is done or everything is.
     """
-    plans = {paper: Given(**{**vars(given), "papers": (paper,)}) for paper in given.papers}
+    plans = {paper: Request(**{**vars(given), "papers": (paper,)}) for paper in given.papers}
     done = {paper: sum(u.done(root) for u in plan.units()) for paper, plan in plans.items()}
     for paper, plan in plans.items():
         n = len(plan.units())
@@ -62,9 +64,9 @@ def keep(given: Given, root: Path, into: Path) -> list[Path]:
         units = plan.units()
         place = into / paper / plan.folder(paper, root).name
         place.mkdir(parents=True, exist_ok=True)
-        batch.pack(plan, root, place / PACKED, losses=False)
+        pack(plan, root, place / PACKED, losses=False)
         ready = [unit for unit in units if unit.done(root)]
-        frame = runs.frame(ready, root)
+        frame = read_rows(ready, root)
         tables.save(frame, place / ROWS)
         facts = keeping.summarise(place / PACKED) | {"planned": len(units)}
         files.write(place / keeping.SO_FAR, (json.dumps(facts, indent=1) + "\n").encode())
@@ -101,7 +103,9 @@ def course(place: Path) -> pd.DataFrame:
             if not name.endswith(f"/{manifests.NAME}"):
                 continue
             c = json.loads(held.read(name))["config"]
-            frame = pd.read_csv(io.BytesIO(held.read(name.replace(manifests.NAME, runs.HISTORY))))
+            frame = pd.read_csv(
+                io.BytesIO(held.read(name.replace(manifests.NAME, manifests.HISTORY)))
+            )
             if c.get("p") and "scores" in c:
                 frame = frame.rename(columns={"term": "metric"}).drop(columns="player")
                 parts.append(frame.assign(method=c["method"], p=c["p"], seed=c["seed"]))
@@ -127,8 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ganzip.report.ongoing", description="Keep what is done of a long run."
     )
     parser.options(parameters.Keeping)
-    given = Given(**parser.check(parameters.Keeping, parser.parse_args(arguments)))
-    print("\n".join(map(str, keep(given, runs.home(), keeping.folder()))))
+    given = Request(**parser.check(parameters.Keeping, parser.parse_args(arguments)))
+    print("\n".join(map(str, keep(given, files.runs_folder(), keeping.folder()))))
     return 0
 
 

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import pandas as pd
 
-from ganzip import bundles, data, explore, files, metrics, papers, runs, zoo
+from ganzip import data, explore, files, metrics, papers, zoo
 from ganzip.nets import dcgan
 from ganzip.papers import judging
 from ganzip.report import figures, keeping, ongoing, tables
+from ganzip.units import bundles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -178,7 +179,7 @@ def _spread(found: pd.Series, digits: int) -> str:
 
 def speed(case: str) -> str:
     """How many times as fast as its plain form a case of the kept benchmarks is, on one thread."""
-    path = runs.repository() / "benchmarks" / "results" / "cpu.json"
+    path = files.repository() / "benchmarks" / "results" / "cpu.json"
     found = [each for each in json.loads(path.read_text())["results"] if each["name"] == case]
     return f"{next(each for each in found if each['threads'] == 1)['ratio']:.1f}"
 
@@ -352,7 +353,7 @@ def render() -> dict[Path, str]:
         its |= {"table": partial(table, place), "figure": partial(figure, place)}
         pages[root / paper / "README.md"] = templates.get_template(f"{paper}.md").render(its)
     own = templates.get_template("your_own_gan.md").render()
-    readme = runs.repository() / "README.md"
+    readme = files.repository() / "README.md"
     return pages | {root / "your_own_gan" / "README.md": own, readme: fill(readme.read_text())}
 
 

@@ -27,9 +27,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 
-from ganzip import data, files, manifests, presets, runs
-from ganzip.manifests import HISTORY, ROWS, WEIGHTS, File, Manifest
+from ganzip import data, files, presets
 from ganzip.report import tables
+from ganzip.units import manifests
+from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS, File, Manifest
+from ganzip.units.unit import read_figure_data, unit_key
 
 FORMAT = 2
 HEADER = "ganzip-bundle.json"
@@ -198,7 +200,7 @@ def shown(held: zipfile.ZipFile, entry: str) -> Any:
     content = held.read(entry)
     if manifests.parsed(Header, held.read(HEADER)).format == 1:
         content = files.seal(content)
-    return runs.shown(content)[1]
+    return read_figure_data(content)[1]
 
 
 def _checked(held: zipfile.ZipFile, path: Path) -> Bundle:
@@ -316,7 +318,7 @@ def _content_fault(name: str, content: bytes, form: int) -> str:
             from_safetensors(content)
         elif name.startswith("shown/"):
             _check_stored(content if form == 1 else files.unseal(content))
-            runs.shown(files.seal(content) if form == 1 else content)
+            read_figure_data(files.seal(content) if form == 1 else content)
         elif name.startswith("samples/"):
             array = np.load(io.BytesIO(content), allow_pickle=False)
             if array.dtype != np.uint8 or array.ndim != 4:
@@ -375,7 +377,7 @@ def _unit_fault(
         return f"its manifest is of format {manifest.format}, the bundle of {header.format}"
     if not isinstance(manifest.config.get("steps"), int):
         return f"its configuration has steps {manifest.config.get('steps')!r:.40}, no number"
-    if runs.key(paper, manifest.config, manifest.needs) != manifest.key:
+    if unit_key(paper, manifest.config, manifest.needs) != manifest.key:
         return f"its configuration does not give its key {manifest.key}: the manifest was altered"
     if folder != f"{manifest.unit}-{manifest.key}":
         return f"its folder is that of another unit than {manifest.unit}-{manifest.key}"

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzip import runs
-from ganzip.runs import Demand, Run, Unit
+from ganzip.units.pool import Limit, UnitsFailed, perform_all
+from ganzip.units.run import Run, attempt
+from ganzip.units.unit import Demand, Unit, find_units, in_order, read_progress, read_state
 
 LEAST = 0.5  # minutes
 BUNDLE = 16 << 20  # bytes of a bundle, at most
@@ -28,7 +29,7 @@ def by_worth(units: Iterable[Unit]) -> list[Unit]:
     What others need first, then one seed of every row, then the next; what only a later seed needs
     comes with it. The papers take turns.
     """
-    units = runs.in_order(units)
+    units = in_order(units)
     needed = {need.key for unit in units for need in unit.needs.values()}
     turns: dict[Any, int] = {}
 
@@ -37,7 +38,7 @@ def by_worth(units: Iterable[Unit]) -> list[Unit]:
         turn = turns[unit.paper, place] = turns.get((unit.paper, place), 0) + 1
         return (*place, turn)
 
-    return runs.in_order(sorted(units, key=rank))
+    return in_order(sorted(units, key=rank))
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Rates:
                 continue
             with suppress(OSError):
                 at = (unit.folder(self.root) / "progress").stat().st_mtime
-                share = runs.share(unit, self.root)
+                share = read_progress(unit, self.root)
                 since, first = self.begun.setdefault(unit.key, (at, share))
                 if (share - first) * steps >= SECURE and at > since:
                     step = (at - since) / ((share - first) * steps)
@@ -97,7 +98,7 @@ class Rates:
         By the unit itself, else by those of its kind (paper, network, method), else of its network;
         of several by the one whose steps are nearest to it in multiply-adds.
         """
-        demand, left = self.demands[unit.key], 1 - runs.share(unit, self.root)
+        demand, left = self.demands[unit.key], 1 - read_progress(unit, self.root)
         kind = _kind(unit)
         paces: dict[int, list[Pace]] = {}
         for other in self.units:
@@ -153,7 +154,7 @@ class Minutes:
         return self.stop - time.time()
 
 
-def limit(minutes: Minutes, rates: Rates) -> runs.Limit:
+def limit(minutes: Minutes, rates: Rates) -> Limit:
     """Which units may be begun: those that can end in time, and while none is known, all.
 
     Places that these leave are for units under way, and in the first half for those that no call
@@ -171,7 +172,7 @@ def limit(minutes: Minutes, rates: Rates) -> runs.Limit:
         under_way = any(unit.folder(rates.root).glob("checkpoint-*.pt"))
         return under_way or (takes is not None and takes > whole and left > whole / 2)
 
-    return runs.Limit(minutes.stop, minutes.kill, admits)
+    return Limit(minutes.stop, minutes.kill, admits)
 
 
 def spend(
@@ -189,14 +190,14 @@ def spend(
     On a GPU what is timed has it to itself, before anything else.
     """
     if device.startswith("cuda"):
-        for unit in runs.find(units, method="speed"):
+        for unit in find_units(units, method="speed"):
             if not unit.done(root) and not unit.needs:
-                runs.attempt(unit, work, root, device, minutes.stop)
+                attempt(unit, work, root, device, minutes.stop)
     rates = Rates(units, root, demand)
     rates.look()
     try:
-        runs.jobs(units, work, root, n_jobs=n_jobs, device=device, limit=limit(minutes, rates))
-    except runs.UnitsFailed as error:
+        perform_all(units, work, root, n_jobs=n_jobs, device=device, limit=limit(minutes, rates))
+    except UnitsFailed as error:
         return str(error)
     return ""
 
@@ -249,7 +250,7 @@ def _packed(path: Path) -> int:
 
 def told(units: Sequence[Unit], root: Path, failed: str) -> str:
     """What a call has done and left, in lines."""
-    states = [runs.state(unit, root).name for unit in units]
+    states = [read_state(unit, root).name for unit in units]
     count: Mapping[str, int] = {name: states.count(name) for name in dict.fromkeys(states)}
     line = ", ".join(f"{n} {name}" for name, n in count.items())
     more = "" if count.get("done") == len(units) else "; the same call again goes on from here"

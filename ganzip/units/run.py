@@ -1,0 +1,489 @@
+"""The training run of a unit: checkpoints, loss history, rows, and the manifest that ends it.
+
+A unit without a manifest goes on from its last good checkpoint; on a CPU it ends in the bits of a
+run that was never interrupted. Under ``torchrun`` several processes share a unit
+(``ganzip.parallel``), and the first alone writes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import platform
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from ganzip import device as devices
+from ganzip import files, parallel
+from ganzip.files import check_space, lock_folder, save_array, write
+from ganzip.train import Batch, Player, Terms, step_seed, train
+from ganzip.units import manifests
+from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS
+from ganzip.units.unit import ABSENT, Unit, in_order, is_sound
+
+Net = TypeVar("Net", bound=nn.Module)
+CHECKPOINT_SECONDS = 20.0
+SNAPSHOTS = 8  # how often the samples of a run are kept
+LOGGED = 200  # points of a loss curve
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that is torn, or belongs to another unit."""
+
+
+class Diverged(RuntimeError):
+    """A loss term or a weight became NaN or infinite."""
+
+
+class TimeUp(Exception):
+    """A unit stopped with a checkpoint, for its time was up; it goes on from there."""
+
+
+@dataclass
+class Run:
+    """A unit being worked on: what its work is handed."""
+
+    unit: Unit
+    root: Path
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    history: list[tuple[int, str, str, float]] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    steps_done: int = 0  # of the phases before this one
+    told: float = -math.inf  # when the progress was last written
+    deadline: float = math.inf  # when to stop with a checkpoint, as time.time() tells it
+    begun: float = field(default_factory=time.monotonic)
+    training: float = 0.0  # seconds of this process in ``train``
+
+    @property
+    def folder(self) -> Path:
+        """The unit's folder."""
+        return self.unit.folder(self.root)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The unit's configuration."""
+        return self.unit.config
+
+    @property
+    def precision(self) -> str:
+        """How networks compute in training, of ``device.PRECISIONS``."""
+        return self.config.get("precision", "fp32")
+
+    def new(self, name: str, make: Callable[[], Net]) -> Net:
+        """A network of the unit on its device, its first weights drawn from a seed of its own.
+
+        The seed is a function of the unit's and of the name. So nothing that was drawn before, for
+        a cache that was empty, say, moves the weights.
+        """
+        torch.manual_seed(step_seed(self.config["seed"], name))
+        return make().to(self.device)
+
+    def needed(self, role: str) -> dict[str, Tensor]:
+        """The weights of the unit that plays ``role`` for this one."""
+        return self.unit.needs[role].weights(self.root)
+
+    def train(
+        self,
+        players: Sequence[Player],
+        batches: Callable[[int], Batch],
+        steps: int,
+        networks: Mapping[str, nn.Module],
+        *,
+        phase: str = "train",
+        samples: Callable[[], Tensor] | None = None,
+        epoch: int = 0,
+        validate: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
+        """``train.train`` with checkpoints, a loss history, and snapshots of ``samples()``.
+
+        networks: every network whose state moves, by name. A unit with several phases calls this
+        once a phase, each under a name of its own. ``samples`` returns images in [-1, 1] and draws
+        no noise. ``validate`` is called after every ``epoch`` steps and after the last; what it
+        returns stands in the history. It may keep the best network in one of ``networks``. Of
+        several processes the first alone validates, and all go on with its networks. Raises TimeUp
+        after the first step past the deadline, with a checkpoint.
+        """
+        entered = time.monotonic()
+        parts: dict[str, Any] = dict(networks) | {
+            f"{p.name} optimiser": p.optimiser for p in players
+        }
+        start = self._resume(phase, parts)
+        if start != (theirs := parallel.from_first(lambda: start)):
+            raise CheckpointError(
+                f"process {parallel.rank()} found {self.unit.name} at step {start} and the first "
+                f"one at {theirs}; all need one folder of runs: set GANZIP_RUNS"
+            )
+        parallel.share(networks.values())
+        # Two checkpoints and a third being written, each of weights and two moments per weight.
+        check_space(self.folder, 9 * _bytes(networks.values()))
+        clock = _Clock()
+        log_at = max(1, steps // LOGGED)
+        keep_at = max(1, steps // SNAPSHOTS)
+
+        def after(step: int, terms: Terms) -> None:
+            with devices.computing(self.device):  # what measures does so in single precision
+                record(step, terms)
+
+        def record(step: int, terms: Terms) -> None:
+            nonlocal clock
+            parallel.average_buffers(networks.values())
+            if step % log_at == 0 or step == steps:
+                self._log(step, terms, phase)
+            if validate is not None and (step == steps or (epoch and step % epoch == 0)):
+                at, found = self.steps_done + step, parallel.from_first(validate)
+                self.history += [(at, "validation", *entry) for entry in found.items()]
+                parallel.share(networks.values())
+            if not parallel.first():
+                return
+            if samples is not None and (step % keep_at == 0 or step == steps):
+                save_array(
+                    self.folder / "samples" / f"{phase}-{step:07d}.npy", _to_uint8(samples())
+                )
+            late = step < steps and time.time() >= self.deadline
+            if step == steps or late or clock.wall() >= self.checkpoint_seconds:
+                self.cpu_seconds += clock.cpu()
+                self.wall_seconds += clock.wall()
+                clock = _Clock()
+                self._checkpoint(phase, step, parts, terms)
+            self._progress(step, step == steps or late)
+            if late:
+                raise TimeUp(f"{self.unit.name}: step {step} of {steps} of {phase}")
+
+        # A phase after the first draws from a stream of its own.
+        first, seed = not self.steps_done, self.config["seed"]
+        stream = seed if first else step_seed(seed, -1 - self.steps_done)
+        with devices.computing(self.device, self.precision):
+            train(players, batches, steps, seed=stream, start=start, after=after)
+        self.steps_done += steps
+        self.training += time.monotonic() - entered
+
+    def finish(
+        self,
+        networks: Mapping[str, nn.Module | Mapping[str, Tensor]],
+        rows: Iterable[Mapping[str, Any]],
+    ) -> None:
+        """Write weights, history, rows, and last the manifest that makes the unit done."""
+        if not parallel.first():
+            return
+        tensors = {
+            f"{name}.{key}": value.detach().cpu().contiguous()
+            for name, part in networks.items()
+            for key, value in (part.state_dict() if isinstance(part, nn.Module) else part).items()
+        }
+        weights = to_safetensors(tensors)
+        write(self.folder / WEIGHTS, weights)
+        write(self.folder / HISTORY, _csv(("step", "player", "term", "value"), self.history))
+        rows = list(rows)
+        write(self.folder / ROWS, _csv(tuple(rows[0]), [tuple(r.values()) for r in rows]))
+        its = [self.folder / name for name in (ROWS, HISTORY, WEIGHTS)]
+        its += sorted((self.folder / "samples").glob("*.npy"))
+        manifest = {
+            "unit": self.unit.name,
+            "key": self.unit.key,
+            "config": dict(self.config),
+            "needs": {role: unit.key for role, unit in self.unit.needs.items()},
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "cpu_seconds": round(self.cpu_seconds, 2),
+            "wall_seconds": round(self.wall_seconds, 2),
+            "other_seconds": round(time.monotonic() - self.begun - self.training, 2),
+            "processes": parallel.size(),
+            "computing": devices.facts(self.device, self.precision),
+            **surroundings(self.device),
+            "files": {
+                path.relative_to(self.folder).as_posix(): {
+                    "size": path.stat().st_size,
+                    "sha256": files.digest(path),
+                }
+                for path in its
+            },
+        }
+        # Pictures of other weights, if any, are none of these.
+        shutil.rmtree(self.folder / "shown", ignore_errors=True)
+        write(self.folder / manifests.NAME, manifests.written(manifest))
+        for path in (*self.folder.glob("checkpoint-*.pt"), self.folder / "progress"):
+            path.unlink(missing_ok=True)
+
+    def _log(self, step: int, terms: Terms, phase: str) -> None:
+        self._check_terms(step, terms, phase)
+        for name, term in terms.items():
+            player, term_name = name.split("/", 1)
+            self.history.append((self.steps_done + step, player, term_name, float(term.item())))
+
+    def _check_terms(self, step: int, terms: Terms, phase: str) -> None:
+        for name, term in terms.items():
+            if not math.isfinite(value := float(term.item())):
+                raise self._diverged(f"the term {name} is {value}", step, phase)
+
+    def _diverged(self, what: str, step: int, phase: str) -> Diverged:
+        kept = _checkpoints(self.folder, phase)
+        start = int(kept[0].stem[-9:]) if kept else 0
+        return Diverged(
+            f"{self.unit.name}: {what} at step {step}; a rerun goes on from step {start}; where it "
+            "comes again, lower the learning rate of that player, or change the seed"
+        )
+
+    def _checkpoint(self, phase: str, step: int, parts: Mapping[str, Any], terms: Terms) -> None:
+        """Keep the newest two, so that a torn file never costs more than one interval.
+
+        None is kept with NaN in it: a rerun goes on from the one before.
+        """
+        self._check_terms(step, terms, phase)
+        states = {name: part.state_dict() for name, part in parts.items()}
+        for name, state in states.items():
+            if not _finite(state):
+                raise self._diverged(f"{name} is no longer finite", step, phase)
+        payload = {
+            "unit": self.unit.key,
+            "step": step,
+            "state": states,
+            "history": self.history,
+            "seconds": (self.cpu_seconds, self.wall_seconds),
+        }
+        save_checkpoint(self.folder / f"checkpoint-{phase}-{step:09d}.pt", payload)
+        for old in _checkpoints(self.folder, phase)[2:]:
+            old.unlink(missing_ok=True)
+
+    def _resume(self, phase: str, parts: Mapping[str, Any]) -> int:
+        for path in _checkpoints(self.folder, phase):
+            try:
+                payload = load_checkpoint(path, self.unit.key, self.device)
+            except CheckpointError as error:
+                print(f"{error}; going on from the one before it")
+                continue
+            if not _finite(payload["state"]):
+                print(f"{path.name} holds NaN; going on from the one before it")
+                continue
+            for name, part in parts.items():
+                part.load_state_dict(payload["state"][name])
+            self.history = [tuple(entry) for entry in payload["history"]]
+            self.cpu_seconds, self.wall_seconds = payload["seconds"]
+            return payload["step"]
+        return 0
+
+    def _progress(self, step: int, last: bool) -> None:
+        """Tell whoever watches how far the unit is, once a second and at the end of a phase."""
+        now = time.monotonic()
+        if last or now - self.told >= 1:
+            self.told = now
+            share = (self.steps_done + step) / self.config["steps"]
+            write(self.folder / "progress", f"{share:.4f}".encode())
+
+
+class _Clock:
+    """CPU and wall seconds since it was made."""
+
+    def __init__(self):
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    def cpu(self) -> float:
+        return time.process_time() - self._cpu
+
+    def wall(self) -> float:
+        return time.monotonic() - self._wall
+
+
+def perform(
+    unit: Unit,
+    work: Callable[[Run], None],
+    root: Path,
+    *,
+    device: str | torch.device = "cpu",
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    deadline: float = math.inf,
+) -> Path:
+    """Do a unit and what it needs, unless done; returns its folder.
+
+    deadline: when to stop with a checkpoint, as ``time.time()`` tells it; then raises TimeUp.
+    Raises ValueError for a unit that is only counted, since its data are not here.
+
+    A second process on the same unit waits for the first and then finds it done. One thread on a
+    CPU, so that the result does not depend on the number of cores. Of processes that ``torchrun``
+    started all call this: they train a shared unit together, and wait while the first does another.
+    """
+    folder = unit.folder(root)
+
+    def done() -> bool:
+        return parallel.from_first(lambda: is_sound(unit, root))
+
+    if done():
+        return folder
+    check_data(unit)
+    error = folder / f"error{parallel.rank() or ''}.txt"
+    if unit.shared:
+        parallel.check(unit.config["batch"], unit.config.get("group", 0))
+    with _noted(error):
+        check_space(folder)
+    for need in unit.needs.values():
+        if parallel.first():
+            is_sound(need, root, WEIGHTS)
+        perform(
+            need,
+            work,
+            root,
+            device=device,
+            checkpoint_seconds=checkpoint_seconds,
+            deadline=deadline,
+        )
+    with lock_folder(folder) if parallel.first() else nullcontext():
+        if not parallel.from_first(lambda: unit.done(root)) and (unit.shared or parallel.first()):
+            run = Run(unit, Path(root), torch.device(device), checkpoint_seconds, deadline=deadline)
+            error.unlink(missing_ok=True)
+            with (
+                _noted(error),
+                devices.cpu_threads(1),
+                devices.computing(run.device),
+                nullcontext() if unit.shared else parallel.alone(),
+            ):
+                work(run)
+            error.unlink(missing_ok=True)
+    done()  # the others wait for the first
+    return folder
+
+
+def attempt(
+    unit: Unit,
+    work: Callable[[Run], None],
+    root: Path,
+    device: str,
+    deadline: float = math.inf,
+) -> str | None:
+    """One unit, in a worker process for one: its error in one line; None, also if time was up."""
+    try:
+        perform(unit, work, root, device=device, deadline=deadline)
+    except TimeUp:
+        return None
+    except Exception as error:
+        return (
+            f"{type(error).__name__}: {error} (whole traceback: {unit.folder(root) / 'error.txt'})"
+        )
+    return None
+
+
+@contextmanager
+def _noted(path: Path) -> Iterator[None]:
+    """Leave the traceback of what ends the ``with`` block in a file, where the disk has room."""
+    try:
+        yield
+    except TimeUp:
+        raise
+    except BaseException:
+        with suppress(OSError):
+            write(path, traceback.format_exc().encode())
+        raise
+
+
+def check_sharing(unit: Unit, root: Path, among: int) -> None:
+    """Raise ValueError where a unit that is still to be done cannot be shared by ``among``."""
+    for each in in_order([unit]):
+        if each.shared and not each.done(root):
+            parallel.check(each.config["batch"], each.config.get("group", 0), among)
+
+
+def check_data(unit: Unit) -> None:
+    """Raise ValueError for a unit that was planned without its data."""
+    if unit.config.get("fingerprint") == ABSENT:
+        raise ValueError(
+            f"{unit.paper} {unit.name} was planned without its data, to be counted and not to be "
+            "trained; name data that are here, and plan again"
+        )
+
+
+def load_network(net: nn.Module, weights: Mapping[str, Tensor], name: str) -> nn.Module:
+    """The network with the tensors that a unit saved under ``name``."""
+    net.load_state_dict(_under(weights, name))
+    return net
+
+
+def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+
+def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically, its sha256 in front: torch alone may not see a torn one."""
+    buffer = io.BytesIO()
+    torch.save(dict(payload), buffer)
+    write(path, files.seal(buffer.getvalue()))
+
+
+def load_checkpoint(path: Path, unit_key: str, device: torch.device) -> dict[str, Any]:
+    """Read a checkpoint of the unit; raises CheckpointError where it is torn or another unit's."""
+    try:
+        body = files.unseal(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} is torn or not a checkpoint: {error}") from error
+    payload = torch.load(io.BytesIO(body), map_location=device, weights_only=True)
+    if payload["unit"] != unit_key:
+        raise CheckpointError(f"{path.name} belongs to unit {payload['unit']}, expected {unit_key}")
+    return payload
+
+
+def _checkpoints(folder: Path, phase: str) -> list[Path]:
+    """Newest first."""
+    # Digits, for the name of one phase may begin that of another.
+    return sorted(folder.glob(f"checkpoint-{phase}-[0-9]*.pt"), reverse=True)
+
+
+def _finite(state: Any) -> bool:
+    """Whether a state has no NaN, and infinity at most as a number that stands alone.
+
+    Such a one is a score to begin with, which the first evaluation replaces.
+    """
+    if isinstance(state, Mapping):
+        return all(map(_finite, state.values()))
+    if isinstance(state, list | tuple):
+        return all(map(_finite, state))
+    if isinstance(state, Tensor) and state.is_floating_point():
+        return bool(state.isfinite().all() if state.ndim else not state.isnan())
+    return not (isinstance(state, float) and math.isnan(state))
+
+
+def _bytes(networks: Iterable[nn.Module]) -> int:
+    return sum(t.numel() * t.element_size() for net in networks for t in net.state_dict().values())
+
+
+def _to_uint8(images: Tensor) -> np.ndarray:
+    return ((images.cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _csv(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> bytes:
+    buffer = io.StringIO()
+    out = csv.writer(buffer, lineterminator="\n")
+    out.writerow(columns)
+    out.writerows(lines)
+    return buffer.getvalue().encode()
+
+
+def surroundings(device: torch.device | str = "cpu") -> dict[str, str]:
+    """Versions and device, for manifests."""
+    cuda = torch.device(device).type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if cuda else f"cpu, {platform.machine()}",
+        "processor": _processor(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("ganzip", "torch", "numpy")},
+    }
+
+
+def _processor() -> str:
+    """What the processor calls itself, as far as the system tells, and the cores we may use."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {devices.cores()} cores"

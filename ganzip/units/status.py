@@ -1,0 +1,107 @@
+"""How far the units of a plan are, what they still take, and why some failed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from ganzip.units.plan import demand
+from ganzip.units.unit import State, Unit, read_state
+
+# Multiply-adds a second that an H100 may sustain: an assumption, printed as one.
+SUSTAINED = 2e13
+STATES = ("done", "running", "failed", "interrupted", "missing")
+
+
+def progress(units: Iterable[Unit], root: Path) -> pd.DataFrame:
+    """How far each unit is: paper, unit, state, left (a share), what it asks, seconds it took."""
+    lines = []
+    for unit in units:
+        state, asked = read_state(unit, root), demand(unit)
+        done = state.name == "done"
+        lines.append(
+            {
+                "paper": unit.paper,
+                "unit": unit.name,
+                "state": state.name,
+                "left": 0.0 if done else 1 - state.step / max(1, unit.config["steps"]),
+                "multiply_adds": asked.multiply_adds,
+                "seconds": unit.manifest(root)["wall_seconds"] if done else 0.0,
+                "gigabytes": asked.kept / 1e9,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def status(frame: pd.DataFrame) -> pd.DataFrame:
+    """One line a paper: units in each state, hours, gigabytes of weights; of ``progress``.
+
+    ``hours_left`` are hours of one process at the rate of the finished units, NaN before there are
+    any; ``gpu_hours`` are those of all units of the plan if a GPU sustained ``SUSTAINED``.
+    """
+    lines = []
+    for paper in dict.fromkeys(frame["paper"]):
+        units = frame.loc[frame["paper"] == paper].to_dict("records")
+        done = [unit for unit in units if unit["state"] == "done"]
+        took, past = (sum(unit[k] for unit in done) for k in ("seconds", "multiply_adds"))
+        left = sum(unit["left"] * unit["multiply_adds"] for unit in units)
+        every = sum(unit["multiply_adds"] for unit in units)
+        lines.append(
+            {"paper": paper, "units": len(units)}
+            | {name: sum(unit["state"] == name for unit in units) for name in STATES}
+            | {
+                "hours_left": left * took / past / 3600 if took and past else math.nan,
+                "gpu_hours": every / SUSTAINED / 3600,
+                "gigabytes": sum(unit["gigabytes"] for unit in units),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def forecast(frame: pd.DataFrame, root: Path, jobs: int = 1) -> str:
+    """What is to be done, before it begins, in words: units, time, disk; of ``progress``."""
+    papers = status(frame).to_dict("records")
+    done, units, hours, gpu, kept = (
+        sum(paper[k] for paper in papers)
+        for k in ("done", "units", "hours_left", "gpu_hours", "gigabytes")
+    )
+    lines = [f"{done} of {units} units are done"]
+    if done < units and not math.isnan(hours):
+        each = hours / jobs
+        took = f"{60 * each:.0f} minutes" if each < 2 else f"{each:,.0f} hours"
+        lines.append(f"about {took} of training left, {jobs} side by side, at the rate so far")
+    if gpu > 0.1:
+        lines.append(
+            f"the whole plan takes {gpu:,.0f} GPU hours, by its multiply-adds to a factor of two, "
+            f"if an H100 sustains {SUSTAINED:.0e} of them a second, which is an assumption"
+        )
+    # A unit at work has two checkpoints and a third being written, of weights and Adam's moments.
+    disk = kept + 9 * jobs * max(frame["gigabytes"])
+    lines.append(f"disk: {disk:.2g} GB of weights and checkpoints under {root}")
+    return "\n".join(lines)
+
+
+def failures(units: Iterable[Unit], root: Path) -> list[str]:
+    """One line for each unit that failed or was killed: its last step, why, and the remedy."""
+    out = []
+    for unit in units:
+        state = read_state(unit, root)
+        if state.name in ("failed", "interrupted"):
+            step = f"{unit.paper} {unit.name}: step {state.step} of {unit.config['steps']}"
+            out.append(f"{step}: {remedy(state)} (all of it: {unit.folder(root)})")
+    return out
+
+
+def remedy(state: State) -> str:
+    """What happened to a unit that is not done, and what helps."""
+    if state.name == "interrupted":
+        return "stopped, or killed: if for its memory, take fewer JOBS. It goes on from there"
+    if re.match(r"MemoryError|\S*OutOfMemoryError", state.error):
+        return f"{state.error}; take fewer JOBS, or a machine with more memory"
+    if "No space left" in state.error or "Disk quota" in state.error:
+        return f"{state.error}; free some disk, or choose another folder with GANZIP_RUNS"
+    return state.error  # ours say what helps
