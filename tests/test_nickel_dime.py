@@ -110,7 +110,7 @@ def test_a_unit_that_stops_in_its_second_phase_goes_on_from_there(root, tmp_path
 
 
 def test_rows_are_complete_and_finite(root, frame):
-    rows = tables.rows(runs.frame(plan(), root)[list(tables.ROW)].to_dict("records"))
+    rows = tables.rows(read_rows(plan(), root)[list(tables.ROW)].to_dict("records"))
     assert np.isfinite(rows["value"]).all()
     students = {u.name: u for u in plan() if "scores" in u.config}
     assert len(students) == 10 + 3

@@ -23,27 +23,3 @@ from ganzip.report.figures.images import (
     sample_grid,
 )
 from ganzip.report.figures.theme import COLOURS, SPARE, colours, save, style
-
-__all__ = [
-    "COLOURS",
-    "SPARE",
-    "by_method",
-    "colours",
-    "comparison",
-    "compression_artefacts",
-    "equilibrium",
-    "front",
-    "history",
-    "interpolation",
-    "logit_histogram",
-    "metric_against_d",
-    "probability_histograms",
-    "quality_against_cost",
-    "sample_grid",
-    "save",
-    "scheme_joint",
-    "scheme_mse",
-    "speedups",
-    "style",
-    "teacher_selection",
-]
