@@ -199,11 +199,13 @@ def embed(executed: Path, notebook: Path, place: Path) -> None:
     cells = [cell for cell in shown.cells if REFERENCE not in cell.metadata.get("tags", ())]
     told = summary(place)
     names = ("preset", "data", "scale", "seeds")
+    usual = [told[name] for name in names] == ["cpu", "", 1.0, 0]
     set_ = ", ".join(f"`{name}={told[name]!r}`" for name in names if told[name])
     said = (
-        f"**Shown here is the reference run**, made with {set_}: {told['units']} networks, "
-        f"{told['cpu_seconds'] / 3600:.1f} CPU hours. With the parameters above as they stand the "
-        "notebook needs no data and runs in some 8 minutes on 2 cores."
+        "**Outputs in the repository** are those of a run with "
+        f"{'the parameters above' if usual else set_}: {told['units']} networks, "
+        f"{told['cpu_seconds'] / 3600:.1f} CPU hours. With the parameters above the notebook "
+        "needs no data and runs in some 8 minutes on 2 cores."
     )
     cell = nbformat.v4.new_markdown_cell(said, metadata={"tags": [REFERENCE]}, id=REFERENCE)
     at = next(i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", ()))
