@@ -68,6 +68,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("distil", "distil"),
     ("report.pages", "explore"),
     ("report.pages", "report.ongoing"),
+    ("report.pages", "report.enlargements"),
     ("report.ongoing", "report.keeping"),
     ("reproduce", "batch"),
     ("reproduce", "report.keeping"),

@@ -29,7 +29,7 @@ import pandas as pd
 from ganzip import data, explore, files, metrics, papers, zoo
 from ganzip.nets import dcgan
 from ganzip.papers import judging
-from ganzip.report import figures, keeping, ongoing, tables
+from ganzip.report import enlargements, figures, keeping, ongoing, tables
 from ganzip.units import bundles
 
 if TYPE_CHECKING:
@@ -231,7 +231,12 @@ def front_figure() -> Figure:
 
 
 def networks_figure(paper: str) -> Figure | None:
-    """What the generators of the zoo draw, the same noise in every column; None without any."""
+    """What the generators of the zoo draw, the same noise in every column; None without any.
+
+    Of paper B what they make of photos.
+    """
+    if paper == "sdakd":
+        return enlargements.figure()
     found = sorted(explore.of_zoo(paper), key=lambda one: (one.teacher is not None, one.label))
     if not found:
         return None

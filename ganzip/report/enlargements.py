@@ -1,0 +1,67 @@
+"""What kept enlargers make of photos that no network of this repository has seen in training.
+
+The photos are those inside scikit-learn and scikit-image, reduced four times by bicubic resizing:
+what students of ``RealESRGAN-bicubic`` are trained for, on other photos.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ganzip import data, degrade, export, metrics, zoo
+from ganzip.papers import super_resolution as sr
+from ganzip.report import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIDE, FACTOR = 192, 4
+# A square of each photo, top and left, and in it the square that is shown larger: top, left, size.
+PLACES = {
+    "china": ((100, 215), (50, 20, 64)),
+    "astronaut": ((10, 130), (60, 64, 64)),
+    "chelsea": ((60, 130), (40, 10, 64)),
+}
+
+
+def networks() -> dict[str, nn.Module]:
+    """The kept students, smallest first, and the released teacher, by label; none: no students."""
+    found: dict[str, nn.Module] = {}
+    for path in zoo.files("sdakd").values():
+        its = export.card(path).training
+        if its["network"] == sr.PLAIN:
+            found[f"{its['method']}\nC = {its['C']}"] = export.load(path)
+    ordered = dict(sorted(found.items(), key=lambda item: (metrics.params(item[1]), item[0])))
+    return ordered | {"teacher": sr.released("cpu")} if ordered else {}
+
+
+@torch.no_grad()
+def enlarged() -> dict[str, Tensor]:
+    """Images (3, 3, H, W) in [-1, 1] by label: inputs, bicubic, every network's, the truth."""
+    photos = data.photos("photos")
+    pieces = [
+        photos[name][:, top:, left:][:, :SIDE, :SIDE] for name, ((top, left), _) in PLACES.items()
+    ]
+    truth = data.to_float(torch.stack(pieces))
+    small = degrade.bicubic(truth, SIDE // FACTOR, SIDE // FACTOR).clamp(-1, 1)
+    shown = {"input": small, "bicubic": degrade.bicubic(small, SIDE, SIDE).clamp(-1, 1)}
+    for label, G in networks().items():
+        shown[f"{label}\n{metrics.params(G) / 1e6:.2f} M"] = sr.answers(G, small).clamp(-1, 1)
+    return shown | {"truth": truth}
+
+
+def figure() -> Figure | None:
+    """A column a network, each image over its detail, PSNR beneath; None without kept students."""
+    if not networks():
+        return None
+    shown = enlarged()
+    truth = shown["truth"]
+    captions = {
+        label: [f"{value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]
+        for label, images in shown.items()
+        if images.shape == truth.shape and label != "truth"
+    }
+    return figures.comparison(shown, [zoom for _, zoom in PLACES.values()], captions=captions)
