@@ -250,8 +250,9 @@ def _run(module: Sequence[str], root: str, place: Path) -> None:
 
 
 def _copy(out: Path, place: Path) -> list[Path]:
-    """Copy a notebook's figures and tables."""
-    found = [path for kind in ("figures", "tables") for path in sorted((out / kind).glob("[!.]*"))]
+    """Copy a notebook's figures, tables and the pictures that it drew."""
+    inside = {path for kind in ("figures", "tables") for path in (out / kind).glob("[!.]*")}
+    found = sorted(path for path in inside if path.suffix in (".png", ".csv", ".pt"))
     for path in found:
         files.write(place / path.name, path.read_bytes())
     return [place / path.name for path in found]

@@ -145,7 +145,7 @@ def comparison(
             if label in notes:
                 axes.text(x + cell / 2, foot - between, notes[label][row], va="top", **centred)
             y -= pitch
-    figure.set_dpi(72)  # inside a notebook, which photographs at 100 would fill; files have 150
+    figure.set_dpi(72)  # inside a notebook, which photographs at 100 would fill; files have 200
     return figure
 
 
