@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ganzip import export, zoo
+from ganzip.measure.images import images_of, interpolate, noise
 from ganzip.nets import stylegan2
-from ganzip.papers import dcgan_kd, judging
 from ganzip.report import figures
 from ganzip.units import Unit
 
@@ -61,7 +61,11 @@ def of_unit(unit: Unit, root: Path) -> Generator:
     """The generator of a finished unit."""
     its = unit.needs.get("teacher")
     teacher = None if its is None else of_unit(its, root)
-    draw = partial(import_module(f"ganzip.papers.{unit.paper}").images_of, unit, root)
+    generator_of = import_module(f"ganzip.papers.{unit.paper}").generator_of
+
+    def draw(z: Tensor) -> Tensor:
+        return images_of(generator_of(unit, root), z, 500)
+
     return Generator(_facts(unit.config), unit.config["latent"], draw, teacher)
 
 
@@ -110,8 +114,8 @@ def walk(generator: Generator, first: int = 0, last: int = 1, steps: int = 7) ->
 
     first, last: of the fixed list of ``NOISES``. The way is a great circle.
     """
-    z = judging.noise(NOISES, generator.latent)
-    path = dcgan_kd.interpolate(z[[first, last]], steps)
+    z = noise(NOISES, generator.latent)
+    path = interpolate(z[[first, last]], steps)
     teacher = generator.teacher
     rows = {} if teacher is None else {"teacher": teacher.draw(path)}
     return figures.sample_grid(rows | {generator.label: generator.draw(path)})

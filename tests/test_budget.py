@@ -56,9 +56,9 @@ def test_needs_come_first_then_one_seed_of_every_row_and_papers_take_turns():
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_in_every_plan_a_units_needs_precede_it_and_first_seeds_the_others(paper):
-    units = budget.by_worth(paper.foreseen("paper"))
+    units = budget.by_worth(paper.outline("paper"))
     at = {unit.key: i for i, unit in enumerate(units)}
-    assert len(at) == len(units) == len(paper.foreseen("paper"))
+    assert len(at) == len(units) == len(paper.outline("paper"))
     assert all(at[need.key] < at[unit.key] for unit in units for need in unit.needs.values())
     seeds = [unit.config["seed"] for unit in units]
     assert seeds == sorted(seeds)
@@ -212,12 +212,12 @@ def test_a_bundle_leaves_out_what_is_shown_of_the_least_worth(tmp_path):
 @pytest.mark.parametrize("preset", presets.NAMES)
 def test_a_plan_without_its_data_has_the_units_of_one_with_them(preset):
     for paper in PAPERS:
-        units = paper.foreseen(preset)
+        units = paper.outline(preset)
         bound = [unit for unit in units if "fingerprint" in unit.config]
         assert all(unit.config["fingerprint"] == ABSENT for unit in bound)
         assert len(bound) >= len(units) - 2  # what is timed has no data
     if preset == "smoke":
-        names = [unit.name for unit in nickel_dime.foreseen("smoke")]
+        names = [unit.name for unit in nickel_dime.outline("smoke")]
         assert names == [unit.name for unit in nickel_dime.prepare("smoke")]
 
 
@@ -242,7 +242,7 @@ def test_data_that_are_here_are_planned_with_them(tmp_path, monkeypatch):
 
 
 def test_what_was_planned_without_its_data_is_not_trained(tmp_path):
-    unit = dcgan_kd.foreseen("smoke")[0]
+    unit = dcgan_kd.outline("smoke")[0]
     with pytest.raises(ValueError, match="judge was planned without its data") as error:
         perform(unit, dcgan_kd.work, tmp_path)
     assert "\n" not in str(error.value) and not unit.folder(tmp_path).exists()

@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from ganzip import data, presets
+from ganzip.measure.images import images_of, interpolate, noise
+from ganzip.measure.rows import pick
 from ganzip.papers import dcgan_kd
 from ganzip.report import tables
 from ganzip.train import frozen
@@ -88,19 +90,19 @@ def test_students_learn_more_than_the_mean_image(root):
 
 
 def test_the_teacher_is_untouched_by_its_students(root):
-    teacher = dcgan_kd.pick(plan(), "regular", 4)
+    teacher = pick(plan(), method="regular", d=4)
     weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
-    G = dcgan_kd.generator(teacher, root)
+    G = dcgan_kd.generator_of(teacher, root)
     before = {k: v.clone() for k, v in G.state_dict().items()}
-    dcgan_kd.sample(G, dcgan_kd.noise(8))
+    images_of(G, noise(8))
     assert all(torch.equal(v, before[k]) for k, v in G.state_dict().items())
 
 
 def test_cached_pairs_are_the_teachers(root):
     unit = find_unit(plan(), "cached-d2-seed0")
     batch = dcgan_kd.batches(Run(unit, root))(3)
-    teacher = dcgan_kd.generator(unit.needs["teacher"], root)
+    teacher = dcgan_kd.generator_of(unit.needs["teacher"], root)
     assert batch.target is not None
     assert (teacher(batch.cond) - batch.target).abs().max() <= 1 / 255 + 1e-6
     twice = dcgan_kd.batches(Run(unit, root))(3)
@@ -110,7 +112,7 @@ def test_cached_pairs_are_the_teachers(root):
 def test_a_warm_start_is_the_mse_students_weights(root):
     unit = find_unit(plan(), "joint-alpha0.0001-warm-d2-seed0")
     started = dcgan_kd.build(Run(unit, root))["G"].state_dict()
-    student = dcgan_kd.generator(unit.needs["start"], root).state_dict()
+    student = dcgan_kd.generator_of(unit.needs["start"], root).state_dict()
     assert all(torch.equal(v, student[k]) for k, v in started.items())
 
 
@@ -125,16 +127,16 @@ def test_changed_images_are_refused_before_training(tmp_path):
 def test_sampling_leaves_the_mode_and_the_statistics_alone():
     G = dcgan_kd.dcgan.Generator(2, size=16).train()
     before = {k: v.clone() for k, v in G.state_dict().items()}
-    dcgan_kd.sample(G, dcgan_kd.noise(8))
+    images_of(G, noise(8))
     assert G.training
     assert all(torch.equal(v, before[k]) for k, v in G.state_dict().items())
     assert not frozen(G).training
 
 
 def test_interpolation_walks_the_great_circle():
-    z = dcgan_kd.noise(2, 50)
+    z = noise(2, 50)
     z = z / z.norm(dim=1, keepdim=True)
-    path = dcgan_kd.interpolate(z, 8)
+    path = interpolate(z, 8)
     assert path.shape == (9, 50)
     assert torch.allclose(path[[0, -1]], z)
     assert torch.allclose(path.norm(dim=1), torch.ones(9), atol=1e-5)

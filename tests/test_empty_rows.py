@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ganzip import data, presets
+from ganzip.measure.rows import overview, pick
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd, sdakd_claims
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.papers import sdakd_rows as measure
@@ -59,18 +60,18 @@ def test_every_mapping_of_a_preset_may_be_empty(name, monkeypatch):
     assert len(seeds_of(a)) == 8 and set(seeds_of(c)) == {"seeds", "ablations", "scratch"}
     for preset in (*emptied(a), dataclasses.replace(a, alphas=())):
         units = dcgan_kd.plan(preset, images(1), "made-up")
-        assert dcgan_kd.pick(units, "regular", preset.teacher_d)
-        assert len(dcgan_kd.overview(units)) > 0
+        assert pick(units, method="regular", d=preset.teacher_d)
+        assert len(overview(units, dcgan_kd.OVERVIEW)) > 0
     for preset in emptied(c):
         units = nickel_dime.plan(preset, images(3), "made-up")
-        assert len(nickel_dime.overview(units)) > 0
+        assert len(overview(units, nickel_dime.OVERVIEW)) > 0
     b = presets.sdakd(name)
     for i, family in enumerate(b.families):
         assert set(seeds_of(family)) == {"seeds"}
         for other in emptied(family):
             families = [*b.families[:i], other, *b.families[i + 1 :]]
             units = sdakd.plan(dataclasses.replace(b, families=tuple(families)), pieces())
-            assert len(measure.overview(units)) > 0
+            assert len(overview(units, measure.OVERVIEW)) > 0
 
 
 def test_students_that_start_warm_have_a_teacher_each():

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.text import Text
 
 from ganzip import explore, zoo
+from ganzip.measure.images import images_of, interpolate, noise
 from ganzip.papers import dcgan_kd
 from ganzip.units import find_unit
 from tests.plans import short_dcgan
@@ -40,10 +41,10 @@ def test_a_walk_ends_in_the_images_of_its_two_noises(trained):
     units, root = trained
     unit = find_unit(units, "mse-d4-seed0")
     student = explore.of_unit(unit, root)
-    z = dcgan_kd.noise(explore.NOISES)[[3, 7]]
-    images = student.draw(dcgan_kd.interpolate(z, 5))
+    z = noise(explore.NOISES)[[3, 7]]
+    images = student.draw(interpolate(z, 5))
     assert images.shape == (6, 1, 16, 16)
-    expected = dcgan_kd.images_of(unit, root, z)
+    expected = images_of(dcgan_kd.generator_of(unit, root), z)
     assert images[[0, -1]].allclose(expected, atol=1e-4)
     figure = explore.walk(student, 3, 7, steps=5)
     words = " ".join(text.get_text() for text in figure.findobj(Text))
@@ -58,9 +59,9 @@ def test_kept_networks_are_explored_without_any_run(trained, tmp_path, monkeypat
     ready = explore.of_zoo("dcgan_kd")
     (one,) = explore.matching(ready, {"method": "mse", "d": 2})
     assert one.teacher is ready[-1] and ready[-1].facts["method"] == "regular"
-    z = dcgan_kd.noise(2)
+    z = noise(2)
     unit = find_unit(units, "mse-d2-seed0")
-    assert one.draw(z).allclose(dcgan_kd.images_of(unit, root, z), atol=5e-3)
+    assert one.draw(z).allclose(images_of(dcgan_kd.generator_of(unit, root), z), atol=5e-3)
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path / "none")
     assert explore.of_zoo("dcgan_kd") == []
 

@@ -16,7 +16,8 @@ import torch
 
 from ganzip import data, presets
 from ganzip.distil import compose
-from ganzip.papers import nickel_dime
+from ganzip.measure.images import images_of
+from ganzip.papers import kernels, nickel_dime
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.report import tables
 from ganzip.units import Run, find_unit, find_units, in_order, perform, read_rows
@@ -145,8 +146,8 @@ def test_a_student_pruned_by_nothing_draws_the_teachers_images(root, frame):
     T = nickel_dime.generator_of(unit.needs["teacher"], root)
     z = torch.randn(3, SHORT.latent)
     S = nickel_dime.start(Run(unit, root), T)
-    images = nickel_dime.drawn_still(S, z)
-    assert torch.equal(images, nickel_dime.drawn_still(T, z)) and images.std() > 0
+    images = images_of(S, z)
+    assert torch.equal(images, images_of(T, z)) and images.std() > 0
     pruned = frame[(frame["table"] == "pruning") & (frame["width"] == 1.0)]
     last = frame[(frame["method"] == "teacher") & (frame["metric"] == "FD-digits last")]
     distances = pruned.loc[pruned["metric"] == "FD-digits", "value"]
@@ -168,10 +169,10 @@ def test_dime_starts_at_the_value_asked_for_whatever_the_kernels(root):
         run = Run(find_unit(plan(), name), root)
         T = nickel_dime.generator_of(run.unit.needs["teacher"], root)
         S = nickel_dime.start(run, T)
-        kernels = nickel_dime.kernels_of(run, S, T)
-        first = [k.weight * nickel_dime.first_gap(run, _plain(k), S, T) for k in kernels]
+        found = kernels.kernels_of(run, S, T)
+        first = [k.weight * kernels.first_gap(run, _plain(k), S, T) for k in found]
         assert first == pytest.approx(values)
-        assert [k.target is None for k in kernels] == ["batch" in name] * len(kernels)
+        assert [k.target is None for k in found] == ["batch" in name] * len(found)
 
 
 def _plain(kernel):
@@ -183,7 +184,7 @@ def test_global_features_are_the_teachers_moments(root):
     kept = unit.weights(root)
     assert kept["moments.first"].dtype == torch.float64
     T = nickel_dime.generator_of(unit.needs["teacher"], root)
-    embed = nickel_dime.embedding(unit, root, torch.device("cpu"))
+    embed = kernels.embedding(unit, root, torch.device("cpu"))
     with torch.no_grad():
         seen = embed(T(torch.randn(400, SHORT.latent))).double()
     spread = seen.std(0) / 48**0.5 + 1e-3
@@ -232,14 +233,14 @@ def test_foundation_models_are_the_kernels_where_their_files_are(monkeypatch):
     paper = presets.nickel_dime("paper")
     here = set()
     monkeypatch.setattr(nickel_dime.assets, "available", lambda name: name in here)
-    assert nickel_dime.kernels(paper) == ("efflite0",)
-    assert nickel_dime.kernels(SHORT) == ("contrastive",)
+    assert kernels.main(paper) == ("efflite0",)
+    assert kernels.main(SHORT) == ("contrastive",)
     here |= {"clip-rn50"}
-    assert nickel_dime.kernels(paper) == ("clip-rn50",)
+    assert kernels.main(paper) == ("clip-rn50",)
     here |= {"dino-rn50"}
-    assert nickel_dime.kernels(paper) == ("dino-rn50", "clip-rn50")
-    assert nickel_dime.kernel_sets(paper) == [("dino-rn50",), ("clip-rn50",)]
-    assert nickel_dime.kernels(SHORT) == ("contrastive",)
+    assert kernels.main(paper) == ("dino-rn50", "clip-rn50")
+    assert kernels.ablations(paper) == [("dino-rn50",), ("clip-rn50",)]
+    assert kernels.main(SHORT) == ("contrastive",)
     methods = {unit.config["method"] for unit in plan(paper)}
     assert {"DiME by dino-rn50", "DiME by clip-rn50", "moments clip-rn50"} <= methods
 

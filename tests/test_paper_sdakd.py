@@ -11,6 +11,8 @@ from PIL import Image
 
 from ganzip import data, degrade, presets, train
 from ganzip.data.part_sources import PARTS
+from ganzip.measure.images import images_of
+from ganzip.measure.rows import overview
 from ganzip.nets import enlarging, realesrgan
 from ganzip.papers import sdakd, sdakd_claims
 from ganzip.papers import sdakd_rows as measure
@@ -148,7 +150,7 @@ def test_all_methods_of_a_network_train_on_the_same_pairs(root):
 def test_stored_answers_are_the_teachers(root):
     run = Run(unit("realesrgan-sdakd-c14-seed0"), root)
     (held,) = sr.examples(run, "test").values()
-    expected = sr.answers(sr.released("cpu"), held.cond[:1])
+    expected = images_of(sr.released("cpu"), held.cond[:1])
     assert (held.teacher[:1] - expected).abs().max() < 2e-3  # kept in half precision
 
 
@@ -409,7 +411,7 @@ def test_speeds_stand_beside_the_published_ones(frame, root):
 
 def test_figures_are_given_images_and_numbers(frame, root):
     units = plan()
-    drawn, known = measure.said(
+    drawn, known = measure.probabilities_of(
         [unit("gcfsr-ablation3-c14-seed0"), unit("gcfsr-sdakd-c14-seed0")], root
     )
     assert {len(p) for p in drawn.values()} == {8}
@@ -419,7 +421,7 @@ def test_figures_are_given_images_and_numbers(frame, root):
         [{"method": "m", "metric": f"PSNR test {k}x", "value": v} for k, v in ((4, 1.0), (2, 3.0))]
     )
     assert rows == [{"method": "m", "metric": "PSNR test mean", "value": 2.0}]
-    assert isinstance(measure.overview(units), pd.DataFrame)
+    assert isinstance(overview(units, measure.OVERVIEW), pd.DataFrame)
 
 
 def test_counts_are_the_papers_at_every_width():

@@ -269,7 +269,7 @@ def test_the_released_network_is_the_teacher_at_the_scale_of_the_paper(
         preset, net=small, ablations={}, scratch={}, seeds={"fine-tune": {0.5: 1}}, **few
     )
     monkeypatch.setattr(presets, "nickel_dime", lambda *_, **__: preset)
-    chosen, images = nickel_dime.settled("paper", faces)
+    chosen, images = nickel_dime.preset_of("paper", faces)
     assert chosen.net == small
     without = find_unit(nickel_dime.plan(chosen, images, faces), "teacher-seed0")
     assert without.config["steps"] == preset.teacher_steps
@@ -281,7 +281,7 @@ def test_the_released_network_is_the_teacher_at_the_scale_of_the_paper(
     else:
         path, sizes = tmp_path / asset.others[1], {"channels": [7, 7], "latent": 24, "group": 4}
         torch.save(held({4: 7, 8: 7}), path)
-    chosen, images = nickel_dime.settled("paper", faces)
+    chosen, images = nickel_dime.preset_of("paper", faces)
     assert images.pixels.shape[-1] == chosen.net["size"] == 2 << len(sizes["channels"])
     units = nickel_dime.plan(chosen, images, faces)
     teacher, student = (find_unit(units, n) for n in ("teacher-seed0", "fine-tune-p50-seed0"))

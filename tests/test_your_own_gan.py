@@ -131,7 +131,7 @@ def test_every_unit_says_what_its_discriminator_says(trained):
     adapter, units, root = trained
     for unit in units:
         if unit.config["method"] in ("mse", "naive (C,C)", "SDAKD", "GCC", "NICKEL & DiME"):
-            logits = own.said(unit, root, adapter)
+            logits = own.logits(unit, root, adapter)
             assert len(logits["real"]) == len(logits["generated"]) > 0
             assert all(x.ndim == 1 and x.isfinite().all() for x in logits.values())
 

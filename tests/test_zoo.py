@@ -5,6 +5,7 @@ import torch
 
 import ganzip
 from ganzip import export, zoo
+from ganzip.measure.images import images_of, noise
 from ganzip.papers import dcgan_kd
 from ganzip.units import find_units
 from tests.plans import short_dcgan
@@ -28,9 +29,9 @@ def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
     students = find_units(units, method="mse")
     best = min(students, key=lambda unit: zoo.distance(unit, root))
     assert export.card(zoo.find("dcgan_kd/mse-d2")).provenance["unit"] == best.key
-    G, z = ganzip.load("dcgan_kd/mse-d2"), dcgan_kd.noise(4)
-    expected = dcgan_kd.images_of(best, root, z)
-    torch.testing.assert_close(dcgan_kd.sample(G, z), expected, atol=5e-3, rtol=0)
+    G, z = ganzip.load("dcgan_kd/mse-d2"), noise(4)
+    expected = images_of(dcgan_kd.generator_of(best, root), z)
+    torch.testing.assert_close(images_of(G, z), expected, atol=5e-3, rtol=0)
     with pytest.raises(FileNotFoundError, match="which has dcgan_kd/mse-d2, dcgan_kd/teacher"):
         ganzip.load("dcgan_kd/mse-d64")
 

@@ -20,17 +20,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzip import data, export, features, files, metrics, presets, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
+from ganzip.measure import cost, judging
+from ganzip.measure.images import (
+    distances,
+    images_of,
+    interpolate,
+    logits_of,
+    noise,
+    pictures,
+    score_numbers,
+)
+from ganzip.measure.judging import Judge
+from ganzip.measure.rows import Number, rows
 from ganzip.methods import gan, mse_joint
 from ganzip.nets import dcgan
-from ganzip.papers import adapters, judging
-from ganzip.papers.judging import Judge
+from ganzip.papers import adapters
 from ganzip.presets import DcganKd, Recipe
 from ganzip.report import tables
 from ganzip.report.claims import Claim, Verdict, ordering
@@ -69,8 +79,8 @@ def prepare(
     return plan(chosen, images, source)
 
 
-def foreseen(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
-    """The plan where the data are not here, to be counted alone; see ``presets.facts``."""
+def outline(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
+    """The plan where the data are not here, to be counted; see ``presets.facts``."""
     (facts, *_) = presets.facts(PAPER, preset, source)
     return prepare(preset, facts.name, scale, seeds, find=judging.stand_in(facts))
 
@@ -154,7 +164,7 @@ def each(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
 def work(run: Run) -> None:
     """Train one unit, measure it, and finish it."""
     if run.config["method"] == "judge":
-        judging.work(run, partial(image_rows, run), row)
+        judging.work(run, image_numbers, labels(run.unit))
     else:
         train_generator(run)
 
@@ -162,11 +172,11 @@ def work(run: Run) -> None:
 def train_generator(run: Run) -> None:
     """A teacher, a regular GAN or a student."""
     c, networks = run.config, build(run)
-    G, seen, recipe = networks["G"], noise(16, c["latent"]).to(run.device), recipe_of(c)
+    G, z, recipe = networks["G"], noise(16, c["latent"]), recipe_of(c)
 
     def fit(phase: Phase) -> None:
         players = recipe.paced(phase.players, c["steps"])
-        run.train(players, phase.draw, c["steps"], networks, samples=lambda: sample(G, seen))
+        run.train(players, phase.draw, c["steps"], networks, samples=lambda: images_of(G, z))
 
     setup = Setup(
         adapter=adapters.dcgan_adapter(c["d"], c["size"], c["channels"]),
@@ -179,7 +189,7 @@ def train_generator(run: Run) -> None:
     )
     method = compose.METHODS[c["method"]] if c["method"] in STUDENTS else compose.REGULAR
     compose.distil(setup, method, fit)
-    run.finish(networks, rows(run, G))
+    run.finish(networks, rows(run, numbers(run, G), labels(run.unit)))
 
 
 def recipe_of(c: Mapping[str, Any]) -> compose.Recipe:
@@ -214,7 +224,7 @@ def batches(run: Run) -> Callable[[int], Batch]:
     if c["method"] != "mse":
         real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
     if c["method"] in STUDENTS:
-        teacher = generator(run.unit.needs["teacher"], run.root).to(device)
+        teacher = generator_of(run.unit.needs["teacher"], run.root).to(device)
 
     @torch.no_grad()
     def batch(step: int) -> Batch:
@@ -239,23 +249,23 @@ def cached_batches(run: Run) -> Callable[[int], Batch]:
     shape = (c["channels"], c["size"], c["size"])
 
     def draw(start: int, stop: int) -> np.ndarray:
-        generator = np.random.default_rng([needed.config["seed"], start])
-        return generator.standard_normal((stop - start, c["latent"]), dtype=np.float32)
+        draws = np.random.default_rng([needed.config["seed"], start])
+        return draws.standard_normal((stop - start, c["latent"]), dtype=np.float32)
 
     def answer(start: int, stop: int) -> np.ndarray:
-        teacher = generator(needed, run.root).to(device)
-        z = torch.from_numpy(np.array(zs[start:stop])).to(device)
-        return data.to_uint8(sample(teacher, z).cpu()).numpy()
+        teacher = generator_of(needed, run.root).to(device)
+        z = torch.from_numpy(np.array(zs[start:stop]))
+        return data.to_uint8(images_of(teacher, z, 500)).numpy()
 
     zs = files.memmap(folder / "z.npy", (c["pairs"], c["latent"]), "float32", draw)
     images = files.memmap(folder / "images.npy", (c["pairs"], *shape), "uint8", answer)
     indices = data.batch_indices(c["pairs"], c["batch"], c["seed"])
 
-    given, target = (data.batches_of(rows, indices, device) for rows in (zs, images))
-    return lambda step: Batch(given(step), target=data.to_float(target(step)))
+    z, answers = (data.batches_of(stored, indices, device) for stored in (zs, images))
+    return lambda step: Batch(z(step), target=data.to_float(answers(step)))
 
 
-def generator(unit: Unit, root: Path) -> nn.Module:
+def generator_of(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen generator of a finished unit."""
     c = unit.config
     G = dcgan.Generator(c["d"], channels=c["channels"], size=c["size"], latent=c["latent"])
@@ -269,7 +279,7 @@ def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
     if "teacher" in unit.needs:
         width = arguments["d"] / unit.needs["teacher"].config["d"]
     made = zoo.card(unit, root, arguments, z, noise=True, width=width)
-    return generator(unit, root), made
+    return generator_of(unit, root), made
 
 
 def demand(unit: Unit) -> Demand:
@@ -278,26 +288,23 @@ def demand(unit: Unit) -> Demand:
     if c["method"] == "judge":
         return Demand()
     shape = (c["channels"], c["size"], c["latent"])
-    passes, weights = _counts(c["d"], *shape)[0]
-    step, kept = 4 * passes, 4 * weights
-    teacher = unit.needs.get("teacher")
-    if teacher is not None:
-        step += _counts(teacher.config["d"], *shape)[0][0]
+    passes, weights = _counts("G", c["d"], *shape)
+    step, size = 4 * passes, 4 * weights
+    if (teacher := unit.needs.get("teacher")) is not None:
+        step += _counts("G", teacher.config["d"], *shape)[0]
     if has_discriminator(unit):
-        passes, weights = _counts(judge_width(unit), *shape)[1]
-        step += 9 * passes
-        kept += 4 * weights
-    return Demand(c["steps"] * c["batch"] * step, kept)
+        passes, weights = _counts("D", judge_width(unit), *shape)
+        step, size = step + 9 * passes, size + 4 * weights
+    return Demand(c["steps"] * c["batch"] * step, size)
 
 
 @functools.cache
-def _counts(d: int, channels: int, size: int, latent: int) -> list[tuple[int, int]]:
-    """Multiply-adds of a pass and parameters, of G and D."""
-    with torch.device("meta"):
-        G = dcgan.Generator(d, channels=channels, size=size, latent=latent)
-        D = dcgan.Discriminator(d, channels=channels, size=size)
-        z, image = torch.zeros(1, latent), torch.zeros(1, channels, size, size)
-    return [(metrics.macs(net, x), metrics.params(net)) for net, x in ((G, z), (D, image))]
+def _counts(kind: str, d: int, channels: int, size: int, latent: int) -> tuple[int, int]:
+    """Multiply-adds of a pass and parameters, of G ("G") or D ("D")."""
+    shape = {"channels": channels, "size": size}
+    if kind == "G":
+        return cost.count(lambda: dcgan.Generator(d, **shape, latent=latent), (latent,))
+    return cost.count(lambda: dcgan.Discriminator(d, **shape), (channels, size, size))
 
 
 def judge_width(unit: Unit) -> int:
@@ -311,81 +318,65 @@ def has_discriminator(unit: Unit) -> bool:
     return unit.config["method"] not in ("judge", "mse", "cached")
 
 
-def discriminator(unit: Unit, root: Path) -> nn.Module:
+def discriminator_of(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen discriminator of a finished unit that has one."""
     c = unit.config
     D = dcgan.Discriminator(judge_width(unit), channels=c["channels"], size=c["size"])
     return frozen(load_network(D, unit.weights(root), "D"))
 
 
-def noise(n: int, latent: int = 100) -> Tensor:
-    """The first n of one fixed list of z from N(0, I), never seen in training."""
-    return judging.noise(n, latent)
+# What is measured -------------------------------------------------------------------------------
 
 
-@torch.no_grad()
-def sample(G: nn.Module, z: Tensor, batch: int = 500) -> Tensor:
-    """Images of z with running batch statistics; G is left in the mode it was in."""
-    training = G.training
-    G.eval()
-    images = torch.cat([G(part) for part in z.split(batch)])
-    G.train(training)
-    return images
+def labels(unit: Unit) -> dict[str, Any]:
+    """What rows of a unit say of it."""
+    method = "real" if unit.config["method"] == "judge" else label(unit)
+    return {
+        "table": "table1", "network": "DCGAN", "width": unit.config.get("d", ""), "method": method
+    }  # fmt: skip
 
 
-def rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
+def label(unit: Unit) -> str:
+    """A unit's method as the tables name it."""
+    c = unit.config
+    name = f"joint {c['alpha']:g}" if c["method"] == "joint" else c["method"]
+    return name + (" warm" if "start" in unit.needs else "")
+
+
+def numbers(run: Run, G: nn.Module) -> list[Number]:
     """Everything that is measured of a trained generator."""
     c = run.config
-    z = judging.noise(c["n_images"], c["latent"])
-    images = sample(G, z.to(run.device)).cpu()
-    measured = image_rows(run, judging.of(run), images)
-    measured.append(row(run, "parameters", metrics.params(G)))
-    measured.append(row(run, "multiply-adds", metrics.macs(G, z[:1].to(run.device))))
+    z = noise(c["n_images"], c["latent"])
+    images = images_of(G, z, 500)
+    found = [*image_numbers(judging.judge_of(run), images), *cost.sizes(G, z[:1].to(run.device))]
     if c["method"] in STUDENTS:
-        teacher = generator(run.unit.needs["teacher"], run.root).to(run.device)
-        target = sample(teacher, z.to(run.device)).cpu()
+        teacher = generator_of(run.unit.needs["teacher"], run.root).to(run.device)
+        target = images_of(teacher, z, 500)
         error = (images - target).square().mean().item()
         # The best image that ignores z has the pixel variance over z as its error.
         share = 100 * (1 - error / target.var(0, correction=0).mean().item())
-        measured.append(row(run, "MSE to teacher", error, "", len(z)))
-        measured.append(row(run, "explained variance", share, "%", len(z)))
-    return measured
+        found.append(Number("MSE to teacher", error, "", len(z)))
+        found.append(Number("explained variance", share, "%", len(z)))
+    return found
 
 
-def image_rows(run: Run, judge: Judge, images: Tensor) -> list[dict[str, Any]]:
-    """Rows about a set of images (N, C, H, W) in [-1, 1]."""
-    n, out = len(images), []
+def image_numbers(judge: Judge, images: Tensor) -> list[Number]:
+    """Numbers of a set of images (N, C, H, W) in [-1, 1]."""
+    n, found = len(images), list[Number]()
     if judge.classifier is not None:
-        (name, *_) = judge.eyes
+        (name, *_) = judge.networks
         p = features.probabilities(judge.classifier, images)
-        out.append(row(run, "IS", metrics.inception_score(p), "", n, name))
+        found.append(Number("IS", metrics.inception_score(p), "", n, name))
         crossed = metrics.inception_score_cross_entropy(p)
-        out.append(row(run, "IS cross entropy", crossed, "nats", n, name))
-    for name, eye in judge.eyes.items():
-        found = judging.distances(name, features.embed(eye, images), judge.real[name])
-        out += [row(run, k, x, judging.unit_of(k), n, name) for k, x in found.items()]
+        found.append(Number("IS cross entropy", crossed, "nats", n, name))
+    for name, network in judge.networks.items():
+        ours = features.embed(network, images)
+        found += score_numbers(distances(name, ours, judge.real[name]), n)
     blur = metrics.variance_of_laplacian(images)
-    out.append(row(run, "VoL", blur.mean().item(), "grey levels squared", n))
-    return out
+    return [*found, Number("VoL", blur.mean().item(), "grey levels squared", n)]
 
 
-def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
-    c = run.config
-    method = "real" if c["method"] == "judge" else _label(run.unit)
-    of = {"table": "table1", "network": "DCGAN", "width": c.get("d", "")}
-    return tables.row(c, *number, paper=PAPER, method=method, **of)
-
-
-@torch.no_grad()
-def logits(D: nn.Module, sets: Mapping[str, Tensor], batch: int = 500) -> dict[str, Tensor]:
-    """D's logits on several sets of images."""
-    return {
-        name: torch.cat([D(part) for part in images.split(batch)]) for name, images in sets.items()
-    }
-
-
-def said(unit: Unit, root: Path, n: int = 297, *, judge: Unit | None = None) -> dict[str, Tensor]:
+def logits(unit: Unit, root: Path, n: int = 297, *, judge: Unit | None = None) -> dict[str, Tensor]:
     """Logits for held-out real images and for the unit's own, by the discriminator of ``judge``.
 
     Without one that is the unit's D, or else its teacher's. Empty where there is no generator.
@@ -396,46 +387,16 @@ def said(unit: Unit, root: Path, n: int = 297, *, judge: Unit | None = None) -> 
     judge = judge or (unit if has_discriminator(unit) else unit.needs["teacher"])
 
     def found() -> dict[str, Tensor]:
-        held = data.load(
-            unit.source, size=c["size"], channels=c["channels"], split="test", cache=root / "cache"
-        )
-        real = data.to_float(held.pixels[:n])
-        sets = {"real": real, "generated": images_of(unit, root, noise(len(real), c["latent"]))}
-        return logits(discriminator(judge, root), sets)
+        real = data.to_float(judging.load_images(Run(unit, root), "test").pixels[:n])
+        fake = images_of(generator_of(unit, root), noise(len(real), c["latent"]), 500)
+        D = discriminator_of(judge, root)
+        return {"real": logits_of(D, real, 500), "generated": logits_of(D, fake, 500)}
 
     return compute_once(unit, root, f"logits-of-{judge.name}", found, n)
 
 
-def interpolate(z: Tensor, steps: int) -> Tensor:
-    """Great-circle path through consecutive rows of z (k, latent) -> ((k - 1) * steps + 1, latent).
-
-    Spherical, because Gaussian noise lies near a sphere that a straight line would leave.
-    """
-    path = []
-    for a, b in itertools.pairwise(z):
-        angle = torch.acos(F.cosine_similarity(a, b, dim=0))
-        for t in torch.arange(steps) / steps:
-            path.append(
-                ((1 - t) * angle).sin() / angle.sin() * a + (t * angle).sin() / angle.sin() * b
-            )
-    return torch.stack([*path, z[-1]])
-
-
-def pick(
-    units: Iterable[Unit], method: str, d: int, *, seed: int = 0, warm: bool = False, **config: Any
-) -> Unit:
-    """The unit of a method, size and seed; ``warm`` for the one that starts from an MSE student."""
-    found = find_units(units, method=method, d=d, seed=seed, **config)
-    return next(unit for unit in found if ("start" in unit.needs) == warm)
-
-
-def images_of(unit: Unit, root: Path, z: Tensor) -> Tensor:
-    """A finished unit's images of z (n, latent)."""
-    return sample(generator(unit, root), z)
-
-
 def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
-    """Calls that compute and keep what notebook 1 shows of finished units: see ``compute_once``."""
+    """Calls that compute and store what notebook 1 shows of finished units: ``compute_once``."""
     first = [unit for unit in find_units(units, seed=0) if unit.done(root)]
     students = find_units(first, method="mse")
     joint = [unit for unit in find_units(first, method="joint") if "start" in unit.needs]
@@ -443,19 +404,19 @@ def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
     teachers = [unit for unit in teachers.values() if "d" in unit.config]
     regular = {unit.key: unit for unit in (*teachers, *find_units(first, method="regular"))}
 
-    def drawn(units: Iterable[Unit], z: Tensor, name: str) -> Iterator[Callable[[], object]]:
+    def calls(units: Iterable[Unit], z: Tensor, name: str) -> Iterator[Callable[[], object]]:
         for unit in units:
-            yield partial(judging.pictures, images_of, {unit.name: unit}, root, z, name)
+            yield partial(pictures, generator_of, {unit.name: unit}, root, z, name)
 
-    yield from drawn([*regular.values(), *students], noise(12), "samples")
+    yield from calls([*regular.values(), *students], noise(12), "samples")
     path = interpolate(noise(2), 10)
     small = sorted(students, key=lambda unit: unit.config["d"])[:1]
-    yield from drawn([*teachers, *small], path, "interpolation")
+    yield from calls([*teachers, *small], path, "interpolation")
     fig11 = [unit for unit in students if unit.config["d"] in {u.config["d"] for u in joint}]
-    yield from drawn([*teachers, *fig11, *joint], noise(100), "fig11")
+    yield from calls([*teachers, *fig11, *joint], noise(100), "fig11")
     for teacher in teachers:
         for unit in (teacher, *fig11, *joint):
-            yield partial(said, unit, root, judge=teacher)
+            yield partial(logits, unit, root, judge=teacher)
 
 
 def stands_for(images: Images) -> str:
@@ -465,22 +426,13 @@ def stands_for(images: Images) -> str:
     return "CIFAR-10" if images.classes else "Celeb-A"
 
 
-def overview(units: Iterable[Unit]) -> pd.DataFrame:
-    """The plan, one line a kind of run: method, d, seeds, steps, learning rates."""
-    lines = [
-        {
-            "method": _label(unit),
-            "d": c.get("d", ""),
-            "seed": c["seed"],
-            "steps": c["steps"],
-            "lr": f"{c['lr']:g}" if "lr" in c else "",
-            "lr of D": f"{c['d_lr']:g}" if c.get("d_lr") else "",
-        }
-        for unit in units
-        for c in [unit.config]
-    ]
-    by = ["method", "d", "steps", "lr", "lr of D"]
-    return pd.DataFrame(lines).groupby(by, sort=False).agg(seeds=("seed", "count")).reset_index()
+OVERVIEW = {
+    "method": label,
+    "d": "d",
+    "steps": "steps",
+    "lr": lambda unit: f"{unit.config['lr']:g}" if "lr" in unit.config else "",
+    "lr of D": lambda unit: f"{unit.config['d_lr']:g}" if unit.config.get("d_lr") else "",
+}
 
 
 def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> list[Claim]:
@@ -566,10 +518,3 @@ def published_figures() -> dict[str, str]:
             for (name, a), (_, b) in zip(first.iterrows(), last.iterrows(), strict=True)
         ),
     }
-
-
-def _label(unit: Unit) -> str:
-    """A unit's method as the tables name it."""
-    c = unit.config
-    name = f"joint {c['alpha']:g}" if c["method"] == "joint" else c["method"]
-    return name + (" warm" if "start" in unit.needs else "")

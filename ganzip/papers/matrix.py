@@ -21,6 +21,7 @@ from torch import Tensor
 from ganzip import presets
 from ganzip.distil.compose import CONTROL, METHODS, refusals
 from ganzip.distil.family import Adapter
+from ganzip.measure.rows import pick
 from ganzip.papers import adapters, dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_rows as measure
@@ -97,7 +98,7 @@ def families(preset: str, source: str = "", scale: float = 1.0) -> dict[str, Fam
     )
     regular = presets.dcgan_kd(preset)
     taught = {
-        "DCGAN": dcgan_kd.pick(a, "regular", regular.teacher_d),
+        "DCGAN": pick(a, method="regular", d=regular.teacher_d),
         "StyleGAN2": next(iter(find_units(c, method="teacher"))),
     }
     for name in ("GCFSR", "RealESRGAN"):
@@ -139,13 +140,13 @@ def work(run: Run) -> None:
         own.work(run, adapter_of(run.unit.needs["teacher"], run.config["adapter"]))
 
 
-def said(unit: Unit, root: Path) -> dict[str, Tensor]:
-    """Logits for real images and for the unit's own, as ``your_own_gan.said`` gives them."""
+def logits(unit: Unit, root: Path) -> dict[str, Tensor]:
+    """Logits for real images and for the unit's own, as ``your_own_gan.logits`` gives them."""
     if unit.paper in PAPERS:
-        return PAPERS[unit.paper].said(unit, root)
+        return PAPERS[unit.paper].logits(unit, root)
     if "teacher" not in unit.needs:  # a judge
         return {}
-    return own.said(unit, root, adapter_of(unit.needs["teacher"], unit.config["adapter"]))
+    return own.logits(unit, root, adapter_of(unit.needs["teacher"], unit.config["adapter"]))
 
 
 # The table ----------------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
-"""Paper C: what is measured of a unit, and what the paper claims."""
+"""Paper C: what is measured of a unit, what figure 3 draws, and what the paper claims."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,14 +10,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, features, metrics
-from ganzip.data import Images
+from ganzip import data
+from ganzip.measure import cost, judging
+from ganzip.measure.images import draw, logits_of, score_numbers
+from ganzip.measure.rows import Number
 from ganzip.methods import gan
 from ganzip.methods.gan import Network
 from ganzip.nets import stylegan2
 from ganzip.nets.stylegan2 import Generator
-from ganzip.papers import judging
-from ganzip.papers.judging import Judge
 from ganzip.presets import COMPARED, WITHOUT
 from ganzip.report import tables
 from ganzip.report.claims import Claim, ordering
@@ -29,68 +28,52 @@ SCRATCH = "from scratch"
 OURS = "NICKEL & DiME"
 RIVALS = COMPARED[:5]  # the five baselines
 LAST = 3  # evaluations whose mean is reported: one alone is noise where students oscillate
-FIGURE_3 = (0.7, 0.9)  # the rates whose logits figure 3 shows
 TRACED = 256  # images whose logits are followed over training
+FIGURE_3 = (0.7, 0.9)  # the rates whose logits figure 3 shows
 
-# Measuring ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def seeded(device: torch.device) -> Iterator[None]:
-    """Inside the ``with`` block all noise is that of measuring; outside none is used up."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(judging.HELD_OUT)
-        yield
+# Rows ---------------------------------------------------------------------------------------------
 
 
-def draw(run: Run, G: nn.Module, n: int, network: Network | None = None) -> Tensor:
-    """n images of G in eval mode, the same noise for every G, rounded as saved ones are.
+def labels(unit: Unit) -> dict[str, Any]:
+    """What rows of a unit say of it."""
+    c = unit.config
+    return {
+        "table": "figure4",
+        "method": "real" if c["method"] == "judge" else c["method"],
+        "network": "StyleGAN2",
+        "width": width(c["p"]) if "p" in c else "",
+    }
 
-    ``network`` is a function of G that draws in its place: with style mixing, as in training.
-    """
-    parts = judging.noise(n, run.config["latent"]).split(250)
-    with seeded(run.device), features.evaluating(G):
-        images = torch.cat([(network or G)(z.to(run.device)).cpu() for z in parts])
-    return data.to_float(data.to_uint8(images))
 
-
-def scores(judge: Judge, images: Tensor) -> dict[str, float]:
-    """Every metric of images, by its name, which ends in that of the features."""
-    found: dict[str, float] = {}
-    for name, eye in judge.eyes.items():
-        seen, real = features.embed(eye, images), judge.real[name]
-        precision, recall = metrics.precision_recall(real, seen)
-        found |= judging.distances(name, seen, real)
-        found |= {f"precision-{name}": precision, f"recall-{name}": recall}
-    return found
+def width(p: float) -> float:
+    """The share of channels that is left, which is a row's width."""
+    return round(1 - p, 6)
 
 
 def watcher(
-    run: Run, average: nn.Module, G: nn.Module, shown: Mapping[str, Network]
+    run: Run, average: nn.Module, G: nn.Module, critics: Mapping[str, Network]
 ) -> Callable[[], dict[str, float]]:
-    """The evaluation of a generator in training: the average's scores, and what is said of G."""
-    judge, c = judging.of(run), run.config
-    drawn = gan.mixer(G, c["mixing"])
+    """The evaluation of a generator in training: the average's scores, and mean logits of G."""
+    judge, c = judging.judge_of(run), run.config
+    mixed = gan.mixer(G, c["mixing"])
 
     def validate() -> dict[str, float]:
-        fakes = draw(run, G, min(TRACED, c["n_images"]), drawn)
-        said = {f"fake logit of {k}": logits(run, D, fakes).mean() for k, D in shown.items()}
-        return scores(judge, draw(run, average, c["n_images"])) | {
-            k: mean.item() for k, mean in said.items()
+        fakes = draw(run, G, min(TRACED, c["n_images"]), mixed)
+        means = {f"fake logit of {k}": batched_logits(run, D, fakes) for k, D in critics.items()}
+        return judging.scores(judge, draw(run, average, c["n_images"])) | {
+            name: logits.mean().item() for name, logits in means.items()
         }
 
     return validate
 
 
-@torch.no_grad()
-def logits(run: Run, D: Network, images: Tensor) -> Tensor:
+def batched_logits(run: Run, D: Network, images: Tensor) -> Tensor:
     """D's logits, in batches of training's size: its minibatch deviation looks at a whole one."""
-    c = run.config
-    whole = images[: len(images) - len(images) % c["group"]]
-    return torch.cat([D(part.to(run.device)).cpu() for part in whole.split(c["batch"])])
+    whole = images[: len(images) - len(images) % run.config["group"]]
+    return logits_of(D, whole, run.config["batch"], run.device)
 
 
-def logits_of(run: Run, G: nn.Module, shown: Mapping[str, Network]) -> dict[str, Tensor]:
+def last_logits(run: Run, G: nn.Module, critics: Mapping[str, Network]) -> dict[str, Tensor]:
     """Logits at the end, under "D fake", "D real", ...: of G's images and of training ones.
 
     G is the network in training, with mixed styles as there, not its average.
@@ -101,101 +84,40 @@ def logits_of(run: Run, G: nn.Module, shown: Mapping[str, Network]) -> dict[str,
     fakes = draw(run, G, c["n_images"], gan.mixer(G, c["mixing"]))
     sets = {"fake": fakes, "real": data.to_float(pixels[some])}
     return {
-        f"{name} {kind}": logits(run, D, images)
-        for name, D in shown.items()
+        f"{name} {kind}": batched_logits(run, D, images)
+        for name, D in critics.items()
         for kind, images in sets.items()
     }
 
 
-# Rows ---------------------------------------------------------------------------------------------
-
-
-def generator_rows(run: Run, G: nn.Module, said: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    """Rows of a trained generator: mean of the last evaluations, the last, the best; its size."""
-    out, series = [], dict[str, list[float]]()
+def generator_numbers(run: Run, G: nn.Module, logits: Mapping[str, Tensor]) -> list[Number]:
+    """Of a trained generator: mean of the last evaluations, the last, the best; logits; sizes."""
+    found, series = list[Number](), dict[str, list[float]]()
     for _, player, term, value in run.history:
         if player == "validation" and "logit" not in term:
             series.setdefault(term, []).append(value)
     for metric, values in series.items():
         best = max if tables.higher_is_better(metric) else min
-        settled = sum(values[-LAST:]) / len(values[-LAST:])
-        shown = {metric: settled, f"{metric} last": values[-1], f"{metric} best": best(values)}
-        out += score_rows(run, shown, run.config["n_images"])
-    out += [
-        row(run, "{1} logit of {0}".format(*name.split()), x.double().mean().item(), "", len(x))
-        for name, x in said.items()
-    ]
-    return [*out, *size_rows(run, G)]
+        mean = sum(values[-LAST:]) / len(values[-LAST:])
+        three = {metric: mean, f"{metric} last": values[-1], f"{metric} best": best(values)}
+        found += score_numbers(three, run.config["n_images"])
+    for name, x in logits.items():
+        D, kind = name.split()
+        found.append(Number(f"{kind} logit of {D}", x.double().mean().item(), "", len(x)))
+    return [*found, *sizes(run, G)]
 
 
-def size_rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
+def sizes(run: Run, G: nn.Module) -> list[Number]:
     """Parameters, multiply-adds by convention A, and the share of those that pruning saves."""
-    c = run.config
-    with torch.device("meta"):
-        net = {"latent": c["latent"], "layers": c["layers"]}
-        full = stylegan2.macs_a(Generator(c["size"], **c["net"], **net))
     adds = stylegan2.macs_a(cast(Generator, G))
-    return [
-        row(run, "parameters", metrics.params(G)),
-        row(run, "multiply-adds", adds),
-        row(run, "compression rate", 100 * (1 - adds / full), "%"),
-    ]
+    c, shape = run.config, {name: run.config[name] for name in ("latent", "layers")}
+    with torch.device("meta"):
+        full = stylegan2.macs_a(Generator(c["size"], **c["net"], **shape))
+    saved = Number("compression rate", 100 * (1 - adds / full), "%")
+    return [*cost.sizes(G, torch.empty(0), adds), saved]
 
 
-def score_rows(run: Run, found: Mapping[str, float], n: int) -> list[dict[str, Any]]:
-    """Rows of scores of n images."""
-    out = []
-    for metric, value in found.items():
-        name = metric.split()[0].partition("-")[2] or "inception"
-        out.append(row(run, metric, value, judging.unit_of(metric), n, name))
-    return out
-
-
-def image_rows(run: Run, judge: Judge, images: Tensor) -> list[dict[str, Any]]:
-    """Rows of images by every metric."""
-    return score_rows(run, scores(judge, images), len(images))
-
-
-def pruned_rows(run: Run, S: nn.Module, judge: Judge, name: str, p: float) -> list[dict[str, Any]]:
-    """Rows of a student that has been pruned by the scores of that name and not trained."""
-    images = draw(run, S, run.config["n_images"])
-    found = [*image_rows(run, judge, images), *size_rows(run, S)]
-    return [row | {"table": "pruning", "method": name, "width": kept(p)} for row in found]
-
-
-def encoder_rows(run: Run, net: nn.Module, images: Images, test: Images) -> list[dict[str, Any]]:
-    """What the encoder learnt without labels: how often the nearest training image has its own."""
-    out = [row(run, "parameters", metrics.params(net))]
-    if images.labels is not None and test.labels is not None:
-        some = slice(0, judging.REFERENCE)
-        eye = features.Features("contrastive", 128, lambda x: net(x.to(run.device)))
-        known = features.embed(eye, data.to_float(images.pixels[some]))
-        asked = features.embed(eye, data.to_float(test.pixels[some]))
-        named = images.labels[some][torch.cdist(asked, known).argmin(1)]
-        right = 100 * (named == test.labels[some]).double().mean().item()
-        out.append(row(run, "accuracy of the nearest neighbour", right, "%", len(asked)))
-    return out
-
-
-def speed_rows(run: Run, nets: Mapping[float, nn.Module]) -> list[dict[str, Any]]:
-    """Latency of a single image by rate: the median of interleaved passes."""
-    z = judging.noise(1, run.config["latent"]).to(run.device)
-    passes = {p: lambda G=G: G(z) for p, G in nets.items()}
-    taken = metrics.latency(passes, run.config["steps"], on_gpu=z.is_cuda)
-    return [row(run, "latency", 1000 * t, "ms") | {"width": kept(p)} for p, t in taken.items()]
-
-
-def kept(p: float) -> float:
-    """The share of channels that is left, which is a row's width."""
-    return round(1 - p, 6)
-
-
-def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
-    c = run.config
-    method = "real" if c["method"] == "judge" else c["method"]
-    of = {"network": "StyleGAN2", "width": kept(c["p"]) if "p" in c else ""}
-    return tables.row(c, *number, paper=PAPER, table="figure4", method=method, **of)
+# Figure 3 -----------------------------------------------------------------------------------------
 
 
 def convergence(units: Sequence[Unit], root: Path) -> pd.DataFrame:
@@ -221,18 +143,18 @@ def figure3(
     traces = []
     for p in FIGURE_3:
         (unit,) = find_units(units, method=method, p=p, seed=0)
-        said = logits_at_end(unit, root)
+        logits = logits_at_end(unit, root)
         course = convergence([unit], root)
         for D, title in panels.items():
-            sets[title][f"generated p = {p:g}"] = said[f"{D} fake"]
-            sets[title][f"real p = {p:g}"] = said[f"{D} real"]
+            sets[title][f"generated p = {p:g}"] = logits[f"{D} fake"]
+            sets[title][f"real p = {p:g}"] = logits[f"{D} real"]
             trace = course.loc[course["metric"] == f"fake logit of {D}", ["step", "value"]]
             traces.append(trace.assign(panel=title, label=f"generated p = {p:g}"))
     return sets, pd.concat(traces, ignore_index=True)
 
 
 def logits_at_end(unit: Unit, root: Path) -> dict[str, Tensor]:
-    """The logits that a finished unit kept, by discriminator and "real" or "fake"."""
+    """The logits that a finished unit stored, by discriminator and "real" or "fake"."""
 
     def found() -> dict[str, Tensor]:
         tensors, front = unit.weights(root), "logits."

@@ -30,11 +30,14 @@ from ganzip.distil.family import Adapter
 from ganzip.distil.recipe import Recipe
 from ganzip.families import SIZES, Sdakd, SuperResolution
 from ganzip.losses import Distance
+from ganzip.measure import cost
+from ganzip.measure.images import images_of
+from ganzip.measure.rows import Number, rows
 from ganzip.methods import gan
 from ganzip.nets import connectors, enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
-from ganzip.train import Batch, Player, averaged, frozen
+from ganzip.train import Batch, Player, averaged
 from ganzip.units import (
     Demand,
     Run,
@@ -70,8 +73,8 @@ def prepare(
     return plan(presets.sdakd(preset, aligned=aligned, scale=scale, seeds=seeds), held)
 
 
-def foreseen(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
-    """The plan where the photos are not here, to be counted alone; see ``presets.facts``."""
+def outline(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
+    """The plan where the photos are not here, to be counted; see ``presets.facts``."""
     first, *others = map(sr.stand_in, presets.facts(sr.PAPER, preset, source))
     real = others[0] if others else first
     held = {"GCFSR": first, "RealESRGAN": real, sr.PLAIN: real}
@@ -229,7 +232,7 @@ def train_pair(run: Run) -> None:
     The released generator lacks a D: one is trained against it or, where it is among the weights by
     path, taken.
     """
-    c, seen, more = run.config, batches(run), list[dict[str, Any]]()
+    c, seen, balance = run.config, batches(run), list[Number]()
     setup = setup_of(run, seen)
     steps = {"l1": c["l1_steps"], "stage2": c["n2"], "stage2-D": c["d2"], "train": c["n3"]}
     last = "gan" if c["method"] in NAIVE else "online" if c["method"] in ONLINE else "stage3"
@@ -240,7 +243,7 @@ def train_pair(run: Run) -> None:
             recipe = dataclasses.replace(recipe, lr=c["l1_lr"])
         if phase.name == "train":
             if c["method"] in WHOLE:
-                more.extend(measure.balance_rows(run, phase.players, seen))
+                balance.extend(measure.balance_numbers(run, phase.players, seen))
             phase = dataclasses.replace(phase, name=last)
         stage(run, phase, recipe.paced(phase.players, n), n, seen)
 
@@ -260,7 +263,7 @@ def train_pair(run: Run) -> None:
         found = compose.distil(setup, compose.METHODS[method_of(c["method"])], fit)
         assert found.D is not None
         G, D = found.G, found.D
-    finish(run, G, D, more)
+    finish(run, G, D, balance)
 
 
 def batches(run: Run) -> sr.Seen:
@@ -373,20 +376,19 @@ def stage(run: Run, phase: Phase, players: Sequence[Player], steps: int, seen: s
         steps,
         {**nets, "average": average, "best": best, **seen.state},
         phase=phase.name,
-        samples=lambda: sr.answers(average, shown),
+        samples=lambda: images_of(average, shown),
         epoch=c["epoch"],
         validate=validate,
     )
     best.restore(ends)
 
 
-def said(unit: Unit, root: Path) -> dict[str, Tensor]:
+def logits(unit: Unit, root: Path) -> dict[str, Tensor]:
     """Logits of a unit's D for the true and for the generated training images; else empty."""
-    c = unit.config
-    if c["method"] == "speed":
+    if unit.config["method"] == "speed":
         return {}
-    D = frozen(load_network(sr.discriminator(c, c["disc"]), unit.weights(root), "D"))
-    fake, real = measure.probabilities(Run(unit, root), measure.trained(unit, root), D)
+    D, G = measure.discriminator_of(unit, root), measure.generator_of(unit, root)
+    fake, real = measure.probabilities(Run(unit, root), G, D)
     return {"real": real.logit(), "generated": fake.logit()}
 
 
@@ -402,7 +404,7 @@ def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
         judged = [("DCD", "1/2"), ("DCD_modified", "1/2"), ("Ablation3", "1/4"), ("SDAKD", "1/4")]
         for row in judged:
             if its := there(network, row):
-                yield functools.partial(measure.said, its, root)
+                yield functools.partial(measure.probabilities_of, its, root)
         if there(network, ("SDAKD", "1/4")):
             yield functools.partial(measure.inputs, units, root, network)
         if there(network, *(("SDAKD", C) for C in SIZES)):
@@ -419,7 +421,7 @@ def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
     made = zoo.card(
         unit, root, {**c["net"], "width": width}, sr.example(c), noise=False, width=width
     )
-    return measure.trained(unit, root), made
+    return measure.generator_of(unit, root), made
 
 
 def demand(unit: Unit) -> Demand:
@@ -474,21 +476,20 @@ def first_blocks(D: Any, c: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     return phi
 
 
-def finish(run: Run, G: nn.Module, D: nn.Module, more: Iterable[Mapping[str, Any]] = ()) -> None:
+def finish(run: Run, G: nn.Module, D: nn.Module, balance: Iterable[Number] = ()) -> None:
     """Measure a trained unit and finish it."""
-    c = run.config
-    rows = [*measure.measured(run, G), *measure.judged_rows(run, G, D), *more]
-    rows.append(measure.row(run, "parameters", metrics.params(G)))
-    rows.append(measure.row(run, "multiply-adds", metrics.macs(G, sr.example(c).to(run.device))))
-    rows.append(measure.row(run, "perceptual steps", c["perceptual_steps"]))
+    c, images = run.config, measure.image_rows(run, G)
+    found = [*measure.probability_numbers(run, G, D), *balance]
+    found += cost.sizes(G, sr.example(c).to(run.device))
+    found.append(Number("perceptual steps", c["perceptual_steps"]))
     if c["network"] != "GCFSR":
-        rows.append(measure.row(run, "blocks", len(list(G.body))))  # pyright: ignore
-    kept: dict[str, Any] = {"G": G, "D": D}
+        found.append(Number("blocks", len(list(G.body))))  # pyright: ignore
+    tensors: dict[str, Any] = {"G": G, "D": D}
     if c["method"] == "teacher":
-        kept["truth"] = measure.references(run)
+        tensors["truth"] = measure.references(run)
     if measure.is_released(c):
-        del kept["G"]  # it is in its package
-    run.finish(kept, rows)
+        del tensors["G"]  # it is in its package
+    run.finish(tensors, [*images, *rows(run, found, measure.labels(run.unit))])
 
 
 # Losses -------------------------------------------------------------------------------------------
@@ -498,14 +499,14 @@ def distance(run: Run) -> Distance:
     """The perceptual distance, by VGG or by its embedded stand-in."""
     c, device = run.config, str(run.device)
     if c["perceptual_net"] == "vgg16":
-        eye, weights = features.vgg(assets.require("vgg16"), 16, ["conv4_3"], device=device), [1.0]
+        net, weights = features.vgg(assets.require("vgg16"), 16, ["conv4_3"], device=device), [1.0]
     elif c["perceptual_net"] == "vgg19":
-        eye = features.vgg(assets.require("vgg19"), 19, list(VGG19), device=device)
+        net = features.vgg(assets.require("vgg19"), 19, list(VGG19), device=device)
         weights = list(VGG19.values())
     else:
-        eye = features.lite_maps(0, LITE[:3], size=c["size"], device=device)
+        net = features.lite_maps(0, LITE[:3], size=c["size"], device=device)
         weights = [1 / 3] * 3
-    return losses.perceptual(eye.extract, weights, relative=c["perceptual_net"] == "efflite0")
+    return losses.perceptual(net.extract, weights, relative=c["perceptual_net"] == "efflite0")
 
 
 def maps(run: Run) -> Callable[[Tensor], list[Tensor]]:

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from ganzip import assets, data, degrade, features, metrics, parallel
 from ganzip.features import Features
+from ganzip.measure import cost
+from ganzip.measure.images import distances, images_of, likeness, logits_of, score_numbers
+from ganzip.measure.rows import Number, pick, rows
 from ganzip.papers import super_resolution as sr
 from ganzip.report import tables
 from ganzip.train import Player, frozen, step_seed
@@ -25,13 +28,13 @@ HALVES = 20  # halves of the test images, on which the distance is measured agai
 SHOWN = 100  # training images whose probabilities figures 2 and 3 show
 
 
-def eye(run: Run) -> Features:
+def features_of(run: Run) -> Features:
     """What measures a unit: Inception where its weights are, else EfficientNet-Lite2."""
-    return _eye(run.config["inception"], str(run.device))
+    return _features(run.config["inception"], str(run.device))
 
 
 @lru_cache(maxsize=1)
-def _eye(inception: bool, device: str) -> Features:
+def _features(inception: bool, device: str) -> Features:
     if inception:
         return features.inception(assets.require("inception"), device=device)
     return features.efficientnet_lite(2, device=device)
@@ -39,10 +42,10 @@ def _eye(inception: bool, device: str) -> Features:
 
 def references(run: Run) -> dict[str, Tensor]:
     """Features of the held-out truth, which the teacher's unit saves for all that need it."""
-    see, found = eye(run), {}
+    network, found = features_of(run), {}
     for part in ("validation", "test"):
         held = sr.examples(run, part)
-        found[part] = features.embed(see, next(iter(held.values())).truth, 64)
+        found[part] = features.embed(network, next(iter(held.values())).truth, 64)
     return found
 
 
@@ -55,14 +58,14 @@ def reference(run: Run, part: str) -> Tensor:
 
 def selection(run: Run) -> Callable[[nn.Module], dict[str, float]]:
     """The function from a generator to its validation score by factor: FID, or KID in 1e-3."""
-    see, held = eye(run), sr.examples(run, "validation")
+    network, held = features_of(run), sr.examples(run, "validation")
     truth = reference(run, "validation")
 
     def scores(G: nn.Module) -> dict[str, float]:
-        seen = {k: features.embed(see, sr.answers(G, e.cond), 64) for k, e in held.items()}
+        ours = {k: features.embed(network, images_of(G, e.cond), 64) for k, e in held.items()}
         if run.config["inception"]:
-            return {f"FID {k}": metrics.frechet_distance(x, truth) for k, x in seen.items()}
-        return {f"KID {k}": 1000 * metrics.kernel_distance(x, truth)[0] for k, x in seen.items()}
+            return {f"FID {k}": metrics.frechet_distance(x, truth) for k, x in ours.items()}
+        return {f"KID {k}": 1000 * metrics.kernel_distance(x, truth)[0] for k, x in ours.items()}
 
     return scores
 
@@ -70,73 +73,71 @@ def selection(run: Run) -> Callable[[nn.Module], dict[str, float]]:
 # Rows ---------------------------------------------------------------------------------------------
 
 
-def measured(run: Run, G: nn.Module) -> list[dict[str, Any]]:
+def labels(unit: Unit) -> dict[str, Any]:
+    """What rows of a unit say of it. Steps are the generator's."""
+    c = unit.config
+    return {
+        "table": "table3" if c["method"] == "speed" else TABLE[c["network"]],
+        "network": c["network"],
+        "width": c.get("C", ""),
+        "steps": c["steps"] - c["d2"],
+    }
+
+
+def image_rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
     """Rows about a generator's held-out images, by split and factor.
 
     Distances to the truth of validation and test images; of test images also PSNR, SSIM and a
     perceptual distance to the truth and to the teacher's answers. The teacher's unit has besides
     the rows of its inputs, enlarged: what costs nothing.
     """
-    c, see, out = run.config, eye(run), []
+    c, network, out = run.config, features_of(run), []
     for part, short in (("validation", "val"), ("test", "test")):
         truth = reference(run, part)
         for label, e in sr.examples(run, part).items():
-            sets = {c["method"]: e.teacher if stored(c) else sr.answers(G, e.cond)}
+            sets = {c["method"]: e.teacher if in_store(c) else images_of(G, e.cond)}
             if c["method"] == "teacher":
                 sets["input"] = sr.enlarged_input(e.cond, c)
             for method, images in sets.items():
-                seen = features.embed(see, images, 64)
-                kernel = 1000 * metrics.kernel_distance(seen, truth)[0]
-                frechet = metrics.frechet_distance(seen, truth)
-                found = {
-                    "FID" if c["inception"] else f"FD-{see.name}": (frechet, ""),
-                    f"KID-{see.name}": (kernel, "1e-3"),
-                }
+                ours = features.embed(network, images, 64)
+                found = score_numbers(distances(network.name, ours, truth), len(images))
                 if part == "test":
-                    found |= by_halves(see, seen, truth, inception=c["inception"])
-                    found |= likeness(run, images, e, with_teacher=method != "teacher")
-                out += [
-                    row(run, f"{metric} {short} {label}", value, unit, len(images), see.name)
-                    | {"method": method}
-                    for metric, (value, unit) in found.items()
-                ]
+                    found += by_halves(network, ours, truth)
+                    found += pair_numbers(run, images, e, with_teacher=method != "teacher")
+                found = [
+                    number._replace(metric=f"{number.metric} {short} {label}",
+                                    n_images=len(images), features=network.name)
+                    for number in found
+                ]  # fmt: skip
+                out += rows(run, found, labels(run.unit), method=method)
     return out + means_over_factors(out)
 
 
-def by_halves(
-    see: Features, seen: Tensor, truth: Tensor, *, inception: bool
-) -> dict[str, tuple[float, str]]:
+def by_halves(network: Features, ours: Tensor, truth: Tensor) -> list[Number]:
     """The distance that decides, from half of the test images: the same halves for all units.
 
     Images and truth are drawn as pairs, without repetition. Over halves a number spreads as the
     number from all images does over draws of images (half-samples, McCarthy 1969).
     """
-    found: dict[str, tuple[float, str]] = {}
-    draws = np.random.default_rng(0)
+    found, draws = list[Number](), np.random.default_rng(0)
     for i in range(HALVES):
         at = torch.from_numpy(draws.permutation(len(truth))[: max(2, len(truth) // 2)])
-        if inception:
-            found[f"FID half {i}"] = metrics.frechet_distance(seen[at], truth[at]), ""
+        if network.name == "inception":
+            value = metrics.frechet_distance(ours[at], truth[at])
+            found.append(Number(f"FID half {i}", value))
         else:
-            value = 1000 * metrics.kernel_distance(seen[at], truth[at], subsets=1)[0]
-            found[f"KID-{see.name} half {i}"] = value, "1e-3"
+            value = 1000 * metrics.kernel_distance(ours[at], truth[at], subsets=1)[0]
+            found.append(Number(f"KID-{network.name} half {i}", value, "1e-3"))
     return found
 
 
-def likeness(
-    run: Run, images: Tensor, e: sr.Example, *, with_teacher: bool
-) -> dict[str, tuple[float, str]]:
+def pair_numbers(run: Run, images: Tensor, e: sr.Example, *, with_teacher: bool) -> list[Number]:
     """Pair by pair: PSNR, SSIM and the perceptual distance to the truth, and to the teacher's."""
-    c = run.config
-    near = features.lite_maps(2, size=c["square"], device=str(run.device)).extract
-    found: dict[str, tuple[float, str]] = {}
-    for to, wanted in (("", e.truth), (" to teacher", e.teacher))[: 1 + with_teacher]:
-        distance = metrics.perceptual_distance(near, images, wanted)
-        found |= {
-            f"PSNR{to}": (metrics.psnr(images, wanted).mean().item(), "dB"),
-            f"SSIM{to}": (metrics.ssim(images, wanted).mean().item(), ""),
-            f"distance{to}": (distance.mean().item(), ""),
-        }
+    near = features.lite_maps(2, size=run.config["square"], device=str(run.device)).extract
+    found = list[Number]()
+    for to, target in (("", e.truth), (" to teacher", e.teacher))[: 1 + with_teacher]:
+        apart = metrics.perceptual_distance(near, images, target).mean().item()
+        found += [*likeness(images, target, to), Number(f"distance{to}", apart)]
     return found
 
 
@@ -152,19 +153,19 @@ def means_over_factors(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     ]
 
 
-def judged_rows(run: Run, G: nn.Module, D: nn.Module) -> list[dict[str, Any]]:
-    """What D says of training images: P(real) of the generator's and of true ones, and its AUC."""
+def probability_numbers(run: Run, G: nn.Module, D: nn.Module) -> list[Number]:
+    """D's P(real) of training images, of the generator's and of true ones, and its AUC."""
     fake, real = (p.double() for p in probabilities(run, G, D))
     n = len(fake)
     return [
-        row(run, "P(fake)", fake.mean().item(), "", n),
-        row(run, "P(fake) spread", fake.std().item(), "", n),
-        row(run, "P(real)", real.mean().item(), "", n),
-        row(run, "AUC", metrics.auc(real, fake), "", n),
+        Number("P(fake)", fake.mean().item(), "", n),
+        Number("P(fake) spread", fake.std().item(), "", n),
+        Number("P(real)", real.mean().item(), "", n),
+        Number("AUC", metrics.auc(real, fake), "", n),
     ]
 
 
-def stored(c: Mapping[str, Any]) -> bool:
+def in_store(c: Mapping[str, Any]) -> bool:
     """Whether the unit's images are in the store: those of the released teacher, 0.2 s each."""
     return c["stored"] and is_released(c)
 
@@ -183,25 +184,26 @@ def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]
     c, draws = run.config, torch.Generator().manual_seed(0)
     real = sr.floats(run, "high", "train", stop=SHOWN)
 
-    def said(images: Tensor) -> Tensor:
-        parts = [D(x.to(run.device)).sigmoid().cpu() for x in images.split(16)]
-        return torch.cat(parts).view(len(images), -1).mean(1)
+    def probability(images: Tensor) -> Tensor:
+        return logits_of(lambda x: D(x).sigmoid(), images, 16, run.device)
 
-    if stored(c):
+    if in_store(c):
         fake = sr.floats(run, "teacher", "train", stop=SHOWN)[:, :3]
     elif c["network"] == "GCFSR":
         factors = degrade.draw_factors(len(real), draws, c["factors"])
-        fake = sr.answers(G, sr.conditioned(real, factors, c))
+        fake = images_of(G, sr.conditioned(real, factors, c))
     elif c["stored"]:
-        fake = sr.answers(G, sr.floats(run, "low", "train", stop=SHOWN))
+        fake = images_of(G, sr.floats(run, "low", "train", stop=SHOWN))
     else:
         cond = [sr.reduced(x, draws, c) for x in real.split(1)]
-        fake = sr.answers(G, torch.cat(cond))
+        fake = images_of(G, torch.cat(cond))
     with features.evaluating(D):
-        return said(fake), said(real)
+        return probability(fake), probability(real)
 
 
-def balance_rows(run: Run, players: Sequence[Player], seen: sr.Seen, steps: int = 5) -> list[dict]:
+def balance_numbers(
+    run: Run, players: Sequence[Player], seen: sr.Seen, steps: int = 5
+) -> list[Number]:
     """The three terms of eq. (3) at the start of stage 3, and the lambda2 that balances them.
 
     The paper chose lambda2 = 0.1 so that they are about equal: lambda2* = (L_sup + lambda1 L_MLP) /
@@ -217,11 +219,11 @@ def balance_rows(run: Run, players: Sequence[Player], seen: sr.Seen, steps: int 
                 sums[name] = sums.get(name, 0.0) + term.item() / steps
     supervised = sums["l1"] + sums["perceptual"]
     adversarial = sums["adversarial"] / c["lambda2"]
-    balanced = (supervised + sums["features"]) / (2 * adversarial)
+    balance = (supervised + sums["features"]) / (2 * adversarial)
     found = {"L_sup": supervised, "L_MLP": sums["features"], "L_adv": adversarial}
     return [
-        *(row(run, f"{name} at the start of stage 3", value) for name, value in found.items()),
-        row(run, "balancing lambda2", balanced),
+        *(Number(f"{name} at the start of stage 3", value) for name, value in found.items()),
+        Number("balancing lambda2", balance),
     ]
 
 
@@ -231,30 +233,20 @@ def speed_rows(run: Run) -> list[dict[str, Any]]:
     Random weights, a single image, single precision, after two passes to warm up; CPU seconds of
     one thread, or the time that a GPU takes.
     """
-    c = run.config
-    nets = {C: sr.generator(c, C).eval().to(run.device) for C in c["sizes"]}
+    c, out = run.config, []
+    nets = {C: sr.generator(c, C).to(run.device) for C in c["sizes"]}
     cond = torch.rand(1, 4 if c["network"] == "GCFSR" else 3, *[c["input"]] * 2).to(run.device)
-    on_gpu = run.device.type == "cuda"
-    passes = {C: lambda G=G: G(cond) for C, G in nets.items()}
-    median = metrics.latency(passes, c["steps"], on_gpu=on_gpu)
-    out = []
+    seconds = cost.pass_seconds(nets, cond, c["steps"])
     for C, G in nets.items():
-        found = {
-            "time": (1000 * median[C], "ms"),
-            "speed-up": (median["1"] / median[C], "times"),
-            "multiply-adds": (metrics.macs(G, cond), "an image"),
-            "parameters": (metrics.params(G), ""),
-        }
-        out += [row(run, name, v, unit) | {"width": C} for name, (v, unit) in found.items()]
+        parameters, adds = cost.sizes(G, cond)
+        found = [
+            Number("time", 1000 * seconds[C], "ms"),
+            Number("speed-up", seconds["1"] / seconds[C], "times"),
+            adds._replace(unit="an image"),
+            parameters,
+        ]
+        out += rows(run, found, labels(run.unit), width=C)
     return out
-
-
-def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
-    c = run.config
-    of = {"table": "table3" if c["method"] == "speed" else TABLE[c["network"]]}
-    of |= {"network": c["network"], "width": c.get("C", ""), "steps": c["steps"] - c["d2"]}
-    return tables.row(c, *number, paper=sr.PAPER, **of)
 
 
 # Tables and figures -------------------------------------------------------------------------------
@@ -278,23 +270,11 @@ def network_counts() -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def overview(units: Sequence[Unit]) -> pd.DataFrame:
-    """The plan, one line a kind of run: network, method, C, seeds, steps of each stage."""
-    stages = {"l1_steps": "L1 alone", "n2": "stage 2", "d2": "stage 2, D", "n3": "stage 3 or all"}
-    lines = [
-        {
-            "network": c["network"],
-            "method": c["method"],
-            "C": c.get("C", ""),
-            "D": c.get("disc", ""),
-        }
-        | {name: c.get(key, 0) for key, name in stages.items()}
-        | {"with perceptual term": c.get("perceptual_steps", 0), "seed": c["seed"]}
-        for c in (unit.config for unit in units)
-    ]
-    frame = pd.DataFrame(lines)
-    by = [column for column in frame.columns if column != "seed"]
-    return frame.groupby(by, sort=False).agg(seeds=("seed", "count")).reset_index()
+OVERVIEW = {
+    "network": "network", "method": "method", "C": "C", "D": "disc", "L1 alone": "l1_steps",
+    "stage 2": "n2", "stage 2, D": "d2", "stage 3 or all": "n3",
+    "with perceptual term": "perceptual_steps",
+}  # fmt: skip
 
 
 def columns(units: Sequence[Unit], network: str, distance: str) -> dict[str, str]:
@@ -352,31 +332,30 @@ def speedup_rows(table: pd.DataFrame) -> pd.DataFrame:
     return long.assign(source=long["source"].replace(names))
 
 
-def said(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """What discriminators say of 100 training images: P(fake) by method, and P(truth) and AUC.
+def probabilities_of(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    """Discriminators on 100 training images: P(fake) by method, and P(truth) and AUC.
 
     Figures 2 and 3 draw the former; the latter tell a balanced D from one that has learnt nothing.
     """
-    drawn, lines = {}, []
+    by_method, lines = {}, []
 
     def both(unit: Unit) -> tuple[Tensor, Tensor]:
-        D = sr.discriminator(unit.config, unit.config["disc"])
-        frozen(load_network(D, unit.weights(root), "D"))
-        return probabilities(Run(unit, root), trained(unit, root), D)
+        D = discriminator_of(unit, root)
+        return probabilities(Run(unit, root), generator_of(unit, root), D)
 
     for unit in units:
         c = unit.config
         fake, real = compute_once(unit, root, "probabilities", lambda unit=unit: both(unit))
-        drawn[f"{c['method']}, D of width {c['disc']}"] = fake
+        by_method[f"{c['method']}, D of width {c['disc']}"] = fake
         lines.append(
             {"network": c["network"], "method": c["method"], "D": c["disc"], "images": len(fake)}
             | {"P(fake)": fake.mean().item(), "spread": fake.std().item()}
             | {"P(truth)": real.mean().item(), "AUC": metrics.auc(real, fake)}
         )
     table = pd.DataFrame(lines)
-    first, *others = drawn.values()
+    first, *others = by_method.values()
     table["KS to the first"] = [0.0, *(metrics.ks_distance(first, other) for other in others)]
-    return drawn, table
+    return by_method, table
 
 
 Shown = tuple[dict[str, Tensor], list[tuple[int, int, int]], dict[str, list[str]]]
@@ -385,7 +364,7 @@ Shown = tuple[dict[str, Tensor], list[tuple[int, int, int]], dict[str, list[str]
 
 def inputs(units: Sequence[Unit], root: Path, network: str, n: int = 7) -> dict[str, Tensor]:
     """Test images of a network, what it is given of them at each factor, and the teacher's."""
-    unit = pick(units, network, "SDAKD", "1/4")
+    unit = pick(units, network=network, method="SDAKD", C="1/4")
 
     def found() -> dict[str, Tensor]:
         held = sr.examples(Run(unit, root), "test")
@@ -400,7 +379,7 @@ def inputs(units: Sequence[Unit], root: Path, network: str, n: int = 7) -> dict[
 
 def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> Shown:
     """Test images at the middle factor: input, truth, teacher, SDAKD's students of three sizes."""
-    students = {C: pick(units, network, "SDAKD", C) for C in ("1/2", "1/4", "1/8")}
+    students = {C: pick(units, network=network, method="SDAKD", C=C) for C in ("1/2", "1/4", "1/8")}
 
     def found() -> dict[str, Tensor]:
         held = sr.examples(Run(students["1/4"], root), "test")
@@ -411,7 +390,7 @@ def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> S
         shown = {f"input, {label}": cond[at, :3], "truth": truth[at]}
         shown["teacher"] = held[label].teacher[at]
         for C, unit in students.items():
-            shown[f"C = {C}"] = sr.answers(trained(unit, root), cond[at])
+            shown[f"C = {C}"] = images_of(generator_of(unit, root), cond[at])
         return _in_8_bits(shown)
 
     shown = _floats(compute_once(students["1/4"], root, "figure4", found, rows))
@@ -427,8 +406,10 @@ def enlarged_photo(
 
     "china" of the embedded photos, else the first photo with a test part.
     """
-    student, naive = (pick(units, "RealESRGAN", m, "1/4") for m in ("SDAKD", "naive (C,C)"))
-    plainly = pick(units, sr.PLAIN, "SDAKD", "1/4")
+    student, naive = (
+        pick(units, network="RealESRGAN", method=m, C="1/4") for m in ("SDAKD", "naive (C,C)")
+    )
+    plainly = pick(units, network=sr.PLAIN, method="SDAKD", C="1/4")
 
     def found() -> dict[str, Tensor]:
         parts = {e["photo"]: e for e in pieces.manifest if e["part"] == "test"}
@@ -441,11 +422,14 @@ def enlarged_photo(
         plain = degrade.bicubic(truth, height // 4, width // 4).clamp(-1, 1)
         side = min(height, width) // 4 * 4
         cond = torch.cat([plain, degrade.degrade(truth, draws, degrade.sized(side, side))])
-        nets = {"released teacher": sr.released("cpu"), "SDAKD, C = 1/4": trained(student, root)}
-        nets["naive (C,C), C = 1/4"] = trained(naive, root)
-        nets["SDAKD, plain inputs"] = trained(plainly, root)
+        nets = {
+            "released teacher": sr.released("cpu"),
+            "SDAKD, C = 1/4": generator_of(student, root),
+        }
+        nets["naive (C,C), C = 1/4"] = generator_of(naive, root)
+        nets["SDAKD, plain inputs"] = generator_of(plainly, root)
         shown = {"input, 4x": cond, "truth": truth.expand(2, -1, -1, -1)}
-        shown |= {f"{name}\n{_millions(G)}": sr.answers(G, cond) for name, G in nets.items()}
+        shown |= {f"{name}\n{_millions(G)}": images_of(G, cond) for name, G in nets.items()}
         return _in_8_bits(shown)
 
     shown = _floats(compute_once(student, root, "photo", found, (most, plainly.key)))
@@ -463,7 +447,7 @@ def _floats(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: data.to_float(images) for name, images in shown.items()}
 
 
-def trained(unit: Unit, root: Path) -> nn.Module:
+def generator_of(unit: Unit, root: Path) -> nn.Module:
     """The frozen generator of a finished unit."""
     if is_released(unit.config):
         return sr.released("cpu")
@@ -472,14 +456,10 @@ def trained(unit: Unit, root: Path) -> nn.Module:
     )
 
 
-def pick(units: Sequence[Unit], network: str, method: str, C: str, seed: int = 0) -> Unit:
-    """The unit of a network, method, size and seed; raises ValueError where the plan has none."""
-    found = find_units(units, network=network, method=method, C=C, seed=seed)
-    if len(found) != 1:
-        raise ValueError(
-            f"{len(found)} units of {network}, {method}, C = {C}, seed {seed}; expected 1"
-        )
-    return found[0]
+def discriminator_of(unit: Unit, root: Path) -> nn.Module:
+    """The frozen discriminator of a finished unit."""
+    D = sr.discriminator(unit.config, unit.config["disc"])
+    return frozen(load_network(D, unit.weights(root), "D"))
 
 
 def _busiest(image: Tensor, size: int) -> tuple[int, int]:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import assets, data, degrade, features, files, parallel, presets
+from ganzip.measure.images import images_of
 from ganzip.nets import enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, parted, step_seed
@@ -246,7 +247,7 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
         if c["network"] == "GCFSR":
             truth = floats(run, "high", part, start, stop)
             conds = [conditioned(truth, [f] * len(truth), c) for f in c["shown"]]
-            return torch.cat([answers(T, cond) for cond in conds], 1).half().numpy()
+            return torch.cat([images_of(T, cond) for cond in conds], 1).half().numpy()
         with taps(T, ["last"]) as seen:
             image = T(floats(run, "low", part, start, stop).to(run.device))
         whole = torch.cat([image, seen["last"]], 1) if part == "train" else image
@@ -438,15 +439,6 @@ def example(c: Mapping[str, Any]) -> Tensor:
     """One input of a generator, of the size that it is trained on, black."""
     channels, side = (4, c["size"]) if c["network"] == "GCFSR" else (3, c["size"] // 4)
     return torch.zeros(1, channels, side, side)
-
-
-@torch.no_grad()
-def answers(G: nn.Module, cond: Tensor, batch: int = 16) -> Tensor:
-    """Images of inputs, on the CPU, clamped to [-1, 1]; noise is the network's stored one."""
-    device = next(G.parameters()).device
-    with features.evaluating(G), stylegan2.stored_noise(G):
-        parts = [G(part.to(device)).cpu() for part in cond.split(batch)]
-    return torch.cat(parts).clamp(-1, 1)
 
 
 def teacher_key(unit: Unit) -> str:

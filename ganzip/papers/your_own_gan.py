@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,8 +35,11 @@ from ganzip.distil import compose, family, views
 from ganzip.distil.compose import CONTROL, METHODS, Phase, Setup
 from ganzip.distil.family import Adapter, AdapterError
 from ganzip.distil.recipe import Recipe
+from ganzip.measure import cost, judging
+from ganzip.measure.images import images_of, logits_of, noise
+from ganzip.measure.rows import Number, rows
 from ganzip.methods import gan, nickel_dime
-from ganzip.papers import adapters, judging
+from ganzip.papers import adapters
 from ganzip.papers import nickel_dime as paper_c
 from ganzip.papers import super_resolution as sr
 from ganzip.papers import your_own_gan_data as examples
@@ -261,7 +264,7 @@ def fitting(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") 
     counts: dict[str, Callable[[nn.Module], float]] = {
         "parameters": metrics.params,
         "multiply-adds": lambda G: metrics.macs(G.to(device), example),
-        "latency": lambda G: measure.passing({"": G.to(device)}, example, 5)[""],
+        "latency": lambda G: cost.pass_seconds({"": G.to(device)}, example, 5)[""],
     }
     return family.fitting(adapter, target, counts.get(kind, metrics.params))
 
@@ -394,7 +397,8 @@ def work(run: Run, adapter: Adapter | None = None) -> None:
     """
     method = run.config["method"]
     if method == "judge":
-        judging.work(run, partial(measure.score_rows, run, method="real"))
+        own = measure.labels(run.unit) | {"method": "real"}
+        judging.work(run, judging.image_numbers, own, accurate=False)
         return
     a = adapter or named(run.unit)
     train_one = {"teacher": train_teacher, "common": take_common}.get(method, train_student)
@@ -424,7 +428,8 @@ def train_teacher(run: Run, a: Adapter) -> None:
         trained = compose.distil(setup, compose.REGULAR, phases(run, a, setup.recipe))
         assert trained.D is not None
         found = {"D": trained.D, "G": trained.G}
-    run.finish(found, [measure.row(run, "parameters of D", metrics.params(found["D"]))])
+    number = Number("parameters of D", metrics.params(found["D"]))
+    run.finish(found, rows(run, [number], measure.labels(run.unit)))
 
 
 def recipe_of(a: Adapter, c: Mapping[str, Any]) -> Recipe:
@@ -527,8 +532,8 @@ def train_student(run: Run, a: Adapter) -> None:
         a, c, device, source, run.new, start=start, T=T, D=D, target=target, stored_teacher=stored
     )
     found = compose.distil(setup, METHODS[c["method"]], phases(run, a, setup.recipe))
-    rows = measure.quality_rows(run, a, found.G, c["method"])
-    run.finish({"G": found.G} | ({} if found.D is None else {"D": found.D}), rows)
+    quality = measure.quality_rows(run, a, found.G, c["method"])
+    run.finish({"G": found.G} | ({} if found.D is None else {"D": found.D}), quality)
 
 
 def phases(run: Run, a: Adapter, recipe: Recipe) -> Callable[[Phase], None]:
@@ -555,7 +560,7 @@ def take_common(run: Run, a: Adapter) -> None:
     c, device = run.config, run.device
     T = examples.teacher_of(run.unit, run.root, a).to(device)
     source = examples.batches(run, a, T)
-    rows, best, first = [], math.inf, None
+    errors, best, first = [], math.inf, None
     trial = setup_of(a, {**c, "steps": c["trial"]}, device, source, run.new)
     trial = dataclasses.replace(trial, recipe=dataclasses.replace(trial.recipe, decay=None))
 
@@ -571,7 +576,7 @@ def take_common(run: Run, a: Adapter) -> None:
         batch = source(c["trial"])  # one that no step has seen
         with features.evaluating(S):
             error = (S(batch.cond) - gan.target(batch)).square().mean().item()
-        rows.append(measure.row(run, f"error after the trial, {name}", error) | {"method": "start"})
+        errors.append(Number(f"error after the trial, {name}", error))
         if error < best:
             best, first = error, before
     assert first is not None
@@ -582,12 +587,13 @@ def take_common(run: Run, a: Adapter) -> None:
     with torch.no_grad():
         parts = [embed(gan.target(source(step))).cpu() for step in range(c["moments"])]
     whole = nickel_dime.global_moments(parts)
-    rows += measure.quality_rows(run, a, T, "teacher") + measure.quality_rows(run, a, S, "start")
+    found = rows(run, errors, measure.labels(run.unit), method="start")
+    found += measure.quality_rows(run, a, T, "teacher") + measure.quality_rows(run, a, S, "start")
     if not a.latent:
-        rows += measure.quality_rows(run, a, measure.Enlarged(a.size), "input")
-    rows += measure.cost_rows(run, a, {"teacher": T, "student": S})
+        found += measure.quality_rows(run, a, measure.Enlarged(a.size), "input")
+    found += measure.cost_rows(run, a, {"teacher": T, "student": S})
     moments = {"first": whole.first, "second": whole.second}
-    run.finish({"G": S, "moments": moments}, rows)
+    run.finish({"G": S, "moments": moments}, found)
 
 
 # Networks -----------------------------------------------------------------------------------------
@@ -629,11 +635,7 @@ def chosen_methods(text: str) -> list[str]:
     return [] if names == ["all"] else names
 
 
-def overview(units: Sequence[Unit]) -> pd.DataFrame:
-    """The plan, one line a kind of run: method, steps, seeds."""
-    lines = [{k: unit.config[k] for k in ("method", "steps", "seed")} for unit in units]
-    groups = pd.DataFrame(lines).groupby(["method", "steps"], sort=False)
-    return groups.agg(seeds=("seed", "count")).reset_index()
+OVERVIEW = {name: name for name in ("method", "steps")}
 
 
 def best(frame: pd.DataFrame, units: Sequence[Unit]) -> Unit:
@@ -650,7 +652,7 @@ def unseen(a: Adapter, source: str = "", side: int = 256) -> tuple[Tensor, Tenso
     With the input comes the piece itself, of ``side`` pixels where the generator takes any size.
     """
     if a.latent:
-        return judging.noise(8, a.latent), None
+        return noise(8, a.latent), None
     pieces = sr.load_pieces(source or "photos")
     held = data.cut_photos(pieces.photos, pieces.manifest, "test")
     piece = max(held, key=lambda image: min(image.shape[1:]))
@@ -669,15 +671,15 @@ def samples(
     shared = next(unit for unit in units if unit.config["method"] == "common")
     a, run = adapter or named(shared), Run(shared, root)
     if a.latent:
-        cond = judging.noise(n, a.latent)
+        cond = noise(n, a.latent)
     else:
         cond, _, wanted = examples.held_out(run, a)
         if method in ("teacher", "input"):
             return {"teacher": wanted, "input": measure.Enlarged(a.size)(cond)}[method][:n]
     if method == "teacher":
-        return answer(teacher(shared, root, a), cond[:n])
+        return images_of(teacher(shared, root, a), cond[:n])
     (first, *_) = find_units(units, method=method, seed=0)
-    return answer(student_of(first, root, a), cond[:n])
+    return images_of(student_of(first, root, a), cond[:n])
 
 
 def named(unit: Unit) -> Adapter:
@@ -701,11 +703,6 @@ def teacher(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module
     return examples.teacher_of(unit, root, adapter or named(unit))
 
 
-def answer(G: nn.Module, cond: Tensor) -> Tensor:
-    """Images of inputs, on the CPU, clamped to [-1, 1]."""
-    return examples.answers(G, cond, next(G.parameters()).device)
-
-
 def enlarged(cond: Tensor, truth: Tensor) -> Tensor:
     """The input as an image of the truth's size."""
     return measure.Enlarged(truth.shape[-1])(cond)
@@ -727,7 +724,9 @@ def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
     return zoo.card(unit, root, a.arguments(width), a.example(), **given)
 
 
-def said(unit: Unit, root: Path, adapter: Adapter | None = None, n: int = 297) -> dict[str, Tensor]:
+def logits(
+    unit: Unit, root: Path, adapter: Adapter | None = None, n: int = 297
+) -> dict[str, Tensor]:
     """Logits for held-out real images and for the unit's own, by its D or else its teacher's.
 
     Empty for the judge and for the teacher, whose D alone may be what was trained.
@@ -741,10 +740,7 @@ def said(unit: Unit, root: Path, adapter: Adapter | None = None, n: int = 297) -
     D = critic_of(unit if own else unit.needs["teacher"], root, a, width)
     if a.latent:
         real = data.to_float(judging.load_images(run, "test").pixels[:n])
-        fake = examples.answers(G, judging.noise(len(real), a.latent), run.device)
+        cond = noise(len(real), a.latent)
     else:
         cond, real, _ = examples.held_out(run, a)
-        fake = examples.answers(G, cond, run.device)
-    with torch.no_grad():
-        logits = {"real": D(real), "generated": D(fake)}
-    return {name: x.flatten(1).mean(1) if x.ndim > 1 else x for name, x in logits.items()}
+    return {"real": logits_of(D, real, n), "generated": logits_of(D, images_of(G, cond), n)}

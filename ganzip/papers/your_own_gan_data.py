@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, features, files
+from ganzip import data, files
 from ganzip.distil import family, views
 from ganzip.distil.family import Adapter
+from ganzip.measure import judging
+from ganzip.measure.images import images_of
 from ganzip.nets import stylegan2
-from ganzip.papers import judging
 from ganzip.papers import super_resolution as sr
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, step_seed
@@ -183,14 +184,6 @@ def answer_shapes(a: Adapter) -> tuple[torch.Size, torch.Size]:
     return torch.Size([a.channels, a.size, a.size]), shape[1:]
 
 
-@torch.no_grad()
-def answers(G: nn.Module, cond: Tensor, device: torch.device, batch: int = 16) -> Tensor:
-    """Images of inputs, on the CPU, clamped to [-1, 1]; noise maps are the stored ones."""
-    with features.evaluating(G), stylegan2.stored_noise(G):
-        parts = [G(part.to(device)).cpu() for part in cond.split(batch)]
-    return torch.cat(parts).clamp(-1, 1)
-
-
 def held_out(run: Run, a: Adapter) -> tuple[Tensor, Tensor, Tensor]:
     """Test inputs, the truth of them, and the teacher's answers."""
     arrays = [np.array(stored(run, a, what, "test", None)) for what in ("cond", "high", "answer")]
@@ -207,4 +200,4 @@ def sampler(run: Run, a: Adapter, G: nn.Module) -> Callable[[], Tensor]:
         shown = torch.randn(16, a.latent, generator=seeded)
     else:
         shown = torch.from_numpy(np.array(stored(run, a, "cond", "test", None)[:8])).float()
-    return lambda: answers(G, shown, run.device)
+    return lambda: images_of(G, shown)

@@ -4,101 +4,70 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
-from ganzip import degrade, features, metrics
+from ganzip import degrade, features
 from ganzip.distil.compose import CONTROL, METHODS
 from ganzip.distil.family import Adapter
-from ganzip.papers import judging
-from ganzip.papers import nickel_dime_rows as seen_by_judge
-from ganzip.papers import your_own_gan_data as seen
+from ganzip.measure import cost, judging
+from ganzip.measure.images import distances, draw, images_of, likeness, score_numbers
+from ganzip.measure.rows import Number, rows
+from ganzip.papers import your_own_gan_data as examples
 from ganzip.report import tables
 from ganzip.report.claims import verdict
-from ganzip.units import Run
+from ganzip.units import Run, Unit
 
 LEVELS = ("teacher", "input", "start")  # rows that are no student's
 COSTS = ("parameters", "multiply-adds", "latency")
 
-
 # Measuring ----------------------------------------------------------------------------------------
+
+
+def labels(unit: Unit) -> dict[str, Any]:
+    """What rows of a unit say of it."""
+    c = unit.config
+    return {"table": "own", "network": c.get("adapter", ""), "width": c.get("width", "")}
 
 
 def quality_rows(run: Run, a: Adapter, G: nn.Module, method: str) -> list[dict[str, Any]]:
     """How good a generator's held-out images are."""
     if a.latent:
-        shown = seen_by_judge.draw(run, G, run.config["n_images"])
-        found = score_rows(run, judging.of(run), shown, method=method)
+        images = draw(run, G, run.config["n_images"])
+        found = judging.image_numbers(judging.judge_of(run), images)
     else:
-        cond, truth, wanted = seen.held_out(run, a)
-        images = wanted if method == "teacher" else seen.answers(G, cond, run.device)
-        found = likeness_rows(run, images, truth, wanted)
-    return [each | {"method": method} for each in found]
-
-
-def score_rows(
-    run: Run, judge: judging.Judge, images: Tensor, *, method: str
-) -> list[dict[str, Any]]:
-    """Distances of images from the real ones, precision and recall."""
-    found, n = seen_by_judge.scores(judge, images), len(images)
-    rows = [row(run, k, x, judging.unit_of(k), n, k.partition("-")[2]) for k, x in found.items()]
-    return [each | {"method": method} for each in rows]
+        cond, truth, target = examples.held_out(run, a)
+        images = target if method == "teacher" else images_of(G, cond)
+        found = pair_numbers(run, images, truth, target)
+    return rows(run, found, labels(run.unit), method=method)
 
 
 @lru_cache(maxsize=1)
-def measuring_eye(device: str) -> features.Features:
+def measuring_network(device: str) -> features.Features:
     """EfficientNet-Lite2, which never trains."""
     return features.efficientnet_lite(2, device=device)
 
 
-def likeness_rows(run: Run, images: Tensor, truth: Tensor, wanted: Tensor) -> list[dict[str, Any]]:
+def pair_numbers(run: Run, images: Tensor, truth: Tensor, target: Tensor) -> list[Number]:
     """Distances from the true images, and likeness to them and to the teacher's, pair by pair."""
-    eye, n = measuring_eye(str(run.device)), len(images)
-    ours, real = (features.embed(eye, x, 64) for x in (images, truth))
-    frechet, kernel = judging.distances(eye.name, ours, real).items()
-    out = [
-        row(run, *kernel, "1e-3", n, eye.name),
-        row(run, *frechet, "", n, eye.name),
-        row(run, "PSNR", metrics.psnr(images, truth).mean().item(), "dB", n),
-        row(run, "SSIM", metrics.ssim(images, truth).mean().item(), "", n),
-    ]
-    if images is not wanted:
-        near = metrics.psnr(images, wanted).mean().item()
-        out.append(row(run, "PSNR to teacher", near, "dB", n))
-    return out
+    network, n = measuring_network(str(run.device)), len(images)
+    ours, real = (features.embed(network, x, 64) for x in (images, truth))
+    frechet, kernel = score_numbers(distances(network.name, ours, real), n)
+    found = [kernel, frechet, *likeness(images, truth)]
+    return found if images is target else [*found, likeness(images, target, " to teacher")[0]]
 
 
 def cost_rows(run: Run, a: Adapter, nets: Mapping[str, nn.Module]) -> list[dict[str, Any]]:
     """Parameters, multiply-adds and latency of one input, of teacher and student."""
-    example = a.example().to(run.device)
-    taken = passing(nets, example, run.config["passes"])
-    out = []
+    example, found = a.example().to(run.device), []
+    seconds = cost.pass_seconds(nets, example, run.config["passes"])
     for name, G in nets.items():
-        found = {
-            "parameters": (metrics.params(G), ""),
-            "multiply-adds": (metrics.macs(G, example), ""),
-            "latency": (1000 * taken[name], "ms"),
-        }
-        out += [row(run, k, value, unit) | {"method": name} for k, (value, unit) in found.items()]
-    return out
-
-
-def row(run: Run, *number: Any) -> dict[str, Any]:
-    """A measured number of the unit: metric, value, unit ...; see :func:`tables.row`."""
-    c = run.config
-    of = {"network": c.get("adapter", ""), "width": c.get("width", "")}
-    return tables.row(c, *number, paper=run.unit.paper, table="own", **of)
-
-
-@torch.no_grad()
-def passing(nets: Mapping[str, nn.Module], cond: Tensor, count: int) -> dict[str, float]:
-    """Seconds of a forward pass of each generator: the median of interleaved ones."""
-    passes = {name: partial(G.eval(), cond) for name, G in nets.items()}
-    return metrics.latency(passes, count, on_gpu=cond.is_cuda)
+        numbers = [*cost.sizes(G, example), Number("latency", 1000 * seconds[name], "ms")]
+        found += rows(run, numbers, labels(run.unit), method=name)
+    return found
 
 
 class Enlarged(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import data, degrade, export, metrics, zoo
+from ganzip.measure.images import images_of
 from ganzip.papers import super_resolution as sr
 from ganzip.report import figures
 
@@ -49,7 +50,7 @@ def enlarged() -> dict[str, Tensor]:
     small = degrade.bicubic(truth, SIDE // FACTOR, SIDE // FACTOR).clamp(-1, 1)
     shown = {"input": small, "bicubic": degrade.bicubic(small, SIDE, SIDE).clamp(-1, 1)}
     for label, G in networks().items():
-        shown[f"{label}\n{metrics.params(G) / 1e6:.2f} M"] = sr.answers(G, small).clamp(-1, 1)
+        shown[f"{label}\n{metrics.params(G) / 1e6:.2f} M"] = images_of(G, small).clamp(-1, 1)
     return shown | {"truth": truth}
 
 

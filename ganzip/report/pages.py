@@ -27,8 +27,8 @@ import jinja2
 import pandas as pd
 
 from ganzip import data, explore, files, metrics, papers, zoo
+from ganzip.measure.images import noise
 from ganzip.nets import dcgan
-from ganzip.papers import judging
 from ganzip.report import enlargements, figures, keeping, ongoing, tables
 from ganzip.units import bundles
 
@@ -240,7 +240,7 @@ def networks_figure(paper: str) -> Figure | None:
     found = sorted(explore.of_zoo(paper), key=lambda one: (one.teacher is not None, one.label))
     if not found:
         return None
-    z = judging.noise(16, found[0].latent)
+    z = noise(16, found[0].latent)
     return figures.sample_grid({one.label: one.draw(z) for one in found})
 
 

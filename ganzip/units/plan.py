@@ -61,7 +61,7 @@ class Request:
                     if self.data and not isinstance(error, DataAbsent):
                         raise
                     why = str(error)
-            units += paper_module(paper).foreseen(self.preset, self.data, self.scale, self.seeds)
+            units += paper_module(paper).outline(self.preset, self.data, self.scale, self.seeds)
             sets = presets.facts(paper, self.preset, self.data)
             meant = " and ".join(fact.name for fact in sets)
             notes.append(f"{paper} is counted for {meant}; name your images by DATA ({why})")

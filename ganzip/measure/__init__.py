@@ -1,0 +1,1 @@
+"""What is measured of finished networks, in one way for all plans."""
