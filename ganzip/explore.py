@@ -74,8 +74,8 @@ def of_zoo(paper: str) -> list[Generator]:
     files = zoo.files(paper)
     its = files.pop(zoo.TEACHER, None)
     teacher = [] if its is None else [_of_file(its)]
-    found = [_of_file(path, *teacher) for path in files.values()]
-    return [one for one in (*found, *teacher) if one.latent]
+    students = [_of_file(path, *teacher) for path in files.values()]
+    return [one for one in (*students, *teacher) if one.latent]
 
 
 def _of_file(path: Path, teacher: Generator | None = None) -> Generator:
@@ -98,15 +98,15 @@ def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in CHOICES if name in config}
 
 
-def options(generators: Sequence[Generator], chosen: Mapping[str, Any], name: str) -> list[Any]:
-    """Values of one of ``CHOICES`` among the generators that fit what was chosen before it."""
-    fitting = matching(generators, chosen)
+def options(generators: Sequence[Generator], choice: Mapping[str, Any], name: str) -> list[Any]:
+    """Values of one of ``CHOICES`` among the generators that fit what was choice before it."""
+    fitting = matching(generators, choice)
     return sorted({one.facts[name] for one in fitting if name in one.facts})
 
 
-def matching(generators: Sequence[Generator], chosen: Mapping[str, Any]) -> list[Generator]:
-    """Generators that have the chosen values, where they have such a value at all."""
-    return [g for g in generators if all(g.facts.get(k, v) == v for k, v in chosen.items())]
+def matching(generators: Sequence[Generator], choice: Mapping[str, Any]) -> list[Generator]:
+    """Generators that have the choice values, where they have such a value at all."""
+    return [g for g in generators if all(g.facts.get(k, v) == v for k, v in choice.items())]
 
 
 def walk(generator: Generator, first: int = 0, last: int = 1, steps: int = 7) -> Any:
@@ -137,12 +137,12 @@ def panel(generators: Sequence[Generator]) -> Any:
         widgets.IntSlider(value=i, max=NOISES - 1, description=text, continuous_update=False)
         for i, text in enumerate(("from z", "to z"))
     ]
-    shown = widgets.Output()
+    output = widgets.Output()
 
     def refresh(*_: Any) -> None:
-        chosen: dict[str, Any] = {}
+        choice: dict[str, Any] = {}
         for name, box in boxes.items():
-            values = options(generators, chosen, name)
+            values = options(generators, choice, name)
             if list(box.options) != values:
                 value = box.value if box.value in values else next(iter(values), None)
                 box.unobserve(refresh, "value")
@@ -150,10 +150,10 @@ def panel(generators: Sequence[Generator]) -> Any:
                 box.observe(refresh, "value")
             box.layout.display = "" if values else "none"
             if values:
-                chosen[name] = box.value
-        (one, *_rest) = matching(generators, chosen)
-        with shown:
-            shown.clear_output(wait=True)
+                choice[name] = box.value
+        (one, *_rest) = matching(generators, choice)
+        with output:
+            output.clear_output(wait=True)
             display(walk(one, ends[0].value, ends[1].value))
 
     for box in boxes.values():
@@ -161,4 +161,4 @@ def panel(generators: Sequence[Generator]) -> Any:
     for end in ends:
         end.observe(refresh, "value")
     refresh()
-    return widgets.VBox([widgets.HBox([*boxes.values()]), widgets.HBox(ends), shown])
+    return widgets.VBox([widgets.HBox([*boxes.values()]), widgets.HBox(ends), output])

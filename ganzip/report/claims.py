@@ -66,8 +66,8 @@ def ordering(
     shared: float = 0.0,
 ) -> Claim:
     """Make the claim that `better` is better than `worse`; see `verdict` for the rule."""
-    found = verdict(better, worse, higher_is_better, shared)
-    return Claim(text, published, f"{spread(better)} against {spread(worse)}", found)
+    result = verdict(better, worse, higher_is_better, shared)
+    return Claim(text, published, f"{spread(better)} against {spread(worse)}", result)
 
 
 def equivalence(
@@ -81,17 +81,17 @@ def equivalence(
     """
     from scipy import stats
 
-    found: Verdict = "inconclusive"
+    result: Verdict = "inconclusive"
     if min(len(one), len(other)) > 1 and all(map(math.isfinite, [*one, *other])):
         noise, freedom = _welch(one, other)
         apart = abs(np.mean(one) - np.mean(other))
         half = float(stats.t.ppf(0.95, freedom)) * noise if noise else 0.0
         if apart + half < margin:
-            found = "supported"
+            result = "supported"
         elif apart - half > margin:
-            found = "contradicted"
+            result = "contradicted"
     ours = f"{spread(one)} against {spread(other)}"
-    return Claim(f"{text}, to {margin:g}", published, ours, found)
+    return Claim(f"{text}, to {margin:g}", published, ours, result)
 
 
 def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:

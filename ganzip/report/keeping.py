@@ -77,8 +77,8 @@ def runs_of(paper: str) -> list[Path]:
         its = summary(place)
         return (place / RUN).exists(), its["preset"] == zoo.MAIN, its["cpu_seconds"]
 
-    found = sorted(path.parent for path in (folder() / paper).glob(f"*/{SUMMARY}"))
-    return sorted(found, key=rank, reverse=True)
+    places = sorted(path.parent for path in (folder() / paper).glob(f"*/{SUMMARY}"))
+    return sorted(places, key=rank, reverse=True)
 
 
 def reference(paper: str) -> Path:
@@ -102,22 +102,24 @@ def summary(place: Path) -> dict[str, Any]:
 
 def summarise(bundle: Path) -> dict[str, Any]:
     """The same, from its bundle."""
-    with zipfile.ZipFile(bundle) as held:
-        given = read_request(held, bundle)
-        here = json.loads(held.read(HEADER))
-        inside = [name for name in held.namelist() if name.endswith(f"/{manifests.NAME}")]
-        seconds = [json.loads(held.read(name))["cpu_seconds"] for name in inside]
-    told = {name: getattr(given, name) for name in ("preset", "data", "scale", "seeds")}
-    told |= {"units": len(inside), "cpu_seconds": round(sum(seconds))}
-    return told | {name: here[name] for name in ("processor", "python", "torch", "numpy", "ganzip")}
+    with zipfile.ZipFile(bundle) as entries:
+        request = read_request(entries, bundle)
+        header = json.loads(entries.read(HEADER))
+        units = [name for name in entries.namelist() if name.endswith(f"/{manifests.NAME}")]
+        seconds = [json.loads(entries.read(name))["cpu_seconds"] for name in units]
+    facts = {name: getattr(request, name) for name in ("preset", "data", "scale", "seeds")}
+    facts |= {"units": len(units), "cpu_seconds": round(sum(seconds))}
+    return facts | {
+        name: header[name] for name in ("processor", "python", "torch", "numpy", "ganzip")
+    }
 
 
-def keep(given: Request, root: Path, into: Path) -> list[Path]:
+def keep(request: Request, root: Path, into: Path) -> list[Path]:
     """Copy what notebooks made of a finished run into ``into``, a folder a paper; returns those.
 
     Raises FileNotFoundError, before anything is copied, for a notebook that was not executed.
     """
-    executed = {paper: given.folder(paper, root) for paper in given.papers}
+    executed = {paper: request.folder(paper, root) for paper in request.papers}
     for paper, out in executed.items():
         if not (out / f"{NAMES[paper]}.ipynb").exists():
             raise FileNotFoundError(f"{out} has no executed notebook; run make reproduce first")
@@ -128,11 +130,11 @@ def keep(given: Request, root: Path, into: Path) -> list[Path]:
         place.mkdir(parents=True)
         _copy(out, place)
         if paper in PAPER_NOTEBOOKS:
-            alone = replace(given, papers=(paper,))
-            pack(alone, root, place / RUN, losses=False)
+            one = replace(request, papers=(paper,))
+            pack(one, root, place / RUN, losses=False)
             _write_summary(place)
-            if given.preset == zoo.MAIN:
-                zoo.keep(alone.units(), root, place / zoo.PLACE)
+            if request.preset == zoo.MAIN:
+                zoo.keep(one.units(), root, place / zoo.PLACE)
         places.append(place)
     return places
 
@@ -150,8 +152,8 @@ def figure_of(path: Path) -> Figure:
         table = pd.read_csv(path)
         metric = table.columns[2]  # after method and paper
         return figures.quality_against_cost(table, metric, ["latency, ms", "cpu seconds"])[0]
-    held = torch.load(path, weights_only=True)
-    pictures = {label: data.to_float(images) for label, images in held.items()}
+    pixels = torch.load(path, weights_only=True)
+    pictures = {label: data.to_float(images) for label, images in pixels.items()}
     if path.stem == "samples":
         return figures.sample_grid(pictures)
     side, n = pictures["teacher"].shape[-1], len(pictures["teacher"])
@@ -168,17 +170,17 @@ def redraw(place: Path) -> list[str]:
         for file, name in FIGURES.items():
             figures.save(figure_of(place / file), place, name)
         return []
-    with zipfile.ZipFile(place / RUN) as held:
-        given = read_request(held, place / RUN)
-    (paper,) = given.papers
+    with zipfile.ZipFile(place / RUN) as entries:
+        request = read_request(entries, place / RUN)
+    (paper,) = request.papers
     with tempfile.TemporaryDirectory() as root:
-        out = given.folder(paper, Path(root))
+        out = request.folder(paper, Path(root))
         out.mkdir(parents=True)
         notebook = files.repository() / "notebooks" / f"{PAPER_NOTEBOOKS[paper]}.ipynb"
-        written = [str(notebook), str(out / notebook.name), "-k", "python3", "--no-progress-bar"]
-        written += ["-y", json.dumps(given.parameters())] if given.parameters() else []
+        options = [str(notebook), str(out / notebook.name), "-k", "python3", "--no-progress-bar"]
+        options += ["-y", json.dumps(request.parameters())] if request.parameters() else []
         _run(["ganzip.batch", "merge", str(place.resolve() / RUN), "--anyhow"], root, place)
-        _run(["papermill", *written], root, place)
+        _run(["papermill", *options], root, place)
         before = {path.name: path.read_bytes() for path in place.glob("*.csv")}
         new = _copy(out, place)
         _write_summary(place)
@@ -195,29 +197,29 @@ def embed(executed: Path, notebook: Path, place: Path) -> None:
     """Make a notebook show a kept run: its outputs, and in a cell at the top how it was made."""
     import nbformat  # takes longer than the rest of this module
 
-    shown = nbformat.read(executed, as_version=4)
-    cells = [cell for cell in shown.cells if REFERENCE not in cell.metadata.get("tags", ())]
-    told = summary(place)
+    book = nbformat.read(executed, as_version=4)
+    cells = [cell for cell in book.cells if REFERENCE not in cell.metadata.get("tags", ())]
+    its = summary(place)
     names = ("preset", "data", "scale", "seeds")
-    usual = [told[name] for name in names] == ["cpu", "", 1.0, 0]
-    set_ = ", ".join(f"`{name}={told[name]!r}`" for name in names if told[name])
-    said = (
+    usual = [its[name] for name in names] == ["cpu", "", 1.0, 0]
+    settings = ", ".join(f"`{name}={its[name]!r}`" for name in names if its[name])
+    text = (
         "**Outputs in the repository** are those of a run with "
-        f"{'the parameters above' if usual else set_}: {told['units']} networks, "
-        f"{told['cpu_seconds'] / 3600:.1f} CPU hours. With the parameters above the notebook "
+        f"{'the parameters above' if usual else settings}: {its['units']} networks, "
+        f"{its['cpu_seconds'] / 3600:.1f} CPU hours. With the parameters above the notebook "
         "needs no data and runs in some 8 minutes on 2 cores."
     )
-    cell = nbformat.v4.new_markdown_cell(said, metadata={"tags": [REFERENCE]}, id=REFERENCE)
+    cell = nbformat.v4.new_markdown_cell(text, metadata={"tags": [REFERENCE]}, id=REFERENCE)
     at = next(i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", ()))
     cells = [c for c in cells if "injected-parameters" not in c.metadata.get("tags", ())]
-    shown.cells = [*cells[: at + 1], cell, *cells[at + 1 :]]
-    code = [cell for cell in shown.cells if cell.cell_type == "code"]
+    book.cells = [*cells[: at + 1], cell, *cells[at + 1 :]]
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
         cell.execution_count = count
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = count
-    nbformat.write(shown, executed)
+    nbformat.write(book, executed)
     tidy(executed)
     files.write(notebook, executed.read_bytes())
 
@@ -242,38 +244,38 @@ def _run(module: Sequence[str], root: str, place: Path) -> None:
     here = {k: v for k, v in os.environ.items() if k != "GANZIP_DATA"}
     here |= {"GANZIP_RUNS": root, "PYTHONPATH": str(files.repository())}
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    done = processes.run(*module, env=here, cwd=root, **both)
-    if done.returncode:
-        reason = (done.stderr or done.stdout).strip().splitlines()[-1]
+    result = processes.run(*module, env=here, cwd=root, **both)
+    if result.returncode:
+        reason = (result.stderr or result.stdout).strip().splitlines()[-1]
         older = reason.endswith("not in the bundle")
         raise (OlderPlan if older else RuntimeError)(f"{place}: {reason}")
 
 
 def _copy(out: Path, place: Path) -> list[Path]:
     """Copy a notebook's figures, tables and the pictures that it drew."""
-    inside = {path for kind in ("figures", "tables") for path in (out / kind).glob("[!.]*")}
-    found = sorted(path for path in inside if path.suffix in (".png", ".csv", ".pt"))
-    for path in found:
+    every = {path for kind in ("figures", "tables") for path in (out / kind).glob("[!.]*")}
+    paths = sorted(path for path in every if path.suffix in (".png", ".csv", ".pt"))
+    for path in paths:
         files.write(place / path.name, path.read_bytes())
-    return [place / path.name for path in found]
+    return [place / path.name for path in paths]
 
 
 def redraw_all(places: Iterable[Path]) -> int:
     """Draw several kept runs, one a core; returns how many tables came out otherwise."""
-    places, changed = list(places), 0
+    places, count = list(places), 0
     with ThreadPoolExecutor(cores()) as pool:
-        drawn = [pool.submit(redraw, place) for place in places]
-        for place, its in zip(places, tqdm(drawn, unit="run"), strict=True):
+        jobs = [pool.submit(redraw, place) for place in places]
+        for place, its in zip(places, tqdm(jobs, unit="run"), strict=True):
             try:
                 tables = its.result()
-            except OlderPlan as lacking:
-                tqdm.write(f"left as it was drawn: {lacking}")
+            except OlderPlan as error:
+                tqdm.write(f"left as it was jobs: {error}")
                 continue
             tqdm.write(
                 f"{place}: {', '.join(tables) or 'all tables'} {'differ' if tables else 'equal'}"
             )
-            changed += len(tables)
-    return changed
+            count += len(tables)
+    return count
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -281,11 +283,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = parameters.Parser("ganzip.report.keeping", description="Keep and draw again.")
     parser.add_argument("verb", choices=("keep", "figures"))
     parser.options(parameters.Keeping)
-    its = parser.parse_args(arguments)
-    given = Request(**parser.check(parameters.Keeping, its))
-    if its.verb == "figures":
+    options = parser.parse_args(arguments)
+    request = Request(**parser.check(parameters.Keeping, options))
+    if options.verb == "figures":
         return min(1, redraw_all(places()))
-    print("\n".join(map(str, keep(given, files.runs_folder(), folder()))))
+    print("\n".join(map(str, keep(request, files.runs_folder(), folder()))))
     return 0
 
 

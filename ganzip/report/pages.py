@@ -131,15 +131,15 @@ def manifest() -> pd.DataFrame:
 def values(place: Path, method: str, width: float | str, metric: str, **where: Any) -> list[float]:
     """A metric of a kept run, one value a seed; raises ValueError where there is none."""
     width = str(width).removesuffix(".0")
-    wanted = {"method": method, "width": width, "metric": metric, **where}
-    rows = _matching(_rows(place), wanted)
+    where = {"method": method, "width": width, "metric": metric, **where}
+    rows = _matching(_rows(place), where)
     if rows.empty:
-        raise ValueError(f"{place.name} has no rows of {wanted}")
+        raise ValueError(f"{place.name} has no rows of {where}")
     return rows["value"].tolist()
 
 
-def _matching(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
-    return rows.loc[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+def _matching(rows: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    return rows.loc[(rows[list(where)] == pd.Series(where)).all(axis=1)]
 
 
 @cache
@@ -153,8 +153,8 @@ def mean(
     place: Path, method: str, width: float | str, metric: str, digits: int = 2, **where: Any
 ) -> str:
     """The mean of :func:`values` as a text."""
-    found = values(place, method, width, metric, **where)
-    return f"{sum(found) / len(found):.{digits}f}"
+    numbers = values(place, method, width, metric, **where)
+    return f"{sum(numbers) / len(numbers):.{digits}f}"
 
 
 def spread(
@@ -172,16 +172,16 @@ def variant(paper: str, metric: str, digits: int = 0, **where: Any) -> str:
     return _spread(rows.loc[:, metric], digits)
 
 
-def _spread(found: pd.Series, digits: int) -> str:
-    text = f"{found.mean():.{digits}f}"
-    return text if len(found) < 2 else f"{text} ± {found.std():.{digits}f}"
+def _spread(numbers: pd.Series, digits: int) -> str:
+    text = f"{numbers.mean():.{digits}f}"
+    return text if len(numbers) < 2 else f"{text} ± {numbers.std():.{digits}f}"
 
 
 def speed(case: str) -> str:
     """How many times as fast as its plain form a case of the kept benchmarks is, on one thread."""
     path = files.repository() / "benchmarks" / "results" / "cpu.json"
-    found = [each for each in json.loads(path.read_text())["results"] if each["name"] == case]
-    return f"{next(each for each in found if each['threads'] == 1)['ratio']:.1f}"
+    results = [each for each in json.loads(path.read_text())["results"] if each["name"] == case]
+    return f"{next(each for each in results if each['threads'] == 1)['ratio']:.1f}"
 
 
 # The front figure ---------------------------------------------------------------------------------
@@ -237,11 +237,11 @@ def networks_figure(paper: str) -> Figure | None:
     """
     if paper == "sdakd":
         return enlargements.figure()
-    found = sorted(explore.of_zoo(paper), key=lambda one: (one.teacher is not None, one.label))
-    if not found:
+    networks = sorted(explore.of_zoo(paper), key=lambda one: (one.teacher is not None, one.label))
+    if not networks:
         return None
-    z = noise(16, found[0].latent)
-    return figures.sample_grid({one.label: one.draw(z) for one in found})
+    z = noise(16, networks[0].latent)
+    return figures.sample_grid({one.label: one.draw(z) for one in networks})
 
 
 def _widths(place: Path, method: str) -> list[float]:
@@ -253,8 +253,8 @@ def _widths(place: Path, method: str) -> list[float]:
 def _data(place: Path, network: str) -> str:
     """The data set of a network's rows."""
     rows = _rows(place)
-    found = rows.loc[(rows["network"] == network) & (rows["method"] != "speed"), "dataset"]
-    return SETS.get(name := str(found.iloc[-1]), name)
+    names = rows.loc[(rows["network"] == network) & (rows["method"] != "speed"), "dataset"]
+    return SETS.get(name := str(names.iloc[-1]), name)
 
 
 def ratios(
@@ -280,19 +280,19 @@ def ratios(
     ratio = (parameters[full].iloc[0] / parameters).round(2).mask(flat, 1.0)
     names = rows["method"].map({**methods, **levels}).mask(full, "teacher")
     order = ["teacher", *levels.values(), *methods.values()]
-    found = rows.assign(ratio=ratio, method=pd.Categorical(names, order))
-    by = found.groupby(["method", "ratio"], observed=True)["value"]
+    scores = rows.assign(ratio=ratio, method=pd.Categorical(names, order))
+    by = scores.groupby(["method", "ratio"], observed=True)["value"]
     return by.agg(["mean", "std"]).reset_index().astype({"method": str})
 
 
 def _pictures(place: Path, unit: str, name: str) -> Any:
     """Pictures that a kept run holds of a unit: one batch, or several by label."""
-    with zipfile.ZipFile(place / keeping.RUN) as held:
-        (path,) = [n for n in held.namelist() if re.search(rf"/{unit}-\w+/shown/{name}\.pt", n)]
-        found = bundles.shown(held, path)
-    if isinstance(found, dict):
-        return {label: data.to_float(images) for label, images in found.items()}
-    return data.to_float(found)
+    with zipfile.ZipFile(place / keeping.RUN) as entries:
+        (path,) = [n for n in entries.namelist() if re.search(rf"/{unit}-\w+/shown/{name}\.pt", n)]
+        pictures = bundles.shown(entries, path)
+    if isinstance(pictures, dict):
+        return {label: data.to_float(images) for label, images in pictures.items()}
+    return data.to_float(pictures)
 
 
 # Pages --------------------------------------------------------------------------------------------
@@ -312,21 +312,21 @@ def compact(frame: pd.DataFrame, without: Sequence[str] = ()) -> tuple[pd.DataFr
             texts[mean] += (" ± " + std).where(std != "", "")
         texts = texts.rename(columns={mean: stem.rstrip("_") or title})
     texts = texts.loc[:, (texts != "").any()]
-    said = {name: set(texts[name]) - {""} for name in CONDITIONS if name in texts}
-    same = [name for name, values in said.items() if len(values) == 1]
-    notes = [f"{name.replace('_', ' ')}: {said[name].pop()}" for name in same]
-    shown = texts.drop(columns=same).rename(columns=lambda name: name.replace("_", " "))
-    return shown, "; ".join(notes)
+    values = {name: set(texts[name]) - {""} for name in CONDITIONS if name in texts}
+    same = [name for name, its in values.items() if len(its) == 1]
+    notes = [f"{name.replace('_', ' ')}: {values[name].pop()}" for name in same]
+    rest = texts.drop(columns=same).rename(columns=lambda name: name.replace("_", " "))
+    return rest, "; ".join(notes)
 
 
 def table(place: Path, file: str, caption: str, without: Sequence[str] = ()) -> str:
     """A kept table as Markdown with a caption, folded where long; "" where it is not kept."""
     if not (place / file).exists():
         return ""
-    shown, notes = compact(pd.read_csv(place / file), without)
-    text = tables.markdown(shown)
-    if len(shown) > FOLDED:
-        text = f"<details><summary>{len(shown)} rows</summary>\n\n{text}\n\n</details>"
+    rows, notes = compact(pd.read_csv(place / file), without)
+    text = tables.markdown(rows)
+    if len(rows) > FOLDED:
+        text = f"<details><summary>{len(rows)} rows</summary>\n\n{text}\n\n</details>"
     return f"**{caption}** ([csv]({place.name}/{file}){'; ' + notes if notes else ''})\n\n{text}"
 
 
@@ -341,8 +341,8 @@ def command(place: Path) -> str:
     """What makes a run again."""
     its = keeping.summary(place)
     usual = {"preset": "cpu", "data": "", "scale": 1, "seeds": 0}
-    given = {k.upper(): its[k] for k, v in usual.items() if its[k] != v}
-    words = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items()]
+    settings = {k.upper(): its[k] for k, v in usual.items() if its[k] != v}
+    words = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in settings.items()]
     folder = ["GANZIP_DATA=/your/data"] if its["data"] else []
     words = [shlex.quote(word) for word in (f"PAPER={place.parent.name}", *words, *folder)]
     return " ".join(["make reproduce", *words])
@@ -369,7 +369,7 @@ def fill(text: str) -> str:
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
         if not place.search(text):
             raise ValueError(f"README.md has no block <!-- {name} --> ... <!-- /{name} -->")
-        text = place.sub(lambda found, block=block: f"{found[1]}{block}\n{found[2]}", text)
+        text = place.sub(lambda match, block=block: f"{match[1]}{block}\n{match[2]}", text)
     return text
 
 
@@ -414,9 +414,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pages = render()
     if its.check:
         old = {path: path.read_text() if path.exists() else "" for path in pages}
-        changed = [str(path) for path, text in pages.items() if text != old[path]]
-        print("\n".join(changed) + " out of date: make figures" if changed else "all up to date")
-        return int(bool(changed))
+        stale = [str(path) for path, text in pages.items() if text != old[path]]
+        print("\n".join(stale) + " out of date: make figures" if stale else "all up to date")
+        return int(bool(stale))
     for path, text in pages.items():
         files.write(path, text.encode())
     tables.save(manifest(), keeping.folder() / "runs.csv")

@@ -25,6 +25,7 @@ ROW = (
 
 # What says how a number of ours came about; a comparison never shows the number without it.
 BUDGET = ("preset", "features", "seeds", "steps", "n_images")
+CONDITIONS = ("seeds", "steps", "n_images", "features", "preset")  # the same, as tables end
 
 # Paper B: the network of each table, and metrics that describe a run, by the column they become.
 SDAKD_NETWORKS = {1: "GCFSR", 2: "RealESRGAN", 4: "GCFSR"}
@@ -57,10 +58,10 @@ def published(paper: str, table: str | int) -> pd.DataFrame:
     Raises ValueError, with the list of what exists, for a table that is not there.
     """
     name = f"{paper}_table{table}" if isinstance(table, int) else f"{paper}_{table}"
-    known = {path.stem: path for path in sorted(PUBLISHED.glob("*.csv"))}
-    if name not in known:
-        raise ValueError(f"no published table {name!r}; there are {', '.join(known)}")
-    return pd.read_csv(known[name])
+    files_by_name = {path.stem: path for path in sorted(PUBLISHED.glob("*.csv"))}
+    if name not in files_by_name:
+        raise ValueError(f"no published table {name!r}; there are {', '.join(files_by_name)}")
+    return pd.read_csv(files_by_name[name])
 
 
 def rows(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -99,10 +100,10 @@ def row(
 
     config: the unit's. of: paper, table, network, width, and what stands for the config's.
     """
-    found = {"dataset": config["data"], "metric": metric, "value": value, "unit": unit}
-    found |= {name: config[name] for name in ("method", "preset", "steps", "seed")}
-    found |= {"n_images": n_images, "features": features, **of}
-    return {column: found[column] for column in ROW}
+    cells = {"dataset": config["data"], "metric": metric, "value": value, "unit": unit}
+    cells |= {name: config[name] for name in ("method", "preset", "steps", "seed")}
+    cells |= {"n_images": n_images, "features": features, **of}
+    return {column: cells[column] for column in ROW}
 
 
 def _value(cell: Any) -> float:
@@ -160,11 +161,11 @@ def values(frame: pd.DataFrame, **where: Any) -> list[float]:
     """
     if unknown := [column for column in where if column not in frame.columns]:
         raise ValueError(f"values: no columns {unknown}; rows have {', '.join(frame.columns)}")
-    chosen = frame
+    rows = frame
     for column, value in where.items():
-        chosen = chosen.loc[[cell == value for cell in chosen[column]]]
-    _refuse_doubles(chosen, ["seed"], "values")
-    return chosen.sort_values("seed")["value"].tolist()
+        rows = rows.loc[[cell == value for cell in rows[column]]]
+    _refuse_doubles(rows, ["seed"], "values")
+    return rows.sort_values("seed")["value"].tolist()
 
 
 def beside(
@@ -186,12 +187,12 @@ def beside(
         _refuse_doubles(part, list(on), "beside")
         parts[name] = part.set_index(list(on)).reindex(columns=["mean", "std", *BUDGET])
     wide = pd.concat(parts, axis=1, sort=False)
-    measured = {f"{name}_{what}": wide[name, what] for name in names for what in ("mean", "std")}
+    scores = {f"{name}_{what}": wide[name, what] for name in names for what in ("mean", "std")}
     budget = {
         cell: [_common([row[name, cell] for name in names]) for _, row in wide.iterrows()]
         for cell in BUDGET
     }
-    return pd.DataFrame(measured | budget, index=wide.index).reset_index()
+    return pd.DataFrame(scores | budget, index=wide.index).reset_index()
 
 
 def _common(cells: list[Any]) -> Any:
@@ -267,10 +268,8 @@ def dcgan_table1(
     on = {"dataset": "stands_for", "d": "width", "metric": "stands_for_metric"}
     table = compare(ours, paper, on)
     table["d"] = table["d"].fillna(table["our_width"]).astype(int)
-    measured = [f"{name}_{what}" for name in methods for what in ("mean", "std")]
-    sized = ("data", "our_teacher_d", "our_params", "our_ratio", "our_metric")
-    budget = ("seeds", "steps", "n_images", "features", "preset")
-    return table.reindex(columns=[*paper.columns, *sized, *measured, *budget])
+    sizes = ("data", "our_teacher_d", "our_params", "our_ratio", "our_metric")
+    return table.reindex(columns=[*paper.columns, *sizes, *_means(methods), *CONDITIONS])
 
 
 def sdakd_table(
@@ -299,20 +298,16 @@ def sdakd_table(
         there = ", ".join(mine["metric"].unique())
         raise ValueError(f"metrics: none of ours is {sorted(unknown)} for {network}; use {there}")
 
-    printed = _sdakd_rows(table)
-    same = [other for other, its in SDAKD_NETWORKS.items() if its == usual]
-    elsewhere = {row for other in same for row in _sdakd_rows(other)}.difference(printed)
+    rows = {n: _sdakd_rows(n) for n, its in SDAKD_NETWORKS.items() if its == usual}
+    elsewhere = {row for its in rows.values() for row in its}.difference(rows[table])
     scores = {f"{column}_ours": metric for column, metric in metrics.items()}
-    ours = _laid_out(mine, scores, SDAKD_NOTES)
-    here = [row not in elsewhere for row in zip(ours["method"], ours["width"], strict=True)]
-    ours = ours.loc[here]
-    keys = pd.DataFrame(printed, columns=["named", "sized"])
-    joined = compare(ours, paper.join(keys), {"named": "method", "sized": "width"})
-    named = ("data", "our_method", "our_width", "our_metric")
-    measured = [f"{column}_ours_{what}" for column in metrics for what in ("mean", "std")]
-    budget = ("seeds", "steps", "n_images", "features", "preset")
+    ours = _lines(mine, scores, SDAKD_NOTES)
+    ours = ours.loc[[row not in elsewhere for row in zip(ours.method, ours.width, strict=True)]]
+    paper[["key method", "key width"]] = rows[table]
+    both = compare(ours, paper, {"key method": "method", "key width": "width"})
     notes = [note for note in (*SDAKD_NOTES.values(), "cpu_seconds") if note in ours.columns]
-    return joined.reindex(columns=[*paper.columns, *named, *measured, *budget, *notes])
+    columns = (*paper.columns[:-2], "data", "our_method", "our_width", "our_metric")
+    return both.reindex(columns=[*columns, *_means(scores), *CONDITIONS, *notes])
 
 
 def _sdakd_rows(table: int) -> list[tuple[str, str]]:
@@ -331,30 +326,32 @@ def _sdakd_rows(table: int) -> list[tuple[str, str]]:
     return [(method(name, critic), size) for name, size, critic in zip(*columns, strict=True)]
 
 
-def _laid_out(
-    mine: pd.DataFrame, scores: Mapping[str, str], noted: Mapping[str, str]
-) -> pd.DataFrame:
-    """Lay our rows out, one line per method and width: scores, budget, notes, CPU seconds.
+def _lines(mine: pd.DataFrame, scores: Mapping[str, str], notes: Mapping[str, str]) -> pd.DataFrame:
+    """Our rows as lines, one per method and width: scores, budget, notes, CPU seconds.
 
-    `scores` maps a column to a metric, whose mean and std it gets; `noted` a metric to a column.
+    `scores` maps a column to a metric, whose mean and std it gets; `notes` a metric to a column.
     """
     on = ["dataset", "method", "width"]
-    summed = summary(mine)
-    ours = beside(summed, scores, on, column="metric").assign(metric=" / ".join(scores.values()))
-    kept = summed.loc[summed["metric"].isin(noted)]
-    notes = kept.pivot(index=on, columns="metric", values="mean").rename(columns=dict(noted))
-    ours = ours.join(notes, on=on)
+    sums = summary(mine)
+    ours = beside(sums, scores, on, column="metric").assign(metric=" / ".join(scores.values()))
+    sizes = sums.loc[sums["metric"].isin(notes)].pivot(index=on, columns="metric", values="mean")
+    ours = ours.join(sizes.rename(columns=dict(notes)), on=on)
     if "cpu_seconds" in mine.columns:
         runs = mine.drop_duplicates([*on, "seed"])  # a run has many rows
         ours = ours.join(runs.groupby(on).agg(cpu_seconds=("cpu_seconds", "mean")), on=on)
     return ours
 
 
+def _means(names: Iterable[str]) -> list[str]:
+    """The columns of `beside` that hold scores."""
+    return [f"{name}_{what}" for name in names for what in ("mean", "std")]
+
+
 def nickel_dime_rates() -> dict[float, str]:
     """Tell what the paper calls each share p of pruned channels: percent of the multiply-adds."""
-    known = published("nickel_dime", "known")
-    (labels,) = known.loc[known["quantity"] == "compression rates shown", "compression_percent"]
-    return dict(zip((0.5, 0.7, 0.8, 0.9, 0.95), labels.split(";"), strict=True))
+    numbers = published("nickel_dime", "known").set_index("quantity")
+    labels = numbers.at["compression rates shown", "compression_percent"].split(";")
+    return dict(zip((0.5, 0.7, 0.8, 0.9, 0.95), labels, strict=True))
 
 
 def nickel_dime_published(methods: Sequence[str]) -> pd.DataFrame:
@@ -363,9 +360,9 @@ def nickel_dime_published(methods: Sequence[str]) -> pd.DataFrame:
     Columns method, p, published_rate (percent of multiply-adds saved) and published_fid, NaN where
     it is in none of the places that could be read.
     """
-    known = published("nickel_dime", "known").set_index(["quantity", "compression_percent"])
+    numbers = published("nickel_dime", "known").set_index(["quantity", "compression_percent"])
     rows = [
-        (method, p, float(label), known["value"].get((f"FID {method}", label), math.nan))
+        (method, p, float(label), numbers["value"].get((f"FID {method}", label), math.nan))
         for method in methods
         for p, label in nickel_dime_rates().items()
     ]
@@ -383,26 +380,21 @@ def nickel_dime_table(frame: pd.DataFrame, distance: str, methods: Sequence[str]
     features = distance.partition("-")[2] or "inception"
     scores = {"distance": distance, "last": f"{distance} last", "best": f"{distance} best"}
     scores |= {name: f"{name}-{features}" for name in ("KID", "precision", "recall")}
-    trained = frame.loc[frame["metric"] == f"{distance} last", ["method", "width"]]
-    mine = frame.merge(trained.drop_duplicates())
+    students = frame.loc[frame["metric"] == f"{distance} last", ["method", "width"]]
     notes = {"compression rate": "our_rate", "multiply-adds": "multiply_adds"}
-    ours = _laid_out(mine, scores, notes | {"parameters": "parameters"})
+    notes |= {"parameters": "parameters"}
+    ours = _lines(frame.merge(students.drop_duplicates()), scores, notes).assign(metric=distance)
     ours["our_p"] = [round(1 - float(width), 6) for width in ours["width"]]
-    timed = frame.loc[(frame["method"] == "speed") & (frame["metric"] == "latency")]
-    latency = dict(zip(timed["width"], timed["value"], strict=True))
+    speed = frame.loc[(frame["method"] == "speed") & (frame["metric"] == "latency")]
+    latency = dict(zip(speed["width"], speed["value"], strict=True))
     ours["latency_ms"] = [latency.get(width) for width in ours["width"]]
-    paper = nickel_dime_published(methods)
-    ours["metric"] = distance
-    table = compare(ours, paper, {"method": "method", "p": "our_p"})
+    table = compare(ours, nickel_dime_published(methods), {"method": "method", "p": "our_p"})
     for column in ("method", "p"):
         table[column] = table[column].fillna(table[f"our_{column}"])
-    shown = table["published_fid"].notna() | table["our_method"].notna()
-    measured = [f"{name}_{what}" for name in scores for what in ("mean", "std")]
-    size = ["our_rate", "parameters", "multiply_adds", "latency_ms", "cpu_seconds"]
-    budget = ["seeds", "steps", "n_images", "features", "preset"]
-    columns = ["method", "p", "published_rate", "our_rate", "published_fid", "our_metric"]
-    columns += [*measured, "data", *size[1:], *budget]
-    return table.loc[shown].reindex(columns=columns).reset_index(drop=True)
+    table = table.dropna(subset=["published_fid", "our_method"], how="all").reset_index(drop=True)
+    columns = ("method", "p", "published_rate", "our_rate", "published_fid", "our_metric")
+    sizes = ("data", "parameters", "multiply_adds", "latency_ms", "cpu_seconds")
+    return table.reindex(columns=[*columns, *_means(scores), *sizes, *CONDITIONS])
 
 
 # ---------------------------------------------------------------------------------- showing
@@ -451,8 +443,8 @@ def _text(column: pd.Series, digits: int) -> pd.Series:
 
 def markdown(frame: pd.DataFrame, digits: int = 2) -> str:
     """Write a frame as a Markdown table, tidied."""
-    shown = tidy(frame, digits)
-    lines = [list(map(str, shown.columns)), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
+    texts = tidy(frame, digits)
+    lines = [list(map(str, texts.columns)), ["---"] * texts.shape[1], *texts.to_numpy().tolist()]
     cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 

@@ -300,8 +300,8 @@ def quality_against_cost(
         lowest = -math.inf
         apart = 0.05 * (points[metric].max() - points[metric].min())
         for point in cast(list[dict[str, Any]], points.to_dict("records")):
-            trained = bool(pd.notna(point["sd"]) or pd.notna(point.get("seeds")))
-            own = COLOURS["mse"] if trained else COLOURS["real"]
+            seeds = bool(pd.notna(point["sd"]) or pd.notna(point.get("seeds")))
+            own = COLOURS["mse"] if seeds else COLOURS["real"]
             shade = COLOURS["teacher"] if point["method"] == "teacher" else own
             bar = 0 if pd.isna(point["sd"]) else point["sd"]
             axes.errorbar(point[cost], point[metric], bar, fmt="o", color=shade, mec="white", ms=6)

@@ -89,8 +89,8 @@ def compression_artefacts(
     frame = frame.T.rename_axis("label").rename(columns={"count": "n_images"}).reset_index()
     spread = [f"VoL {m:.0f} ± {s:.0f}" for m, s in zip(frame["mean"], frame["std"], strict=True)]
     labels = [f"{name(label)}\n{note}" for label, note in zip(images, spread, strict=True)]
-    shown = dict(zip(labels, images.values(), strict=True))
-    return sample_grid(shown, columns=columns), frame.astype({"n_images": int})
+    rows = dict(zip(labels, images.values(), strict=True))
+    return sample_grid(rows, columns=columns), frame.astype({"n_images": int})
 
 
 @style()
@@ -179,8 +179,8 @@ def _picture(
     """Draw (H, W, C) bytes into the box (left, right, bottom, top), a margin on each side."""
     left, right, bottom, top = box
     extent = (left + margin, right - margin, bottom + margin, top - margin)
-    shown = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
-    axes.imshow(shown, extent=extent, interpolation="nearest", aspect="auto")
+    colours = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
+    axes.imshow(colours, extent=extent, interpolation="nearest", aspect="auto")
 
 
 def _text_width(text: str) -> float:

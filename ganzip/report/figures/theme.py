@@ -83,12 +83,12 @@ def save(figure: Figure, folder: str | Path, stem: str) -> Path:
 def colours(labels: Iterable[str]) -> dict[str, str]:
     """Give every label a colour: a method its own, "joint 0.1" that of joint, others a free one."""
     labels = list(labels)
-    found = {label: COLOURS[label] for label in labels if label in COLOURS}
+    own = {label: COLOURS[label] for label in labels if label in COLOURS}
     for label in sorted(labels, key=lambda label: kind(label) not in COLOURS):
-        wanted = (COLOURS.get(kind(label), SPARE[0]), *SPARE)
-        free = [colour for colour in wanted if colour not in found.values()]
-        found.setdefault(label, free[0] if free else SPARE[len(found) % len(SPARE)])
-    return {label: found[label] for label in labels}
+        candidates = (COLOURS.get(kind(label), SPARE[0]), *SPARE)
+        free = [colour for colour in candidates if colour not in own.values()]
+        own.setdefault(label, free[0] if free else SPARE[len(own) % len(SPARE)])
+    return {label: own[label] for label in labels}
 
 
 def name(label: str) -> str:
