@@ -484,10 +484,25 @@ def test_one_seed_tells_nothing_and_a_worse_student_is_not_praised():
     said = measure.recommendation(
         frame_of(teacher=[1.0], start=[3.0], input=[2.0], control=[5.0], mse=[4.0])
     )
-    assert "inconclusive" in said[1]
+    assert said[0].startswith(
+        "None is ready: mse (4.00) has come no nearer from the enlarged input"
+    )
+    assert "inconclusive" in said[2]
     assert any("One seed" in line for line in said)
-    assert any("train longer" in line for line in said)
-    assert any("not yet worth it" in line for line in said)
+    assert said[-1] == "Beside the enlarged input: KID-efflite2 4.00 against 2.00, worse."
+
+
+@pytest.mark.parametrize(
+    ("teacher", "mse", "lack"),
+    [
+        (1.0, 5.0, ""),
+        (1.0, 5.1, "mse (5.10) has gone 49% of the way from its untrained start (9.00)"),
+        (9.0, 5.0, "the teacher has 9.00 and its untrained start 9.00"),
+    ],
+)
+def test_a_student_is_ready_from_half_of_the_way_to_the_teacher(teacher, mse, lack):
+    found = measure.shortfall({"teacher": teacher, "start": 9.0, "input": 9.5, "mse": mse}, "mse")
+    assert found.startswith(lack) and bool(found) == bool(lack)
 
 
 # The matrix ---------------------------------------------------------------------------------------

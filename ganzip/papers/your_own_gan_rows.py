@@ -178,7 +178,7 @@ def choice(frame: pd.DataFrame) -> tuple[str, list[str]]:
 
 
 def recommendation(frame: pd.DataFrame) -> list[str]:
-    """What to take, and why, in sentences computed from the rows."""
+    """What to take, and why, in sentences computed from the rows; or that none is ready."""
     metric, shown = quality(frame), table(frame)
     lines = {line["method"]: line for line in shown.to_dict("records")}
     best, alike = choice(frame)
@@ -190,10 +190,13 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
             f"{lines[best][LIKENESS]:.1f} dB from the teacher's images, the nearest of those whose "
         )
         why += f"{metric} does not differ significantly from the lowest mean ({alike[0]})"
-    found = [
-        f"Take {name}: {why}; at {lines[best]['ratio']:.1f} times fewer parameters and "
+    lack = shortfall({m: line[metric] for m, line in lines.items()}, best)
+    found = [f"None is ready: {lack}"] if lack else []
+    found.append(
+        f"{'The first of those here is' if lack else 'Take'} {name}: {why}; at "
+        f"{lines[best]['ratio']:.1f} times fewer parameters and "
         f"{lines[best]['speed-up']:.1f} times the speed."
-    ]
+    )
     if best != CONTROL:
         found.append(
             f"Against the control, which has no teacher: {standing(frame, best, CONTROL)}."
@@ -206,20 +209,54 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
         found.append(f"Inconclusive against {alike[0]}, the lowest mean: {others}.")
     if min(lines[m]["seeds"] for m in students) < 2:
         found.append("One seed shows no difference beyond chance: take two or more.")
-    means = {m: line[metric] for m, line in lines.items()}
-    return found + [sentence for sentence in levels(means, best, metric) if sentence]
-
-
-def levels(means: Mapping[str, float], best: str, metric: str) -> list[str]:
-    """How the best stands to the teacher, to its start, and to what costs nothing."""
-    own = tables.short(means[best])
-    found = [f"The teacher has {tables.short(means['teacher'])}, {best} {own}."]
-    if means[best] >= means.get("start", math.inf):
-        found.append(f"Its start, untrained, has {tables.short(means['start'])}: train longer.")
-    if means[best] >= means.get("input", math.inf):
-        free = tables.short(means["input"])
-        found.append(f"The input, enlarged for nothing, has {free}: not yet worth it.")
+    if "input" in lines:
+        found.append(beside_input(lines[best], lines["input"], metric))
     return found
+
+
+READY = 0.5  # of the way from what costs nothing to the teacher, in the metric that decides
+
+
+def shortfall(means: Mapping[str, float], best: str) -> str:
+    """What the best student lacks, "" where it is ready: half of the way to the teacher.
+
+    means: of the metric that decides, lower is better, by method. The way begins at what costs
+    nothing, the better of the untrained start and the enlarged input.
+    """
+    free = {"its untrained start": "start", "the enlarged input": "input"}
+    known = {label: means[name] for label, name in free.items() if name in means}
+    if not known:
+        return ""
+    label, costless = min(known.items(), key=lambda item: item[1])
+    teacher, own = means["teacher"], means[best]
+    if teacher >= costless:
+        return (
+            f"the teacher has {tables.short(teacher)} and {label} {tables.short(costless)}, "
+            "expected a teacher that is better; take another, or train it longer."
+        )
+    way = (costless - own) / (costless - teacher)
+    if way >= READY:
+        return ""
+    gone = f"has gone {way:.0%} of the way" if way > 0 else "has come no nearer"
+    return (
+        f"{best} ({tables.short(own)}) {gone} from {label} ({tables.short(costless)}) to the "
+        f"teacher ({tables.short(teacher)}), expected {READY:.0%} or more; take more minutes, or "
+        "a wider student."
+    )
+
+
+def beside_input(mine: Mapping[str, Any], free: Mapping[str, Any], metric: str) -> str:
+    """How a student stands to the enlarged input, which costs nothing, by every metric."""
+    parts = []
+    for name in (metric, "PSNR", "SSIM"):
+        if name in mine and name in free and not math.isnan(mine[name] + free[name]):
+            up = tables.higher_is_better(name)
+            better = mine[name] > free[name] if up else mine[name] < free[name]
+            word = "better" if better else "worse"
+            parts.append(
+                f"{name} {tables.short(mine[name])} against {tables.short(free[name])}, {word}"
+            )
+    return f"Beside the enlarged input: {'; '.join(parts)}."
 
 
 def applicability(refused: Mapping[str, str], served: Sequence[str]) -> pd.DataFrame:
