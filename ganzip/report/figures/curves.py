@@ -8,11 +8,10 @@ from fractions import Fraction
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import pandas as pd
 
 from ganzip.report import tables
-from ganzip.report.figures.images import pixels
+from ganzip.report.figures.images import pixels, strip
 from ganzip.report.figures.theme import (
     COLOURS,
     DASHES,
@@ -354,12 +353,6 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
         log_ticks(axes, "y", ticks, [f"{tick:g}" for tick in ticks])
         where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.1)}
         axes.legend(**where, ncols=3, fontsize=9, handlelength=1.2, columnspacing=1)
-        for strip, (label, batch) in zip(strips, images.items(), strict=True):
-            row = np.concatenate([*pixels(label, batch)], axis=1)
-            strip.imshow(row.squeeze(), vmin=0, vmax=255)
-            strip.set(xticks=[], title=None)
-            strip.set_yticks([row.shape[0] / 2], [label])
-            strip.tick_params(length=0)
-            strip.spines[:].set_visible(False)
-            strip.grid(False)
+        for below, (label, batch) in zip(strips, images.items(), strict=True):
+            strip(below, label, pixels(label, batch))
     return figure

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ganzip.report.figures.theme import SPARE, WIDTH, canvas, name, style
+from ganzip.report.figures.theme import SPARE, WIDTH, name, style, subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,64 +18,40 @@ if TYPE_CHECKING:
 
 @style()
 def sample_grid(
-    images: Mapping[str, Tensor],
-    *,
-    columns: int | None = None,
-    headers: Sequence[str] = (),
-    title: str = "",
+    images: Mapping[str, Tensor], *, headers: Sequence[str] = (), title: str = ""
 ) -> Figure:
-    """Show images, one labelled block per entry: a row, or more where it has over `columns` images.
+    """Show images, a labelled row per entry.
 
     Hand every entry the images of the same z in the same order, and a column shows one z.  Images
     of several sizes are drawn equally large.  `headers` label the columns.
     Raises ValueError for anything but (N, 1 or 3, H, W), and for entries of unequal N.
     """
-    blocks = {label: pixels(label, batch) for label, batch in images.items()}
-    counts = {label: len(block) for label, block in blocks.items()}
-    if len(set(counts.values())) != 1:
-        raise ValueError(f"images: found {counts} images, expected as many under every label")
-    count = next(iter(counts.values()))
-    columns = min(columns or count, count)
-    lines = -(-count // columns)
-
-    # All sizes are in inches and laid out by hand: a layout engine would not keep the cells equal,
-    # and labels are measured so that none is cut.
-    height, width = next(iter(blocks.values())).shape[1:3]
-    edge, between = 0.1, 0.12
-    left = edge + max(map(_text_width, images)) + between
-    cell = min(max((WIDTH - left - edge) / columns, 0.25), 1.0)
-    block = lines * cell * height / width
-    room = max(block, 0.22 * max(label.count("\n") + 1 for label in images))
-    pitch = room + between
-    top = edge + 0.28 * bool(title) + 0.22 * bool(headers)
-    figure, axes = canvas(left + columns * cell + edge, top + len(blocks) * pitch - between + edge)
-    start = figure.get_figheight() - top
-    for row, (label, batch) in enumerate(blocks.items()):
-        up = start - row * pitch - (room - block) / 2
-        axes.text(left - between, up - block / 2, label, ha="right", va="center", linespacing=1.3)
-        for i, picture in enumerate(batch):
-            x, y = left + i % columns * cell, up - (i // columns + 1) * block / lines
-            _picture(axes, picture, (x, x + cell, y, y + block / lines), margin=0.01)
-    for i, header in enumerate(headers):
-        x, y = left + (i + 0.5) * cell, start + 0.05
-        axes.text(x, y, header, ha="center", va="bottom", fontsize=10)
-    if title:
-        axes.text(left, figure.get_figheight() - edge, title, ha="left", va="top")
+    rows = _rows(images)
+    count, height, width, _ = next(iter(rows.values())).shape
+    left = _text_width(images) + 0.3
+    cell = min(max((WIDTH - left) / count, 0.25), 1.0)
+    pitch = max(cell * height / width, 0.22 * max(map(_lines, images))) + 0.14
+    size = (left + count * cell, len(rows) * pitch + 0.28 * bool(title) + 0.22 * bool(headers))
+    figure, grid = subplots(*size, nrows=len(rows), squeeze=False)
+    for axes, (label, row) in zip(grid.flat, rows.items(), strict=True):
+        strip(axes, label, row)
+    first = grid.flat[0]
+    first.set_title(title)
+    if headers:
+        first.xaxis.tick_top()
+        wide = (first.get_xlim()[1] + 0.5) / count
+        first.set_xticks([(i + 0.5) * wide for i in range(count)], headers)
     return figure
 
 
-def interpolation(images: Mapping[str, Tensor], *, title: str = "") -> Figure:
+def interpolation(images: Mapping[str, Tensor]) -> Figure:
     """Show strips of a walk between two latent codes; columns bear the share of the second code."""
     steps = len(next(iter(images.values())))
-    shares = [f"{i / max(steps - 1, 1):.3g}" for i in range(steps)]
-    return sample_grid(images, headers=shares, title=title)
+    return sample_grid(images, headers=[f"{i / max(steps - 1, 1):.3g}" for i in range(steps)])
 
 
 def compression_artefacts(
-    images: Mapping[str, Tensor],
-    sharpness: Mapping[str, Sequence[float] | Tensor],
-    *,
-    columns: int | None = None,
+    images: Mapping[str, Tensor], sharpness: Mapping[str, Sequence[float] | Tensor]
 ) -> tuple[Figure, pd.DataFrame]:
     """Show teacher and students at the same z, the Variance of Laplacian written beside each.
 
@@ -90,7 +66,7 @@ def compression_artefacts(
     spread = [f"VoL {m:.0f} ± {s:.0f}" for m, s in zip(frame["mean"], frame["std"], strict=True)]
     labels = [f"{name(label)}\n{note}" for label, note in zip(images, spread, strict=True)]
     rows = dict(zip(labels, images.values(), strict=True))
-    return sample_grid(rows, columns=columns), frame.astype({"n_images": int})
+    return sample_grid(rows), frame.astype({"n_images": int})
 
 
 @style()
@@ -107,88 +83,97 @@ def comparison(
     `captions` are written under the details, one per row for each of its labels: "27.1 dB".
     Raises ValueError for entries of unequal N, and for squares or captions that do not fit them.
     """
-    blocks = {label: pixels(label, batch) for label, batch in images.items()}
-    counts = {label: len(block) for label, block in blocks.items()}
-    if set(counts.values()) != {len(zooms)}:
-        raise ValueError(f"images: found {counts}, expected {len(zooms)} each, as many as zooms")
-    notes = captions or {}
-    if wrong := [k for k, column in notes.items() if k not in images or len(column) != len(zooms)]:
-        raise ValueError(f"captions: {wrong} should be labels of images, with {len(zooms)} texts")
-    height, width = max(block.shape[1:3] for block in blocks.values())
+    columns, notes = _rows(images), captions or {}
+    count, height, width, _ = next(iter(columns.values())).shape
+    if count != len(zooms):
+        raise ValueError(f"images: found {count} each, expected {len(zooms)}, as many as zooms")
+    if wrong := [k for k, column in notes.items() if k not in images or len(column) != count]:
+        raise ValueError(f"captions: {wrong} should be labels of images, with {count} texts")
     for top, left, size in zooms:
         if min(top, left, size - 1) < 0 or top + size > height or left + size > width:
             raise ValueError(f"zooms: {(top, left, size)} leaves the image of {height} x {width}")
 
-    # In inches and by hand, as in sample_grid; a column is as wide as its texts need.
-    edge, between, line = 0.1, 0.06, 0.2
     texts = [text for column in notes.values() for text in column]
-    widest = max(map(_text_width, [*images, *texts]))
-    cell = max(min((WIDTH - 2 * edge) / len(images) - between, 1.8), widest)
-    tall = cell * height / width
-    over = line * max(label.count("\n") + 1 for label in images) + between
-    under = line * max((text.count("\n") + 1 for text in texts), default=0)
-    pitch = tall + cell + under + 3 * between
-    page = 2 * edge + over + len(zooms) * pitch - 2 * between
-    figure, axes = canvas(2 * edge + len(images) * (cell + between) - between, page)
-    centred: dict[str, Any] = {"ha": "center", "fontsize": 10}
-    for column, (label, block) in enumerate(blocks.items()):
-        x, y = edge + column * (cell + between), page - edge - over
-        axes.text(x + cell / 2, y + between, label, va="bottom", **centred)
-        for row, (array, (top, left, size)) in enumerate(zip(block, zooms, strict=True)):
-            whole, scale = _enlarged(array, height, width), cell / width
-            _picture(axes, whole, (x, x + cell, y - tall, y), margin=0)
-            _outline(axes, x + left * scale, y - (top + size) * scale, size * scale)
-            foot = y - tall - between - cell
-            detail = whole[top : top + size, left : left + size]
-            _picture(axes, detail, (x, x + cell, foot, foot + cell), margin=0)
-            _outline(axes, x, foot, cell)
+    cell = max(min(WIDTH / len(images) - 0.08, 1.8), _text_width([*images, *texts]))
+    pitch = cell * (height / width + 1) + 0.2 * max(map(_lines, texts), default=0) + 0.2
+    page = (len(images) * (cell + 0.08), count * pitch + 0.2 * max(map(_lines, images)))
+    ratios = [height / width, 1] * count
+    across = {"ncols": len(images), "height_ratios": ratios, "squeeze": False}
+    figure, grid = subplots(*page, nrows=2 * count, **across)
+    for column, (label, pictures) in zip(grid.T, columns.items(), strict=True):
+        column[0].set_title(label, loc="center", fontsize=10)
+        for row, (picture, (top, left, size)) in enumerate(zip(pictures, zooms, strict=True)):
+            over, under = column[2 * row : 2 * row + 2]
+            _show(over, picture)
+            _outline(over, left, top, size)
+            _show(under, picture[top : top + size, left : left + size])
+            _outline(under, 0, 0, size)
             if label in notes:
-                axes.text(x + cell / 2, foot - between, notes[label][row], va="top", **centred)
-            y -= pitch
+                under.set_xlabel(notes[label][row], fontsize=10)
     figure.set_dpi(72)  # inside a notebook, which photographs at 100 would fill; files have 200
     return figure
 
 
-def _enlarged(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Repeat the pixels of (h, w, C) bytes until they are (height, width, C)."""
-    h, w = array.shape[:2]
-    return array[np.arange(height) * h // height][:, np.arange(width) * w // width]
-
-
-def _outline(axes: Axes, left: float, bottom: float, size: float) -> None:
-    """Frame a square so that it stands out from bright and from dark pictures."""
-    from matplotlib.patches import Rectangle
-
-    for colour, lw in (("white", 3.0), (SPARE[1], 1.6)):
-        axes.add_patch(Rectangle((left, bottom), size, size, fill=False, ec=colour, lw=lw))
+def strip(axes: Axes, label: str, pictures: np.ndarray) -> None:
+    """Draw (N, H, W, 3) bytes as a row of pictures, its label on the left."""
+    gap = [(0, 0), (0, 0), (0, max(1, pictures.shape[2] // 30)), (0, 0)]
+    _show(axes, np.concatenate([*np.pad(pictures, gap, constant_values=255)], axis=1))
+    axes.set_yticks([pictures.shape[1] / 2], [label])
 
 
 def pixels(label: str, images: Tensor) -> np.ndarray:
-    """Turn images into bytes, (N, H, W, C)."""
+    """Turn images (N, 1 or 3, H, W) in [-1, 1] into bytes, (N, H, W, 3)."""
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
         raise ValueError(
             f"images {label!r}: found shape {tuple(images.shape)}, expected (N, 1 or 3, H, W)"
         )
-    array = images.detach().cpu().float().clamp(-1, 1).numpy()
+    array = images.detach().cpu().float().clamp(-1, 1).expand(-1, 3, -1, -1).numpy()
     return np.round((array + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def _picture(
-    axes: Axes, pixels: np.ndarray, box: tuple[float, float, float, float], margin: float
-) -> None:
-    """Draw (H, W, C) bytes into the box (left, right, bottom, top), a margin on each side."""
-    left, right, bottom, top = box
-    extent = (left + margin, right - margin, bottom + margin, top - margin)
-    colours = pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
-    axes.imshow(colours, extent=extent, interpolation="nearest", aspect="auto")
+def _rows(images: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Images as bytes by label, (N, H, W, 3): the pixels of smaller ones are repeated."""
+    blocks = {label: pixels(label, batch) for label, batch in images.items()}
+    counts = {label: len(block) for label, block in blocks.items()}
+    if len(set(counts.values())) != 1:
+        raise ValueError(f"images: found {counts} images, expected as many under every label")
+    height, width = np.max([block.shape[1:3] for block in blocks.values()], axis=0)
+    for label, block in blocks.items():
+        _, h, w, _ = block.shape
+        tall = block[:, np.arange(height) * h // height]
+        blocks[label] = tall[:, :, np.arange(width) * w // width]
+    return blocks
 
 
-def _text_width(text: str) -> float:
-    """Width in inches of the longest line of a text, in the current font."""
+def _show(axes: Axes, picture: np.ndarray) -> None:
+    """Draw (H, W, 3) bytes pixel by pixel, without ticks and frame."""
+    axes.imshow(picture, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+
+
+def _outline(axes: Axes, left: float, top: float, size: float) -> None:
+    """Frame a square of pixels so that it stands out from bright and from dark pictures."""
+    from matplotlib.patches import Rectangle
+
+    for colour, lw in (("white", 3.0), (SPARE[1], 1.6)):
+        look = {"fill": False, "ec": colour, "lw": lw, "clip_on": False}
+        axes.add_patch(Rectangle((left - 0.5, top - 0.5), size, size, **look))
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + 1
+
+
+def _text_width(texts: Iterable[str]) -> float:
+    """Width in inches of the longest line of some texts, in the current font."""
     import matplotlib as mpl
     from matplotlib.textpath import TextPath
 
-    size = mpl.rcParams["font.size"]
-    lines = filter(None, text.split("\n"))  # an empty line has no path
-    widths = [TextPath((0, 0), line, size=size).get_extents().width for line in lines]
-    return max(widths, default=0.0) / 72
+    lines = [
+        line for text in texts for line in text.split("\n") if line
+    ]  # an empty one has no path
+    paths = [TextPath((0, 0), line, size=mpl.rcParams["font.size"]) for line in lines]
+    return max((path.get_extents().width for path in paths), default=0.0) / 72
