@@ -96,7 +96,7 @@ def _words(name: object) -> str:
 def picture(source: Figure | Path, width: int | None = None) -> Image:
     """A figure at its own resolution, or a picture file: as PNG, or as JPEG where that halves it.
 
-    ``width`` is in pixels of the page; by default the picture's own.
+    ``width`` is in pixels of the page, by default the picture's own; a JPEG has 1.5 times as many.
     """
     from IPython.display import Image
     from PIL import Image as pillow
@@ -109,7 +109,10 @@ def picture(source: Figure | Path, width: int | None = None) -> Image:
         png = buffer.getvalue()
     buffer = io.BytesIO()
     with pillow.open(io.BytesIO(png)) as opened:
-        opened.convert("RGB").save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+        pixels = opened.convert("RGB")
+    if width:  # no finer than a page can show
+        pixels.thumbnail((round(1.5 * width), pixels.height), pillow.Resampling.LANCZOS)
+    pixels.save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     jpeg = buffer.getvalue()
     if len(jpeg) < 0.6 * len(png):
         return Image(jpeg, format="jpeg", width=width)
