@@ -55,7 +55,7 @@ lint: install
 
 nbval: install
 	@mkdir -p "$${GANZIP_RUNS:-runs}"; GANZIP_RUNS="$$(cd "$${GANZIP_RUNS:-runs}" && pwd)/nbval"; export GANZIP_RUNS; rm -rf "$$GANZIP_RUNS"; \
-	$(BIN)/python -m pytest tests/notebooks -p no:xdist -W default \
+	$(BIN)/python -m pytest tests/notebooks -n 2 --dist loadfile -W default \
 		--nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 600 --nbval-kernel-startup-timeout 120
 
 bench: install ## speed and memory against plain implementations, into benchmarks/results/ (8 minutes)

@@ -1,6 +1,7 @@
 """Every kind of unit that the five plans have, at preset smoke: for the tests that try them all."""
 
 import dataclasses
+import hashlib
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -8,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ganzip import data, presets
 from ganzip.papers import dcgan_kd, matrix
 from ganzip.papers import your_own_gan as own
 from ganzip.units import Run, Unit, in_order, perform
+from ganzip.units import run as run_module
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
 FAMILIES = ("DCGAN", "StyleGAN2", "GCFSR", "RealESRGAN")
@@ -56,6 +59,21 @@ def kinds(patch: pytest.MonkeyPatch) -> list[tuple[Unit, Callable[[Run], None]]]
     return [(u, works[u.paper]) for u in in_order(reversed(list(first.values())))]
 
 
+def few(kinds: list[tuple[Unit, Callable]]) -> list[tuple[Unit, Callable]]:
+    """Of them one of each method, of each network in each plan, of what teaches and is taught."""
+    seen, found = set(), []
+    for unit, _ in kinds:
+        c = unit.config
+        net = c.get("network") or c.get("adapter")
+        marks = {c["method"], (unit.paper, net, "teacher" in unit.needs)}
+        marks |= {(net, c["method"])} if c["method"] in ("SDAKD", "NICKEL & DiME") else set()
+        if not marks <= seen and (unit.paper != own.PAPER or net == FAMILIES[-1]):
+            seen |= marks
+            found.append(unit)
+    wanted = {unit.key for unit in in_order(found)}
+    return [(unit, work) for unit, work in kinds if unit.key in wanted]
+
+
 def short_dcgan(root: Path, **changed: Any) -> list[Unit]:
     """Paper A's units at preset smoke after two steps each, done in ``root``."""
     smoke = presets.dcgan_kd("smoke")
@@ -71,6 +89,57 @@ def short_dcgan(root: Path, **changed: Any) -> list[Unit]:
     for unit in units:
         perform(unit, dcgan_kd.work, root)
     return units
+
+
+def digest(folder: Path) -> list[str]:
+    """Hashes of what a finished unit is: weights, rows and history."""
+    names = ("weights.safetensors", "rows.csv", "history.csv")
+    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
+
+
+def beside(unit: Unit, root: Path, new: Path) -> Path:
+    """Make ``new`` a folder of runs where what a unit needs is done as in ``root``; its folder."""
+    for need in in_order([unit])[:-1]:
+        need.folder(new).parent.mkdir(parents=True, exist_ok=True)
+        need.folder(new).symlink_to(need.folder(root))
+    here, cache = new / unit.paper, root / unit.paper / "cache"
+    here.mkdir(parents=True, exist_ok=True)
+    if cache.exists():
+        (here / "cache").symlink_to(cache)
+    return unit.folder(new)
+
+
+class Stopped(BaseException):
+    """What ends a run in its middle, as a signal would."""
+
+
+def stopping(patch: pytest.MonkeyPatch) -> None:
+    """Every phase of more than one step ends in its middle when it is begun from its start."""
+    whole = run_module.train
+
+    def train(players, batches, steps, *, seed=0, start=0, after=lambda step, terms: None):
+        def then(step, terms):
+            after(step, terms)
+            if start == 0 and step == steps // 2:
+                raise Stopped
+
+        whole(players, batches, steps, seed=seed, start=start, after=then)
+
+    patch.setattr(run_module, "train", train)
+
+
+def stops(unit: Unit, work: Callable[[Run], None], root: Path) -> int:
+    """Do a unit that stops in the middle of each of its phases; how often it had to go on."""
+    count = 0
+    with pytest.MonkeyPatch.context() as patch:
+        stopping(patch)
+        while not unit.done(root):
+            try:
+                perform(unit, work, root, checkpoint_seconds=0.0)
+            except Stopped:
+                count += 1
+                torch.rand(count)  # what was drawn meanwhile is not to matter
+    return count
 
 
 def clear_caches() -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganzip.units import Unit, in_order, perform, run
-from tests.plans import clear_caches, kinds
+from ganzip.units import Unit, in_order, perform
+from tests.plans import Stopped, clear_caches, kinds, stopping
 
 TIMES = ("latency", "time", "speed-up")
 
@@ -32,25 +32,6 @@ def bits(unit: Unit, root: Path) -> str:
         rows = [row for row in csv.reader(file) if not set(row).intersection(TIMES)]
     found = hashlib.sha256((folder / "weights.safetensors").read_bytes() + repr(rows).encode())
     return found.hexdigest()[:12]
-
-
-class Stopped(BaseException):
-    """What ends a run in its middle, as a signal would."""
-
-
-def stopping(patch: pytest.MonkeyPatch) -> None:
-    """Every phase of more than one step ends in its middle when it is begun from its start."""
-    whole = run.train
-
-    def train(players, batches, steps, *, seed=0, start=0, after=lambda step, terms: None):
-        def then(step, terms):
-            after(step, terms)
-            if start == 0 and step == steps // 2:
-                raise Stopped
-
-        whole(players, batches, steps, seed=seed, start=start, after=then)
-
-    patch.setattr(run, "train", train)
 
 
 def one(number: int, root: Path) -> None:

@@ -1,11 +1,9 @@
 """Image sets: exact pixels from tiny sets in every form, every error, batches, cache."""
 
-import gzip
 import io
 import json
 import os
 import pickle
-import struct
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +30,7 @@ from ganzip.data import (
     to_uint8,
     trees,
 )
+from tests.sets import idx, noise, png, write_cifar, write_folder, write_mnist, write_zip
 
 REAL = Path(os.environ["GANZIP_DATA"]).resolve() if os.environ.get("GANZIP_DATA") else None
 
@@ -43,55 +42,10 @@ def no_data_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(named, "DEBIAN_FASHION", tmp_path / "debian")
 
 
-def noise(*shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def png(array, mode=None):
-    file = io.BytesIO()
-    image = Image.fromarray(array)
-    (image.convert(mode) if mode else image).save(file, "png")
-    return file.getvalue()
-
-
-def write_zip(path, entries):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return path
-
-
-def write_folder(path, entries):
-    for name, content in entries.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
 def rgb_set(count=20, side=6):
     """Entries of a set and its pixels, (N, C, H, W) in the order of the names."""
     pixels = noise(count, side, side, 3)
     return {f"0/img{i:02d}.png": png(p) for i, p in enumerate(pixels)}, pixels.transpose(0, 3, 1, 2)
-
-
-def idx(array):
-    magic = 2048 + array.ndim
-    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.tobytes()
-
-
-def write_mnist(folder, images, labels, part="train", zipped=False):
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-        file = folder / f"{part}-{kind}-ubyte{'.gz' if zipped else ''}"
-        file.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
-
-
-def write_cifar(folder, protocol=2):
-    folder.mkdir(parents=True)
-    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
-    for i, name in enumerate(names):
-        batch = {"data": noise(2, 3072, seed=i), "labels": [i, 9 - i]}
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=protocol))
 
 
 def fails(name, *parts, **options):
@@ -173,16 +127,6 @@ def test_fashion_is_never_taken_for_mnist(tmp_path):
 def test_fashion_from_the_debian_package(tmp_path):
     write_mnist(tmp_path / "debian", noise(2, 4, 4), np.zeros(2, np.uint8), zipped=True)
     assert len(load("fashion")) == 2
-
-
-@pytest.mark.parametrize("protocol", [2, 5])
-def test_cifar_pickles_exact(tmp_path, protocol):
-    write_cifar(tmp_path / "cifar-10-batches-py", protocol)
-    train, test = load("cifar10", root=tmp_path), load("cifar10", root=tmp_path, split="test")
-    assert train.pixels.shape == (10, 3, 32, 32)
-    assert np.array_equal(test.pixels.numpy(), noise(2, 3072, seed=5).reshape(2, 3, 32, 32))
-    assert train.labels is not None
-    assert train.labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
 
 
 def test_cifar_falls_back_on_zips_and_takes_each_whole(tmp_path):

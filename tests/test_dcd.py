@@ -11,6 +11,7 @@ from ganzip.methods import dcd, gan
 from ganzip.nets import gcfsr, realesrgan
 from ganzip.nets.connectors import connectors
 from ganzip.train import Batch, act, train
+from tests.states import equal, same, state, weights
 
 TAPS = ("0", "1", "2", "3")
 
@@ -56,14 +57,6 @@ class Cast:
         self.judge, self.pupil = self.players
 
 
-def state(*nets):
-    return [v.clone() for net in nets for v in net.state_dict().values()]
-
-
-def equal(a, b):
-    return [torch.equal(x, y) for x, y in zip(a, b, strict=True)]
-
-
 def shown(c, batch):
     """What D is shown in its own player's terms."""
     seen = []
@@ -101,7 +94,7 @@ def test_the_student_moves_the_discriminator_only_if_modified(modified):
         next(b.student.parameters()).mul_(-1)
     for c in (a, b):
         train([c.judge], batches, 2)
-    assert all(equal(state(a.D), state(b.D))) != modified
+    assert same(state(a.D), b.D) != modified
 
 
 def test_terms_of_the_student_by_hand():
@@ -142,10 +135,10 @@ def test_weights_are_keyword_arguments():
 def test_only_the_discriminator_the_student_and_the_connectors_move(modified):
     c = Cast(modified=modified)
     teacher, moving = state(c.teacher), [c.D, *c.own]
-    before = [p.detach().clone() for net in moving for p in net.parameters()]
+    before = weights(*moving)
     train(c.players, batches, 2)
-    assert all(equal(teacher, state(c.teacher)))
-    assert not any(equal(before, [p for net in moving for p in net.parameters()]))
+    assert same(teacher, c.teacher)
+    assert not any(equal(before, weights(*moving)))
 
 
 def test_the_student_leaves_the_discriminator_and_the_teacher_alone():
@@ -153,7 +146,7 @@ def test_the_student_leaves_the_discriminator_and_the_teacher_alone():
     before = state(c.teacher, c.D)
     everyone: set[torch.Tensor] = {p for net in (c.teacher, c.D, *c.own) for p in net.parameters()}
     act(c.pupil, everyone, batches(0), 0)
-    assert all(equal(before, state(c.teacher, c.D)))
+    assert same(before, c.teacher, c.D)
     assert all(p.grad is None for net in (c.teacher, c.D) for p in net.parameters())
 
 
@@ -241,5 +234,5 @@ def test_families_of_the_paper(family):
     before, connected = state(teacher), state(of_student, of_teacher)
     train(players, lambda step: batch, 2, after=lambda _, terms: logged.append(terms))
     assert all(torch.isfinite(term) for terms in logged for term in terms.values())
-    assert all(equal(before, state(teacher)))
+    assert same(before, teacher)
     assert not any(equal(connected, state(of_student, of_teacher)))

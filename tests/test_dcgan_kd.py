@@ -1,13 +1,6 @@
 """Paper A's units: trained, killed, resumed, measured."""
 
 import dataclasses
-import hashlib
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -16,14 +9,18 @@ import torch
 
 from ganzip import data, presets
 from ganzip.measure.images import images_of, interpolate, noise
-from ganzip.measure.rows import pick
 from ganzip.papers import dcgan_kd
 from ganzip.report import tables
 from ganzip.train import frozen
-from ganzip.units import Run, find_unit, find_units, perform, perform_all, read_rows
+from ganzip.units import Run, find_unit, find_units, perform, read_rows
+from tests import plans
 
 SOURCE = "digits"
-SHORT = dataclasses.replace(presets.dcgan_kd("smoke"), judge_steps=30, n_images=64, cache_pairs=128)
+SMOKE = presets.dcgan_kd("smoke")
+SHORT = dataclasses.replace(
+    SMOKE, regular={2: 1}, letter={}, other={}, penalty={}, alphas=(1e-4,), judge_steps=30,
+    gan_recipe=dataclasses.replace(SMOKE.gan_recipe, steps=40), n_images=64, cache_pairs=128,
+)  # fmt: skip
 
 
 def plan():
@@ -34,42 +31,19 @@ def plan():
 def root(tmp_path_factory):
     """All units of a short plan, done."""
     root = tmp_path_factory.mktemp("runs")
-    perform_all(plan(), dcgan_kd.work, root, n_jobs=1)
+    for unit in plan():
+        perform(unit, dcgan_kd.work, root)
     return root
-
-
-def digest(folder):
-    names = ("weights.safetensors", "rows.csv", "history.csv")
-    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
 
 
 @pytest.mark.parametrize(
     "name", ["regular-d2-seed0", "joint-alpha0.0001-d2-seed0", "cached-d2-seed0"]
 )
-def test_a_killed_unit_ends_in_the_same_bits(name, root, tmp_path):
+def test_a_stopped_unit_ends_in_the_same_bits(name, root, tmp_path):
     unit = find_unit(plan(), name)
-    here = tmp_path / dcgan_kd.PAPER / "units"
-    here.mkdir(parents=True)
-    for need in unit.needs.values():  # already trained
-        (here / need.folder(root).name).symlink_to(need.folder(root))
-    script = (
-        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_dcgan_kd as t\n"
-        "from ganzip.units import find_unit, perform\n"
-        "unit = find_unit(t.plan(), sys.argv[1])\n"
-        "perform(unit, t.dcgan_kd.work, pathlib.Path(sys.argv[2]), checkpoint_seconds=0.0)"
-    )
-    command = [sys.executable, "-c", script, name, str(tmp_path)]
-    step = random.Random(os.urandom(8)).randrange(2, unit.config["steps"] - 20)
-    process = subprocess.Popen(command)
-    folder = unit.folder(tmp_path)
-    while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-*.pt")):
-        assert process.poll() is None, "the run ended before it was killed"
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not unit.done(tmp_path)
-    assert subprocess.run(command).returncode == 0
-    assert digest(folder) == digest(unit.folder(root)), f"killed after step {step}"
+    folder = plans.beside(unit, root, tmp_path)
+    assert plans.stops(unit, dcgan_kd.work, tmp_path) == 1
+    assert plans.digest(folder) == plans.digest(unit.folder(root))
 
 
 def test_rows_have_the_columns_of_a_row_and_finite_values(root):
@@ -89,16 +63,6 @@ def test_students_learn_more_than_the_mean_image(root):
     assert share[0] > 0  # percent: above the best image that ignores z
 
 
-def test_the_teacher_is_untouched_by_its_students(root):
-    teacher = pick(plan(), method="regular", d=4)
-    weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
-    assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
-    G = dcgan_kd.generator_of(teacher, root)
-    before = {k: v.clone() for k, v in G.state_dict().items()}
-    images_of(G, noise(8))
-    assert all(torch.equal(v, before[k]) for k, v in G.state_dict().items())
-
-
 def test_cached_pairs_are_the_teachers(root):
     unit = find_unit(plan(), "cached-d2-seed0")
     batch = dcgan_kd.batches(Run(unit, root))(3)
@@ -116,7 +80,10 @@ def test_a_warm_start_is_the_mse_students_weights(root):
     assert all(torch.equal(v, student[k]) for k, v in started.items())
 
 
-def test_changed_images_are_refused_before_training(tmp_path):
+def test_bad_or_changed_images_are_refused_before_training(tmp_path):
+    (tmp_path / "broken.zip").write_bytes(b"no zip")
+    with pytest.raises(data.DataError, match="broken.zip: not readable"):
+        dcgan_kd.prepare("smoke", str(tmp_path / "broken.zip"))
     images = dataclasses.replace(data.load(SOURCE, size=16), fingerprint="feedfeedfeed")
     unit = dcgan_kd.plan(SHORT, images, SOURCE)[0]
     with pytest.raises(data.DataError, match="planned for feedfeedfeed; plan again"):

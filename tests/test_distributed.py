@@ -1,13 +1,12 @@
 """Several processes train what one does: by torchrun, two on a CPU."""
 
-import hashlib
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,6 +18,7 @@ from ganzip import data, parallel, presets, processes, train
 from ganzip.papers import __main__ as command
 from ganzip.papers import nickel_dime
 from ganzip.units import find_unit, perform
+from tests.plans import digest
 
 TORCHRUN = processes.command("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 EQUAL = ("both", "imitation", "super_resolution")
@@ -113,25 +113,19 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_training(root, monkeypa
         parallel.check(6)
 
 
-def digests(folder: Path) -> list[str]:
-    names = ("weights.safetensors", "rows.csv", "history.csv")
-    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
-
-
 def test_a_process_that_dies_ends_all_and_the_next_call_goes_on(root, tmp_path):
     unit = two.unit("line")
-    folder = unit.folder(tmp_path)
-    for killed, step in ((1, 5), (0, 25)):
-        process = torchrun(two.__file__, tmp_path, "line")
-        while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-*.pt")):
-            assert process.poll() is None, "the run ended before it was killed"
-            time.sleep(0.002)
-        os.kill(int((tmp_path / f"pid{killed}").read_text()), signal.SIGKILL)
-        said = process.communicate(timeout=60)[0]
-        assert process.returncode != 0 and not unit.done(tmp_path)
-        assert f"rank      : {killed}" in said and "SIGKILL" in said
+    folder, killed = unit.folder(tmp_path), random.Random(os.urandom(8)).randrange(2)
+    process = torchrun(two.__file__, tmp_path, "line")
+    while not any(int(p.stem[-9:]) >= 5 for p in folder.glob("checkpoint-*.pt")):
+        assert process.poll() is None, "the run ended before it was killed"
+        time.sleep(0.01)
+    os.kill(int((tmp_path / f"pid{killed}").read_text()), signal.SIGKILL)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode != 0 and not unit.done(tmp_path)
+    assert f"rank      : {killed}" in said and "SIGKILL" in said
     finished(torchrun(two.__file__, tmp_path, "line"))
-    assert digests(folder) == digests(unit.folder(root))
+    assert digest(folder) == digest(unit.folder(root))
     assert unit.manifest(tmp_path)["processes"] == 2
     assert not [*folder.glob("checkpoint-*"), *folder.glob("error*")]
 
@@ -171,6 +165,7 @@ def test_one_process_goes_the_same_way():
 COMMAND = ["-m", "ganzip.papers"]
 
 
+@pytest.mark.slow
 def test_a_unit_by_torchrun_is_that_of_one_process(tmp_path):
     chosen, name = presets.nickel_dime("smoke"), "fine-tune-p90-seed0"
     images = data.load("digits", size=16, channels=3)

@@ -1,6 +1,8 @@
-"""pyproject.toml, constraints.txt and environment.yml agree."""
+"""pyproject.toml, constraints.txt and environment.yml agree; modules import little."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -64,3 +66,29 @@ def test_conda_installs_with_the_same_pins():
     assert pip == {"pip": ["-c constraints.txt", "-e .[all]"]}
     minimum = PROJECT["requires-python"].removeprefix(">=")
     assert Version(python.removeprefix("python=")) >= Version(minimum)
+
+
+# Each takes a second or more: what needs one imports it in the function that does.
+HEAVY = {
+    *("IPython", "cleanfid", "matplotlib", "nbformat", "onnx", "onnxruntime", "open_clip"),
+    *("papermill", "scipy", "seaborn", "skimage", "sklearn", "snakemake", "torchvision"),
+    "torch._dynamo",
+}
+IMPORTS = """
+import importlib, sys
+import ganzip
+print("torch" in sys.modules)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(*sys.modules)
+"""
+
+
+def test_modules_import_no_heavy_library_and_ganzip_itself_not_even_torch():
+    paths = sorted((ROOT / "ganzip").rglob("*.py"))
+    names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in paths]
+    command = [sys.executable, "-c", IMPORTS, *names]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    torch, modules = done.stdout.splitlines()
+    assert torch == "False" and len(names) > 40
+    assert "torch" in modules.split() and not HEAVY.intersection(modules.split())

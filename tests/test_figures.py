@@ -160,18 +160,6 @@ def test_sample_grid_draws_colour_and_small_images_equally_large():
     assert rows[0].shape == rows[1].shape == (16, 2 * 17, 3)
 
 
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ({"a": torch.zeros(2, 2, 4, 4)}, r"images 'a': found shape \(2, 2, 4, 4\), expected"),
-        ({"a": torch.zeros(2, 1, 4, 4), "b": torch.zeros(3, 1, 4, 4)}, "as many under every label"),
-    ],
-)
-def test_sample_grid_refuses_what_it_cannot_show(bad, message):
-    with pytest.raises(ValueError, match=message):
-        figures.sample_grid(bad)
-
-
 def test_interpolation_says_how_far_along_each_column_is(images):
     first = figures.interpolation(images).axes[0]
     assert [t.get_text() for t in first.get_xticklabels()] == ["0", "0.25", "0.5", "0.75", "1"]
@@ -233,21 +221,6 @@ def test_comparison_aligns_rows_and_columns(pictures):
     ).all()
 
 
-@pytest.mark.parametrize(
-    ("zooms", "captions", "message"),
-    [
-        ([(0, 0, 4)], None, r"images: found 2 each, expected 1, as many as zooms"),
-        ([(0, 0, 4), (9, 0, 8)], None, r"zooms: \(9, 0, 8\) leaves the image of 16 x 16"),
-        ([(0, 0, 4), (0, -1, 8)], None, r"zooms: \(0, -1, 8\) leaves"),
-        ([(0, 0, 4)] * 2, {"truth": ["a"]}, r"captions: \['truth'\] should be labels .* 2 texts"),
-        ([(0, 0, 4)] * 2, {"GT": ["a", "b"]}, r"captions: \['GT'\] should be labels of images"),
-    ],
-)
-def test_comparison_refuses_what_it_cannot_show(pictures, zooms, captions, message):
-    with pytest.raises(ValueError, match=message):
-        figures.comparison(pictures, zooms, captions=captions)
-
-
 # ------------------------------------------------------------------------------------- curves
 
 
@@ -281,14 +254,6 @@ def test_speedups_draw_the_numbers_that_they_hand_back():
     drawn_lines = {line.get_label(): line for line in both["gcfsr"].lines}
     assert len({str(line.get_marker()) for line in drawn_lines.values()}) == 2
     assert len({str(line.get_linestyle()) for line in drawn_lines.values()}) == 2
-
-
-def test_speedups_refuse_what_is_no_curve():
-    frame = published_speedups()
-    with pytest.raises(ValueError, match=r"missing columns \['source'\]"):
-        figures.speedups(frame.drop(columns="source"))
-    with pytest.raises(ValueError, match="two values for .*'gcfsr', 'C': '1/2'.*average first"):
-        figures.speedups(pd.concat([frame, frame.query("C == '1/2'")]))
 
 
 def lines(axes):
@@ -376,11 +341,6 @@ def test_logit_histogram_bars_are_the_counts():
     assert moments["std"].tolist() == pytest.approx([x.std().item() for x in logits.values()])
 
 
-def test_logit_histogram_refuses_what_a_bar_cannot_show():
-    with pytest.raises(ValueError, match="'logits', 'a': empty or not finite"):
-        figures.logit_histogram({"a": torch.tensor([0.0, math.nan])})
-
-
 def test_probability_histograms_share_bins_and_tell_sets_apart_in_grey():
     g = torch.Generator().manual_seed(0)
     teacher, student = torch.rand(60, 1, generator=g) * 0.2, torch.rand(40, generator=g) / 4 + 0.4
@@ -417,13 +377,6 @@ def test_probability_histograms_share_bins_and_tell_sets_apart_in_grey():
     ]  # fmt: skip
     assert moments.loc[0, "mean"] == pytest.approx(teacher.mean().item())
     assert moments.loc[2, "std"] == pytest.approx(student.std().item())
-
-
-def test_probability_histograms_refuse_what_is_no_probability():
-    with pytest.raises(ValueError, match="'top', 'D': found values from -1 to 2; expected probab"):
-        figures.probability_histograms({"top": {"D": torch.tensor([-1.0, 2.0])}})
-    with pytest.raises(ValueError, match="'top', 'D': empty or not finite"):
-        figures.probability_histograms({"top": {"D": torch.tensor([])}})
 
 
 @pytest.fixture
@@ -530,3 +483,32 @@ def test_quality_against_cost_draws_every_line_that_has_both():
     assert drawn.equals(table[["method", "KID", "sd", "latency, ms"]])
     with pytest.raises(ValueError, match="missing columns \\['speed'\\]"):
         figures.quality_against_cost(table, "KID", ["speed"])
+
+
+def refused():
+    """What figures cannot show, and what they say of it."""
+    square, frame = torch.zeros(2, 1, 4, 4), published_speedups()
+    pair = {"a": torch.zeros(2, 3, 16, 16)}
+    twice, D = pd.concat([frame, frame.query("C == '1/2'")]), {"D": torch.tensor([-1.0, 2.0])}
+    yield figures.sample_grid, ({"a": torch.zeros(2, 2, 4, 4)},), r"'a': found shape \(2, 2, 4, 4\)"
+    yield figures.sample_grid, ({"a": square, "b": torch.zeros(3, 1, 4, 4)},), "as many under every"
+    yield figures.comparison, (pair, [(0, 0, 4)]), "'a': 2.*, expected 1 each, as many as zooms"
+    yield figures.comparison, (pair, [(0, 0, 4), (9, 0, 8)]), r"\(9, 0, 8\) leaves the image of 16"
+    yield figures.speedups, (frame.drop(columns="source"),), r"missing columns \['source'\]"
+    yield figures.speedups, (twice,), "two values for .*'gcfsr', 'C': '1/2'.*average first"
+    yield (
+        figures.logit_histogram,
+        ({"a": torch.tensor([0.0, math.nan])},),
+        "'a': empty or not finite",
+    )
+    yield (
+        figures.probability_histograms,
+        ({"top": D},),
+        "'top', 'D': found values from -1 to 2",
+    )
+
+
+@pytest.mark.parametrize(("draw", "given", "told"), list(refused()))
+def test_what_cannot_be_shown_is_refused(draw, given, told):
+    with pytest.raises(ValueError, match=told):
+        draw(*given)

@@ -1,21 +1,17 @@
 """Image sets as people have them: class folders, tools' layouts, the cache's ways, devices."""
 
-import gzip
-import io
 import json
 import os
-import pickle
 import tarfile
 import threading
-import zipfile
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from ganzip import data, degrade
 from ganzip.data import DataError, batches, decoding, load, named, trees
+from tests.sets import noise, png, write_cifar, write_folder, write_mnist, write_zip
 
 
 @pytest.fixture(autouse=True)
@@ -24,28 +20,10 @@ def no_data_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(named, "DEBIAN_FASHION", tmp_path / "debian")
 
 
-def noise(*shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def png(array):
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "png")
-    return file.getvalue()
-
-
 def write(path, names, **more):
     """A folder or a zip of small images of these names; of more files by name and content."""
     entries = {name: png(noise(4, 4, 3, seed=i)) for i, name in enumerate(names)} | more
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in entries.items():
-                archive.writestr(name, content)
-        return path
-    for name, content in entries.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
+    return (write_zip if path.suffix == ".zip" else write_folder)(path, entries)
 
 
 def labels_of(path):
@@ -128,21 +106,13 @@ def test_two_zips_number_their_classes_alike(tmp_path):
 # Layouts of other tools ---------------------------------------------------------------------------
 
 
-def cifar(folder):
-    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
-    batches = [{"data": noise(2, 3072, seed=i), "labels": [i, 9 - i]} for i in range(6)]
-    for name, batch in zip(names, batches, strict=True):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    return folder
-
-
 @pytest.mark.parametrize("folder", ["", "CIFAR10", "cifar10", "cifar-10"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_cifar_before_and_after_extraction(tmp_path, folder, packed):
+@pytest.mark.parametrize(("packed", "protocol"), [(False, 2), (True, 2), (False, 5)])
+def test_cifar_before_and_after_extraction(tmp_path, folder, packed, protocol):
     place = tmp_path / "data" / folder
     place.mkdir(parents=True)
-    batches = cifar((tmp_path if packed else place) / "cifar-10-batches-py")
+    batches = (tmp_path if packed else place) / "cifar-10-batches-py"
+    write_cifar(batches, protocol)
     if packed:
         with tarfile.open(place / "cifar-10-python.tar.gz", "w:gz") as archive:
             archive.add(batches, "cifar-10-batches-py")
@@ -153,7 +123,7 @@ def test_cifar_before_and_after_extraction(tmp_path, folder, packed):
 
 
 def test_a_damaged_archive_is_named(tmp_path):
-    cifar(tmp_path / "a")
+    write_cifar(tmp_path / "a")
     path = tmp_path / "cifar-10-python.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         archive.add(tmp_path / "a" / "data_batch_1", "cifar-10-batches-py/data_batch_1")
@@ -183,11 +153,7 @@ def test_celeba_before_and_after_extraction(tmp_path, folder, form, parts):
 
 @pytest.mark.parametrize("folder", ["FashionMNIST/raw", "fashion-mnist", "fashion_mnist"])
 def test_spellings_of_fashion(tmp_path, folder):
-    (tmp_path / folder).mkdir(parents=True)
-    for kind, array in (("images-idx3", noise(2, 4, 4)), ("labels-idx1", noise(2))):
-        head = np.array([2048 + array.ndim, *array.shape], ">u4").tobytes()
-        file = tmp_path / folder / f"train-{kind}-ubyte.gz"
-        file.write_bytes(gzip.compress(head + array.tobytes()))
+    write_mnist(tmp_path / folder, noise(2, 4, 4), noise(2), zipped=True)
     assert len(load("fashion", root=tmp_path)) == 2
     # A folder called raw has its set's name above it.
     assert len(load("fashion", root=tmp_path / folder)) == 2

@@ -1,8 +1,10 @@
 """What figures/ holds is what its rows give: drawn again without data, weights and training."""
 
+import builtins
 import json
 import re
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganzip import files, zoo
+from ganzip import batch, files, zoo
 from ganzip.report import keeping
 from ganzip.report.keeping import RUN
 from ganzip.units.bundles import HEADER
@@ -22,8 +24,35 @@ from ganzip.units.transfer import evaluations, read_request
 PLACES = [place for place in keeping.places() if (place / RUN).exists()]
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """Bundles are merged and notebooks executed in this process, which has all modules loaded."""
+
+    def run(module, root, place):
+        monkeypatch.setenv("GANZIP_RUNS", root)
+        monkeypatch.delenv("GANZIP_DATA", raising=False)
+        if module[0] == "ganzip.batch":
+            try:
+                batch.main(module[1:])
+            except ValueError as error:
+                raise keeping.OlderPlan(str(error)) from error
+            return
+        given = json.loads(module[module.index("-y") + 1]) if "-y" in module else {}
+        names = {"__name__": "__main__"}
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("default")
+            patch.chdir(root)
+            for cell in nbformat.read(module[1], as_version=4).cells:
+                if cell.cell_type == "code":
+                    exec(cell.source, names)
+                    names |= given if "parameters" in cell.metadata.get("tags", ()) else {}
+
+    monkeypatch.setattr(keeping, "_run", run)
+    monkeypatch.setattr(builtins, "display", lambda *_: None, raising=False)
+
+
 @pytest.mark.parametrize("place", PLACES, ids=lambda p: f"{p.parent.name}-{p.name}")
-def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path):
+def test_kept_figures_and_tables_come_out_of_kept_rows(place, tmp_path, here):
     again = tmp_path / "again"
     shutil.copytree(place, again, ignore=shutil.ignore_patterns(zoo.PLACE))
     before = {path.name for path in place.iterdir()}

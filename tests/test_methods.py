@@ -9,6 +9,7 @@ from ganzip import losses
 from ganzip.methods import gan, mse_joint
 from ganzip.nets.dcgan import Discriminator, Generator
 from ganzip.train import Batch, frozen, train
+from tests.states import same, state, weights
 
 SHAPE = {"size": 8, "channels": 1}
 
@@ -33,18 +34,6 @@ def batches(T):
     return batch
 
 
-def state(net):
-    return {k: v.clone() for k, v in net.state_dict().items()}
-
-
-def same(net, before):
-    return all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-
-
-def weights(net):
-    return [p.detach().clone() for p in net.parameters()]
-
-
 def test_gan_terms_are_the_losses_by_hand():
     G, D, g, d = nets()
     z, x = torch.randn(6, 5), torch.rand(6, 1, 8, 8)
@@ -64,7 +53,7 @@ def test_students_move_and_the_teacher_does_not(method):
     g0, d0 = weights(G), weights(D)
     players = mse_joint.mse(G, g) if method == "mse" else mse_joint.joint(G, D, g, d, alpha=0.5)
     train(players, batches(T), 3)
-    assert same(T, before)
+    assert same(before, T)
     assert not torch.equal(weights(G)[0], g0[0])
     assert torch.equal(weights(D)[0], d0[0]) == (method == "mse")
 

@@ -17,6 +17,7 @@ from ganzip.nets.energy import Energy
 from ganzip.nets.stylegan2 import Discriminator, Generator, stored_noise
 from ganzip.taps import taps
 from ganzip.train import Batch, averaged, frozen, lazy, train
+from tests.states import moved, same, state, weights
 
 PAIR = ("synthesis.b4.conv1", "b8")  # a quarter of 16 pixels
 LAYERS = ["synthesis.b8.conv1"]
@@ -134,22 +135,6 @@ TERMS = {
 }
 
 
-def state(net):
-    return {k: v.clone() for k, v in net.state_dict().items()}
-
-
-def same(net, before):
-    return all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-
-
-def weights(net):
-    return [p.detach().clone() for p in net.parameters()]
-
-
-def moved(net, before):
-    return not all(torch.equal(a, b) for a, b in zip(net.parameters(), before, strict=True))
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_each_player_moves_its_own_networks_alone(method):
     players, nets, moves = build(method)
@@ -160,7 +145,7 @@ def test_each_player_moves_its_own_networks_alone(method):
         # The others stand by without acting: their parameters are frozen as in a whole step.
         idle = [replace(p, due=lambda step: False) for p in players if p is not player]
         train([player, *idle], lambda step: batch(), 1)
-        assert {n for n, net in nets.items() if moved(net, before[n])} == moves[player.name]
+        assert {n for n, net in nets.items() if moved(before[n], net)} == moves[player.name]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -169,8 +154,8 @@ def test_the_teacher_stays_to_the_bit_and_terms_are_named(method):
     before, judge, logged = state(nets["T"]), state(nets["D_T"]), {}
     train(players, lambda step: batch(seed=step), 2, after=lambda step, terms: logged.update(terms))
     online = any("T" in names for names in moves.values())
-    assert same(nets["T"], before) != online
-    assert same(nets["D_T"], judge) != any("D_T" in names for names in moves.values())
+    assert same(before, nets["T"]) != online
+    assert same(judge, nets["D_T"]) != any("D_T" in names for names in moves.values())
     assert {k.split("/")[1] for k in logged if k.startswith("G/")} == TERMS[method]
     assert all(term.isfinite() for term in logged.values())
     assert ("D/nickel" in logged) == ("nickel" in method)
@@ -255,7 +240,7 @@ def test_path_lengths_are_drawn_to_their_running_mean():
     assert values[1] > values[0] > 0 and not mean.value.requires_grad
     before = weights(G.mapping), weights(G.synthesis)
     train([player], lambda step: batch(), 1)
-    assert moved(G.mapping, before[0]) and moved(G.synthesis, before[1])
+    assert moved(before[0], G.mapping) and moved(before[1], G.synthesis)
     assert list(mean.state_dict()) == ["value"]
 
 
@@ -405,7 +390,7 @@ def test_the_student_inherits_the_mapping():
     S, T = generator(1, 0.5), generator(2)
     before = S.synthesis.const.clone()
     stylekd.inherit(S, T)
-    assert same(S.mapping, T.mapping.state_dict()) and torch.equal(S.synthesis.const, before)
+    assert same(state(T.mapping), S.mapping) and torch.equal(S.synthesis.const, before)
 
 
 # ITGC ---------------------------------------------------------------------------------------------
@@ -554,12 +539,7 @@ def test_numbers_are_clipped_after_each_step_and_the_level_follows():
 
 
 def test_the_gates_hold_d_to_the_teachers_level():
-    S, T, D, D_T = (
-        generator(1, 0.5),
-        frozen(generator(2)),
-        discriminator(1),
-        frozen(discriminator(2)),
-    )
+    S, T, D, D_T = quartet()
     gates, adapters = gates_of(D), gcc.transfers(S, T, LAYERS)
     opts = adam(S, adapters), adam(D), adam(gates), None
     both = gcc.gcc(S, T, D, D_T, gates, adapters, *opts, **GCC, decay=0.5)
@@ -584,12 +564,7 @@ def test_a_logits_size_is_the_local_capability_of_the_released_code():
 
 
 def test_gcc_terms_by_hand():
-    S, T, D, D_T = (
-        generator(1, 0.5),
-        frozen(generator(2)),
-        discriminator(1),
-        frozen(discriminator(2)),
-    )
+    S, T, D, D_T = quartet()
     gates, adapters = gates_of(D), gcc.transfers(S, T, LAYERS)
     assert [tuple(a.weight.shape) for a in adapters] == [(8, 4, 1, 1)]  # pyright: ignore
     opts = adam(S, adapters), adam(D), adam(gates), None
@@ -733,7 +708,7 @@ def test_a_step_moves_both_discriminators_and_r1_acts_on_both_at_every_16th():
     ]
     before = weights(D), weights(D_T)
     train(players, lambda step: batch(seed=step), 17, after=lambda s, t: logged.append(set(t)))
-    assert moved(D, before[0]) and moved(D_T, before[1])
+    assert moved(before[0], D) and moved(before[1], D_T)
     penalised = [{"D/r1", "D_teacher/r1"} <= terms for terms in logged]
     assert penalised == [True] + [False] * 15 + [True]
 
@@ -761,7 +736,7 @@ def test_a_killed_run_goes_on_to_the_same_bits():
     for part, kept in zip(rest, saved, strict=True):
         part.load_state_dict(kept)
     go(players, 5, start=3)
-    assert all(same(net, state(other)) for net, other in zip(rest[:5], whole[:5], strict=True))
+    assert all(same(state(other), net) for net, other in zip(rest[:5], whole[:5], strict=True))
     assert rest[4].value > 0  # pyright: ignore
 
 

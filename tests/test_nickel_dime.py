@@ -1,13 +1,6 @@
 """Paper C's units: planned, trained, killed, resumed, measured."""
 
 import dataclasses
-import hashlib
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -20,7 +13,8 @@ from ganzip.measure.images import images_of
 from ganzip.papers import kernels, nickel_dime
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.report import tables
-from ganzip.units import Run, find_unit, find_units, in_order, perform, read_rows
+from ganzip.units import Run, find_unit, find_units, perform, read_rows
+from tests import plans
 
 SOURCE = "digits"
 # Style mixing and path lengths too, which presets smoke and cpu do without.
@@ -57,57 +51,12 @@ def frame(root):
     return read_rows(plan(), root)
 
 
-def digest(folder):
-    names = ("weights.safetensors", "rows.csv", "history.csv")
-    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
-
-
-def beside(unit, root, tmp_path):
-    """Make a folder of runs in which what the unit needs is already trained."""
-    here = tmp_path / nickel_dime.PAPER / "units"
-    here.mkdir(parents=True)
-    for need in in_order([unit])[:-1]:
-        (here / need.folder(root).name).symlink_to(need.folder(root))
-    return unit.folder(tmp_path)
-
-
-def test_a_killed_unit_ends_in_the_same_bits(root, tmp_path):
-    unit = find_unit(plan(), OURS)
-    folder = beside(unit, root, tmp_path)
-    script = (
-        "import sys, pathlib; sys.path.insert(0, 'tests'); import test_nickel_dime as t\n"
-        "unit = t.find_unit(t.plan(), sys.argv[1])\n"
-        "root = pathlib.Path(sys.argv[2])\n"
-        "t.perform(unit, t.nickel_dime.work, root, checkpoint_seconds=0.0)"
-    )
-    command = [sys.executable, "-c", script, unit.name, str(tmp_path)]
-    step = random.Random(os.urandom(8)).randrange(1, SHORT.steps - 4)
-    process = subprocess.Popen(command)
-    while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-train-*.pt")):
-        assert process.poll() is None, "the run ended before it was killed"
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not unit.done(tmp_path)
-    assert subprocess.run(command).returncode == 0
-    assert digest(folder) == digest(unit.folder(root)), f"killed after step {step}"
-
-
-def test_a_unit_that_stops_in_its_second_phase_goes_on_from_there(root, tmp_path, monkeypatch):
-    unit = find_unit(plan(), "gs-p90-seed0")
-    folder, seen = beside(unit, root, tmp_path), []
-
-    def stopping(*_):
-        seen.append(sorted(path.stem[:17] for path in folder.glob("checkpoint-*.pt")))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(measured, "watcher", lambda *_: stopping)
-    with pytest.raises(KeyboardInterrupt):
-        perform(unit, nickel_dime.work, tmp_path, checkpoint_seconds=0.0)
-    assert set(seen[0]) == {"checkpoint-sparse", "checkpoint-train-"}
-    monkeypatch.undo()
-    perform(unit, nickel_dime.work, tmp_path)
-    assert digest(folder) == digest(unit.folder(root))
+@pytest.mark.parametrize(("name", "phases"), [(OURS, 1), ("gs-p90-seed0", 2)])
+def test_a_unit_that_was_stopped_in_every_phase_ends_in_the_same_bits(name, phases, root, tmp_path):
+    unit = find_unit(plan(), name)
+    folder = plans.beside(unit, root, tmp_path)
+    assert plans.stops(unit, nickel_dime.work, tmp_path) == phases
+    assert plans.digest(folder) == plans.digest(unit.folder(root))
 
 
 def test_rows_are_complete_and_finite(root, frame):
@@ -152,12 +101,6 @@ def test_a_student_pruned_by_nothing_draws_the_teachers_images(root, frame):
     last = frame[(frame["method"] == "teacher") & (frame["metric"] == "FD-digits last")]
     distances = pruned.loc[pruned["metric"] == "FD-digits", "value"]
     assert len(distances) == 3 and distances.tolist() == pytest.approx([*last["value"]] * 3)
-
-
-def test_the_teacher_is_untouched_by_its_students(root):
-    (teacher,) = find_units(plan(), method="teacher")
-    weights = (teacher.folder(root) / "weights.safetensors").read_bytes()
-    assert hashlib.sha256(weights).hexdigest() == teacher.manifest(root)["weights_sha256"]
 
 
 def test_dime_starts_at_the_value_asked_for_whatever_the_kernels(root):

@@ -13,6 +13,7 @@ from ganzip.methods import gan, omgd
 from ganzip.nets import gcfsr
 from ganzip.nets.connectors import connectors
 from ganzip.train import Batch, Player, train
+from tests.states import equal, same, state, weights
 
 TAPS = ("0", "1", "2", "3")
 
@@ -49,14 +50,6 @@ def cast():
     student, wide, deep = generator(2), generator(5), generator(2, depth=8)
     joined = connectors(4 * [2], 4 * [5])
     return student, wide, deep, joined, Adam([*student.parameters(), *joined.parameters()], 1e-2)
-
-
-def state(*nets):
-    return [v.clone() for net in nets for v in net.state_dict().values()]
-
-
-def equal(a, b):
-    return [torch.equal(x, y) for x, y in zip(a, b, strict=True)]
 
 
 def test_terms_are_those_of_the_paper_by_hand():
@@ -103,10 +96,10 @@ def test_weights_are_keyword_arguments():
 def test_only_the_student_and_its_connectors_move():
     student, wide, deep, joined, optimiser = cast()
     before = state(wide, deep)
-    own = [p.detach().clone() for p in (*student.parameters(), *joined.parameters())]
+    own = weights(student, joined)
     train(omgd.omgd(student, wide, deep, joined, optimiser, maps, TAPS, TAPS), batches, 2)
-    assert all(equal(before, state(wide, deep)))
-    assert not any(equal(own, [*student.parameters(), *joined.parameters()]))
+    assert same(before, wide, deep)
+    assert not any(equal(own, weights(student, joined)))
     assert all(p.grad is None for net in (wide, deep) for p in net.parameters())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ganzip import files, metrics, papers
 from ganzip.nets import dcgan
 from ganzip.report import keeping, pages, tables
+from ganzip.report.claims import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +212,16 @@ def test_what_the_texts_say_is_the_verdict_of_the_run(run):
     for pattern, verdicts in SAID[run].items():
         on = [re.search(pattern, claim) is not None for claim in claims["claim"]]
         assert claims.loc[on, "verdict"].tolist() == verdicts, pattern
+
+
+def test_kept_verdicts_have_the_three_names():
+    known = set(get_args(Verdict))
+    assert known == {"supported", "contradicted", "inconclusive"}
+    claims = sorted(keeping.folder().glob("*/*/claims.csv"))
+    assert len(claims) > 5
+    assert all(set(pd.read_csv(path)["verdict"]) <= known for path in claims)
+    matrix = pd.read_csv(keeping.folder() / "your_own_gan" / "matrix-verdicts.csv")
+    assert set(matrix.drop(columns=["method", "paper"]).to_numpy().ravel()) == known | {"-"}
 
 
 def test_a_number_without_rows_is_an_error():

@@ -21,19 +21,17 @@ import sys; sys.path.insert(0, {str(HERE)!r})
 import toy
 from ganzip import files
 from ganzip.units import perform_all
-units = [toy.unit(steps=2000, seed=seed, wait=0.005) for seed in (0, 1)]
 if __name__ == "__main__":
-    perform_all(units, toy.work, files.runs_folder(), n_jobs=2)
+    perform_all([toy.unit(steps=2000, wait=0.005)], toy.work, files.runs_folder(), n_jobs=1)
 """
 
 
-def units():
-    return [toy.unit(steps=2000, seed=seed, wait=0.005) for seed in (0, 1)]
+UNIT = toy.unit(steps=2000, wait=0.005)
 
 
 def training(root):
-    """Whether both units are being trained."""
-    return all((unit.folder(root) / "progress").exists() for unit in units())
+    """Whether the unit is being trained."""
+    return (UNIT.folder(root) / "progress").exists()
 
 
 def test_workers_end_with_a_script(tmp_path):
@@ -41,13 +39,13 @@ def test_workers_end_with_a_script(tmp_path):
     run = storm.start([sys.executable, str(tmp_path / "script.py")], tmp_path)
     try:
         storm.wait_until(lambda: training(tmp_path))
-        assert len(run.workers()) == 2
+        assert len(run.workers()) == 1
         run.process.terminate()
         assert run.left(SECONDS) == []
         assert run.process.returncode == -signal.SIGTERM
     finally:
         run.kill()
-    assert {read_state(unit, tmp_path).name for unit in units()} == {"interrupted"}
+    assert read_state(UNIT, tmp_path).name == "interrupted"
 
 
 def test_kernel_and_workers_end_with_papermill(tmp_path):
@@ -57,7 +55,7 @@ def test_kernel_and_workers_end_with_papermill(tmp_path):
     run = storm.start(command, tmp_path)
     try:
         storm.wait_until(lambda: training(tmp_path))
-        assert run.kernel() is not None and len(run.workers()) == 2
+        assert run.kernel() is not None and len(run.workers()) == 1
         run.process.kill()
         assert run.left(SECONDS) == []
     finally:

@@ -1,4 +1,4 @@
-"""The published numbers: as printed, and consistent in themselves where the papers allow it."""
+"""The published numbers: as they were copied, and consistent where networks or tables say so."""
 
 import hashlib
 
@@ -60,84 +60,6 @@ def test_sdakd_tables_agree_with_each_other():
     full = first.query("method == 'GCFSR_reproduced'")[scores]
     assert ablation.query("variant == 'SDAKD'")[scores].to_numpy().tolist() == whole.values.tolist()
     assert ablation.query("n2.isna()")[scores].to_numpy().tolist() == full.values.tolist()
-
-
-@pytest.mark.parametrize("table", [1, 2])
-def test_sdakd_is_ahead_of_both_naive_networks_at_each_size(table):
-    frame = tables.published("sdakd", table)
-    scores = frame.columns[3:]
-    for size in ("1/2", "1/4", "1/8"):
-        rows = frame.loc[frame["gen_C"] == size]
-        naive = rows.loc[rows["method"].str.endswith("naive")].set_index("disc_C")[scores]
-        ours = rows.loc[rows["method"] == "SDAKD"].iloc[0][scores]
-        assert (ours < naive.loc[size]).all() and (naive.loc[size] < naive.loc["1"]).all()
-
-
-def split(frame, name):
-    """The columns of one split, "val" or "test"."""
-    return frame.loc[:, [column for column in frame.columns if column.startswith(name)]]
-
-
-def test_sdakd_table1_has_these_means_over_the_three_factors():
-    # Validation is what the paper selects by.
-    expected = {
-        ("GCFSR_reproduced", "1", "1"): (43.943, 44.657),
-        ("GCFSR_naive", "1/2", "1"): (46.250, 47.093),
-        ("GCFSR_naive", "1/2", "1/2"): (46.060, 46.600),
-        ("OMGD", "1/2", "1"): (87.530, 91.290),
-        ("DCD", "1/2", "1"): (72.103, 76.400),
-        ("DCD_modified", "1/2", "1"): (53.290, 54.273),
-        ("SDAKD", "1/2", "1/2"): (44.687, 45.823),
-        ("GCFSR_naive", "1/4", "1"): (54.663, 55.040),
-        ("GCFSR_naive", "1/4", "1/4"): (51.007, 52.260),
-        ("SDAKD", "1/4", "1/4"): (47.393, 47.390),
-        ("GCFSR_naive", "1/8", "1"): (60.743, 61.350),
-        ("GCFSR_naive", "1/8", "1/8"): (57.440, 58.437),
-        ("SDAKD", "1/8", "1/8"): (53.990, 54.190),
-    }
-    table = tables.published("sdakd", 1).set_index(["method", "gen_C", "disc_C"]).iloc[1:]
-    assert table.index.tolist() == list(expected)
-    for place, name in enumerate(("val", "test")):
-        means = split(table, name).mean(axis=1).round(3)
-        assert means.tolist() == [pair[place] for pair in expected.values()]
-
-
-@pytest.mark.parametrize(
-    ("table", "columns", "order"),
-    [
-        (1, "val", ("SDAKD", "C,C", "C,1", "DCD_modified", "DCD", "OMGD")),
-        (1, "test", ("SDAKD", "C,C", "C,1", "DCD_modified", "DCD", "OMGD")),
-        (2, "val", ("SDAKD", "DCD", "OMGD", "DCD_modified", "C,C", "C,1")),
-        (2, "test", ("SDAKD", "DCD", "DCD_modified", "OMGD", "C,C", "C,1")),
-    ],
-)
-def test_sdakd_methods_at_one_half_keep_their_order_in_every_column(table, columns, order):
-    half = tables.published("sdakd", table).query("gen_C == '1/2'")
-    naive = half["disc_C"].replace({"1": "C,1", "1/2": "C,C"})
-    scores = half.set_index(half["method"].mask(half["method"].str.endswith("_naive"), naive))
-    assert sorted(scores.index) == sorted(order)
-    for _, column in split(scores, columns).items():
-        ranked = column.loc[list(order)]
-        assert ranked.is_monotonic_increasing and ranked.is_unique
-
-
-@pytest.mark.parametrize("name, gains", [("val", (-0.293, -0.517, -0.847)),
-                                         ("test", (-0.280, -0.243, -0.877))])  # fmt: skip
-def test_sdakd_ablation_gains_most_by_the_student_discriminator(name, gains):
-    """What stage 2, the feature maps and the student's discriminator each add, in mean FID."""
-    ablation = tables.published("sdakd", 4).iloc[1:]
-    steps = ablation[["n2", "fm", "student_d"]].diff().iloc[1:]
-    assert steps.to_numpy().tolist() == [[30, 0, 0], [0, 1, 0], [0, 0, 1]]
-    found = split(ablation, name).mean(axis=1).diff().iloc[1:].round(3).tolist()
-    assert found == list(gains) and min(found) == found[-1]
-
-
-def test_sdakd_at_one_half_is_hardly_ahead_of_naive_on_test_images():
-    half = tables.published("sdakd", 1).query("disc_C == '1/2'").set_index("method")
-    ahead = (half.loc["GCFSR_naive", "val64":] - half.loc["SDAKD", "val64":]).astype(float)
-    found = ahead[["test64", "test16"]].round(2).tolist()
-    assert found == [0.09, 0.10]  # of 58.03 and 33.25, on 100 images
-    assert sorted(ahead.index, key=ahead.__getitem__)[:2] == ["test64", "test16"]
 
 
 def test_nickel_dime_keeps_unknown_values_blank():

@@ -13,6 +13,7 @@ from ganzip.methods import gan, sdakd
 from ganzip.nets import realesrgan
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, train
+from tests.states import same, state
 
 
 class Small(nn.Module):
@@ -48,14 +49,6 @@ def batches(T):
         return Batch(cond, real, image, seen["last"])
 
     return batch
-
-
-def state(*nets):
-    return [v.clone() for net in nets for v in net.state_dict().values()]
-
-
-def same(before, *nets):
-    return all(torch.equal(a, b) for a, b in zip(before, state(*nets), strict=True))
 
 
 SUP = losses.supervision(lambda a, b: (a - b).square().mean(), l1=1.0, weight=0.5)

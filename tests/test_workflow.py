@@ -41,7 +41,10 @@ def units():
     return Request("smoke", papers=("dcgan_kd",)).units()
 
 
-@pytest.mark.parametrize("profile", ["local", "gpu", "slurm", "kubernetes"])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("gpu", "slurm", "kubernetes")]
+
+
+@pytest.mark.parametrize("profile", ["local", *OTHERS])  # README's command is one more
 def test_a_dry_run_of_each_profile_plans_one_job_a_unit(profile, tmp_path):
     if profile in ("slurm", "kubernetes"):
         pytest.importorskip(f"snakemake_executor_plugin_{profile}")
