@@ -1,6 +1,7 @@
 """What moved in a step: copies of networks before it, compared with them after it."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ def weights(*nets: nn.Module) -> list[Tensor]:
     return [p.detach().clone() for net in nets for p in net.parameters()]
 
 
-def equal(a: Iterable[Tensor], b: Iterable[Tensor]) -> list[bool]:
+def equal(a: Iterable[Any], b: Iterable[Any]) -> list[bool]:
     """Which of two rows of tensors are equal to the bit."""
     return [torch.equal(x, y) for x, y in zip(a, b, strict=True)]
 
