@@ -1,6 +1,8 @@
 """What figures/ holds is what its rows give: drawn again without data, weights and training."""
 
 import builtins
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -32,10 +34,12 @@ def here(monkeypatch):
         monkeypatch.setenv("GANZIP_RUNS", root)
         monkeypatch.delenv("GANZIP_DATA", raising=False)
         if module[0] == "ganzip.batch":
-            try:
-                batch.main(module[1:])
-            except ValueError as error:
-                raise keeping.OlderPlan(str(error)) from error
+            with contextlib.redirect_stdout(io.StringIO()) as told:
+                refused = batch.main(module[1:])
+            if refused:
+                reason = told.getvalue().strip().splitlines()[-1]
+                older = reason.endswith("not in the bundle")
+                raise (keeping.OlderPlan if older else RuntimeError)(reason)
             return
         given = json.loads(module[module.index("-y") + 1]) if "-y" in module else {}
         names = {"__name__": "__main__"}
