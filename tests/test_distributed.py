@@ -35,7 +35,7 @@ def torchrun(*arguments: object, **environment: str) -> subprocess.Popen:
 
 
 def finished(process: subprocess.Popen) -> str:
-    said = process.communicate(timeout=120)[0]
+    said = process.communicate(timeout=600)[0]
     assert process.returncode == 0, said
     return said
 
@@ -121,7 +121,7 @@ def test_a_process_that_dies_ends_all_and_the_next_call_goes_on(root, tmp_path):
         assert process.poll() is None, "the run ended before it was killed"
         time.sleep(0.01)
     os.kill(int((tmp_path / f"pid{killed}").read_text()), signal.SIGKILL)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=600)[0]
     assert process.returncode != 0 and not unit.done(tmp_path)
     assert f"rank      : {killed}" in said and "SIGKILL" in said
     finished(torchrun(two.__file__, tmp_path, "line"))

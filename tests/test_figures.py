@@ -488,24 +488,16 @@ def test_quality_against_cost_draws_every_line_that_has_both():
 def refused():
     """What figures cannot show, and what they say of it."""
     square, frame = torch.zeros(2, 1, 4, 4), published_speedups()
-    pair = {"a": torch.zeros(2, 3, 16, 16)}
+    pair, nan = {"a": torch.zeros(2, 3, 16, 16)}, {"a": torch.tensor([0.0, math.nan])}
     twice, D = pd.concat([frame, frame.query("C == '1/2'")]), {"D": torch.tensor([-1.0, 2.0])}
     yield figures.sample_grid, ({"a": torch.zeros(2, 2, 4, 4)},), r"'a': found shape \(2, 2, 4, 4\)"
     yield figures.sample_grid, ({"a": square, "b": torch.zeros(3, 1, 4, 4)},), "as many under every"
-    yield figures.comparison, (pair, [(0, 0, 4)]), "'a': 2.*, expected 1 each, as many as zooms"
+    yield figures.comparison, (pair, [(0, 0, 4)]), "images: found 2 each, expected 1, as many as"
     yield figures.comparison, (pair, [(0, 0, 4), (9, 0, 8)]), r"\(9, 0, 8\) leaves the image of 16"
     yield figures.speedups, (frame.drop(columns="source"),), r"missing columns \['source'\]"
     yield figures.speedups, (twice,), "two values for .*'gcfsr', 'C': '1/2'.*average first"
-    yield (
-        figures.logit_histogram,
-        ({"a": torch.tensor([0.0, math.nan])},),
-        "'a': empty or not finite",
-    )
-    yield (
-        figures.probability_histograms,
-        ({"top": D},),
-        "'top', 'D': found values from -1 to 2",
-    )
+    yield figures.logit_histogram, (nan,), "'logits', 'a': empty or not finite"
+    yield figures.probability_histograms, ({"top": D},), "'top', 'D': found values from -1 to 2"
 
 
 @pytest.mark.parametrize(("draw", "given", "told"), list(refused()))
