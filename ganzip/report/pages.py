@@ -304,13 +304,9 @@ def compact(frame: pd.DataFrame, without: Sequence[str] = ()) -> tuple[pd.DataFr
     NAME_mean and NAME_std become one column, "1.00 ± 0.10". ``without``: patterns of columns.
     """
     columns = [c for c in frame if not any(re.fullmatch(each, c) for each in without)]
-    texts = tables.tidy(frame.loc[:, columns])
-    for mean in [c for c in columns if c.endswith("mean")]:
-        stem, title = mean.removesuffix("mean"), "mean"
-        if f"{stem}std" in texts:
-            std, title = texts.pop(f"{stem}std"), "mean ± std"
-            texts[mean] += (" ± " + std).where(std != "", "")
-        texts = texts.rename(columns={mean: stem.rstrip("_") or title})
+    texts = tables.with_spread(tables.tidy(frame.loc[:, columns]))
+    texts = texts.rename(columns=lambda name: name.removesuffix("_mean"))
+    texts = texts.rename(columns={"mean": "mean ± std"})
     texts = texts.loc[:, (texts != "").any()]
     values = {name: set(texts[name]) - {""} for name in CONDITIONS if name in texts}
     same = [name for name, its in values.items() if len(its) == 1]

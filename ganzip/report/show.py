@@ -42,7 +42,7 @@ def table(frame: pd.DataFrame, title: str = "", *, across: str = "", digits: int
     """
     from IPython.display import HTML
 
-    cells = _with_spread(tables.tidy(frame, digits))
+    cells = tables.with_spread(tables.tidy(frame, digits))
     cells = _wide(cells, across) if across else cells
     cells = cells.loc[:, [bool((cells[name] != "").any()) for name in cells]]
     common = _common(cells) if len(cells) > 2 else {}
@@ -60,18 +60,6 @@ def table(frame: pd.DataFrame, title: str = "", *, across: str = "", digits: int
         head = f"{title}: {len(cells)} rows" if title else f"{len(cells)} rows"
         return HTML(f"<details><summary>{head} (click)</summary>\n{html}\n</details>")
     return HTML(f"<p><b>{title}</b></p>\n{html}" if title else html)
-
-
-def _with_spread(cells: pd.DataFrame) -> pd.DataFrame:
-    """One column X in the place of X_mean and X_std, or mean in that of mean and std."""
-    for mean in [str(name) for name in cells if str(name).endswith("mean")]:
-        stem = mean.removesuffix("mean")
-        if (std := f"{stem}std") not in cells:
-            continue
-        both = [f"{m} ± {s}" if s else m for m, s in zip(cells[mean], cells[std], strict=True)]
-        cells = cells.assign(**{mean: both}).drop(columns=std)
-        cells = cells.rename(columns={mean: stem.rstrip("_") or mean})
-    return cells
 
 
 def _wide(cells: pd.DataFrame, across: str) -> pd.DataFrame:

@@ -441,6 +441,17 @@ def _text(column: pd.Series, digits: int) -> pd.Series:
     return column.astype(object).map(cell)
 
 
+def with_spread(texts: pd.DataFrame) -> pd.DataFrame:
+    """Texts of `tidy` with X, "1.00 ± 0.10", in the place of X_mean and X_std."""
+    for mean in [str(name) for name in texts if str(name).endswith("mean")]:
+        stem = mean.removesuffix("mean")
+        if f"{stem}std" in texts:
+            both = texts[mean] + (" ± " + texts[f"{stem}std"]).where(texts[f"{stem}std"] != "", "")
+            texts = texts.assign(**{mean: both}).drop(columns=f"{stem}std")
+            texts = texts.rename(columns={mean: stem.rstrip("_") or mean})
+    return texts
+
+
 def markdown(frame: pd.DataFrame, digits: int = 2) -> str:
     """Write a frame as a Markdown table, tidied."""
     texts = tidy(frame, digits)
