@@ -345,7 +345,7 @@ def check(
     fields = schema.model_fields
     for name in given:
         if name not in fields:
-            raise ParameterError(unknown(name, [spell(field) for field in fields]))
+            raise ParameterError(unknown_name(name, [spell(field) for field in fields]))
     try:
         return dict(schema(**given))
     except ValidationError as error:
@@ -373,7 +373,7 @@ def of_notebook(name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     return check(schema, given) | {CHECKED: name}
 
 
-def unknown(name: str, known: Collection[str]) -> str:
+def unknown_name(name: str, known: Collection[str]) -> str:
     """The line for a parameter that does not exist."""
     near = difflib.get_close_matches(name, known, 1, NEAR)
     meant = f", did you mean {near[0]}?" if near else ";"

@@ -27,7 +27,7 @@ from typing import Any
 
 LOOK = 0.5  # seconds between two looks at the starter
 GRACE = 3.0  # seconds that a process has to end after a signal, before it is killed
-_followed: set[int] = set()
+_starters: set[int] = set()
 _children: list[subprocess.Popen[Any]] = []
 
 
@@ -35,12 +35,12 @@ def follow(starter: int) -> None:
     """End this process, as a kill would, once it no longer descends from process ``starter``."""
 
     def watch() -> None:
-        while descends(starter):
+        while is_descendant(starter):
             time.sleep(LOOK)
         os._exit(1)
 
-    if starter not in _followed:
-        _followed.add(starter)
+    if starter not in _starters:
+        _starters.add(starter)
         # Where the starter is gone already, this ends at once.
         threading.Thread(target=watch, name="follow", daemon=True).start()
 
@@ -56,7 +56,7 @@ def follow_notebook() -> None:
         follow(os.getppid())
 
 
-def descends(starter: int) -> bool:
+def is_descendant(starter: int) -> bool:
     """Whether ``starter`` is this process's parent, or its parent's, and so on."""
     ancestor = os.getppid()
     while ancestor != starter and ancestor > 1:
@@ -114,7 +114,7 @@ def interruptible() -> Iterator[list[int]]:
     def interrupt(number: int, frame: object) -> None:
         got.append(number)
         if inside and (len(got) == 1 or number == signal.SIGINT):
-            _pass_on(signal.SIGINT, list(_children))
+            _forward(signal.SIGINT, list(_children))
             raise KeyboardInterrupt
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -155,14 +155,14 @@ def _end(number: int) -> None:
     signal.raise_signal(number)
 
 
-def _pass_on(number: int, children: list[subprocess.Popen[Any]]) -> None:
+def _forward(number: int, children: list[subprocess.Popen[Any]]) -> None:
     """Send a signal to the groups of these children, and kill after GRACE those that are left."""
     for child in children:
         if child.returncode is None:  # else its number may be another's by now
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, number)
     if children and number != signal.SIGKILL:
-        killer = threading.Timer(GRACE, _pass_on, [signal.SIGKILL, children])
+        killer = threading.Timer(GRACE, _forward, [signal.SIGKILL, children])
         killer.daemon = True
         killer.start()
 

@@ -38,7 +38,7 @@ def asked(environment: Mapping[str, str]) -> dict[str, Any]:
     known = [*VARIABLES, *MORE]
     for name in environment.get("MAKE_SET", "").split():
         if name not in known and not name.startswith("MAKE"):
-            raise ParameterError(parameters.unknown(name, known))
+            raise ParameterError(parameters.unknown_name(name, known))
     spelt = {field: name for name, field in VARIABLES.items()}
     given = {field: value for field, name in spelt.items() if (value := environment.get(name))}
     found = parameters.check(parameters.Make, given, lambda field: spelt[field])
@@ -55,7 +55,7 @@ def reproduce(given: Request, jobs: int = 0) -> int:
     themselves. Notebook 4 always does.
     """
     by_engine = jobs and find_spec("snakemake") and OWN not in given.papers
-    if by_engine and (code := batch.engine(given, files.runs_folder(), jobs)):
+    if by_engine and (code := batch.run_snakemake(given, files.runs_folder(), jobs)):
         return code
     for paper in given.papers:
         notebook, out = place(given, paper)

@@ -59,7 +59,7 @@ def test_notebooks_are_given_what_differs_from_their_own_parameters():
     assert Request().parameters() == {}
     given = Request("smoke", "mnist", 2.0, ("dcgan_kd",))
     assert given.parameters() == {"preset": "smoke", "data": "mnist", "scale": 2.0}
-    assert batch.settings(given)["papers"] == "dcgan_kd"
+    assert batch.snakemake_config(given)["papers"] == "dcgan_kd"
 
 
 def test_a_paper_that_does_not_exist_is_named(capsys):
@@ -106,7 +106,7 @@ def test_status_counts_units_and_foretells_time_by_the_rate_so_far(plan, tmp_pat
     perform(plan[1], toy.work, tmp_path)  # and its teacher
     for unit, seconds in ((plan[1], 7200.0), (plan[0], 3600.0)):
         manifest = unit.manifest(tmp_path) | {"wall_seconds": seconds}
-        (unit.folder(tmp_path) / "manifest.json").write_bytes(manifests.written(manifest))
+        (unit.folder(tmp_path) / "manifest.json").write_bytes(manifests.to_bytes(manifest))
     frame = progress(plan, tmp_path)
     (line,) = status(frame).to_dict("records")
     assert (line["units"], line["done"], line["missing"]) == (3, 2, 1)

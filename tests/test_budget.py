@@ -31,7 +31,7 @@ from ganzip.units import (
     read_state,
     receive_unit,
 )
-from ganzip.units.budget import Minutes, Pace, Rates
+from ganzip.units.budget import Pace, Rates, Schedule
 from ganzip.units.plan import PAPER_NOTEBOOKS, Request
 
 PAPERS = (dcgan_kd, sdakd, nickel_dime)
@@ -50,7 +50,7 @@ def test_needs_come_first_then_one_seed_of_every_row_and_papers_take_turns():
         for s in range(2)
     ]
     other = [named(f"other{i}", paper="other", method=f"m{i}") for i in range(3)]
-    order = [unit.name for unit in budget.by_worth([*rows, *other])]
+    order = [unit.name for unit in budget.order_by_worth([*rows, *other])]
     assert order == (
         ["judge", "teacher0", "a0", "other0", "b0", "other1", "other2", "teacher1", "a1", "b1"]
     )
@@ -58,7 +58,7 @@ def test_needs_come_first_then_one_seed_of_every_row_and_papers_take_turns():
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_in_every_plan_a_units_needs_precede_it_and_first_seeds_the_others(paper):
-    units = budget.by_worth(paper.outline("paper"))
+    units = budget.order_by_worth(paper.outline("paper"))
     at = {unit.key: i for i, unit in enumerate(units)}
     assert len(at) == len(units) == len(paper.outline("paper"))
     assert all(at[need.key] < at[unit.key] for unit in units for need in unit.needs.values())
@@ -82,10 +82,10 @@ def test_nothing_is_begun_that_cannot_end_by_the_rate_of_its_kind(tmp_path):
     units = [known, same, larger, smaller, unknown]
     finished(known, tmp_path, 20.0, other=1.0)
     rates = Rates(units, tmp_path, lambda u: Demand(1e6 * u.config.get("width", 1)))
-    minutes = Minutes(time.time() - 300, time.time() + 30, math.inf, math.inf)
+    minutes = Schedule(time.time() - 300, time.time() + 30, math.inf, math.inf)
     admits = budget.limit(minutes, rates).admits
-    rates.look()
-    took = [rates.foretold(unit) for unit in (same, larger, smaller, unknown)]
+    rates.update()
+    took = [rates.seconds_left(unit) for unit in (same, larger, smaller, unknown)]
     assert took == [21.0, 61.0, 21.0, None]  # a smaller step is not taken for a faster one
     assert [admits(u, True) for u in units[1:]] == [True, False, True, True]
     assert not admits(larger, False)  # another call could end it
@@ -93,7 +93,7 @@ def test_nothing_is_begun_that_cannot_end_by_the_rate_of_its_kind(tmp_path):
     folder.mkdir(parents=True)
     (folder / "checkpoint-train-000000010.pt").write_bytes(b"")
     assert admits(larger, False)  # it is under way
-    late = Minutes(time.time() - 300, time.time() + 1, math.inf, math.inf)
+    late = Schedule(time.time() - 300, time.time() + 1, math.inf, math.inf)
     assert not budget.limit(late, rates).admits(unknown, True)
 
 
@@ -101,11 +101,11 @@ def test_what_no_call_can_end_is_begun_in_places_that_are_left(tmp_path):
     known, long = named("known", method="a"), named("long", method="a", seed=1, steps=10_000)
     finished(known, tmp_path, 10.0)
     rates = Rates([known, long], tmp_path, lambda u: Demand(u.config["steps"]))
-    rates.look()
+    rates.update()
     now = time.time()
-    admits = budget.limit(Minutes(now - 1, now + 99, math.inf, math.inf), rates).admits
-    assert rates.foretold(long) == 1000 and not admits(long, True) and admits(long, False)
-    admits = budget.limit(Minutes(now - 90, now + 10, math.inf, math.inf), rates).admits
+    admits = budget.limit(Schedule(now - 1, now + 99, math.inf, math.inf), rates).admits
+    assert rates.seconds_left(long) == 1000 and not admits(long, True) and admits(long, False)
+    admits = budget.limit(Schedule(now - 90, now + 10, math.inf, math.inf), rates).admits
     assert not admits(long, False)
 
 
@@ -117,9 +117,9 @@ def test_steps_at_work_tell_a_rate(tmp_path):
     for second, share in ((1000, 0.1), (1010, 0.3)):
         (folder / "progress").write_text(str(share))
         os.utime(folder / "progress", (second, second))
-        rates.look()
-    assert rates.foretold(two) == pytest.approx(50.0)
-    assert rates.foretold(one) == pytest.approx(35.0)
+        rates.update()
+    assert rates.seconds_left(two) == pytest.approx(50.0)
+    assert rates.seconds_left(one) == pytest.approx(35.0)
 
 
 def test_a_pace_counts_starting_steps_as_much_as_their_size():
@@ -130,7 +130,7 @@ def test_a_pace_counts_starting_steps_as_much_as_their_size():
 @pytest.mark.parametrize("minutes", [0.1, -1, math.nan, math.inf])
 def test_minutes_are_refused_that_hold_nothing(minutes):
     with pytest.raises(ValueError, match=r"minutes is .*, expected 0.5 or more"):
-        Minutes.of(minutes)
+        Schedule.of(minutes)
 
 
 def test_at_the_deadline_a_unit_stops_with_a_checkpoint_and_goes_on_to_the_same_bits(tmp_path):
@@ -207,13 +207,15 @@ def test_a_bundle_leaves_out_what_is_shown_of_the_least_worth(tmp_path):
         noise = b"".join(toy.step_seed(i, 0).to_bytes(4, "big") for i in range(1000))
         (folder / "shown" / "fig.pt").write_bytes(noise)
     fixed = 65536 + sum(
-        budget._packed(unit.folder(tmp_path) / name) for unit in units for name in budget.KEPT
+        budget._zip_size(unit.folder(tmp_path) / name)
+        for unit in units
+        for name in budget.ROW_FILES
     )
-    assert budget.left_out(units, tmp_path) == []
-    each = budget._packed(units[0].folder(tmp_path) / "shown" / "fig.pt")
-    out = budget.left_out(units, tmp_path, fixed + 2 * each)
+    assert budget.find_overflow(units, tmp_path) == []
+    each = budget._zip_size(units[0].folder(tmp_path) / "shown" / "fig.pt")
+    out = budget.find_overflow(units, tmp_path, fixed + 2 * each)
     assert out == [units[2].folder(tmp_path) / "shown" / "fig.pt"]
-    assert len(budget.left_out(units, tmp_path, 0)) == 3
+    assert len(budget.find_overflow(units, tmp_path, 0)) == 3
 
 
 @pytest.mark.parametrize("preset", presets.NAMES)
@@ -244,7 +246,7 @@ def test_status_of_all_papers_needs_no_data(tmp_path, monkeypatch, capsys):
 def test_data_that_are_here_are_planned_with_them(tmp_path, monkeypatch):
     monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
     given = Request("smoke", papers=("dcgan_kd",))
-    units, notes = given.foreseen()
+    units, notes = given.outline()
     assert [u.key for u in units] == [u.key for u in given.units()] and notes == []
 
 

@@ -53,6 +53,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("nets.enlarging", "nets.realesrgan"),
     ("presets", "families"),
     ("features", "assets"),
+    ("units.manifests", "files"),
     ("units.unit", "data"),
     ("units.run", "units.unit"),
     ("units.pool", "units.run"),

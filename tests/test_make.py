@@ -108,7 +108,7 @@ REFUSED = [
 @pytest.mark.parametrize("given", REFUSED, ids=lambda given: "-".join(map("=".join, given.items())))
 @pytest.mark.parametrize("verb", ["status", "reproduce"])
 def test_what_does_not_fit_is_one_line_and_nothing_runs(given, verb, monkeypatch):
-    for where, what in ((reproduce, "execute"), (batch, "engine"), (Request, "units")):
+    for where, what in ((reproduce, "execute"), (batch, "run_snakemake"), (Request, "units")):
         monkeypatch.setattr(where, what, None)
     for name in reproduce.VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -232,12 +232,12 @@ def test_snakemake_is_given_texts_as_texts(monkeypatch, tmp_path):
         calls.append(command)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(batch.lives, "run", run)
+    monkeypatch.setattr(batch.processes, "run", run)
     calls = []
     for value in [*ODD, "007", "1.50"]:
         if value.isprintable():
             given = Request("smoke", value, 2.0, ("sdakd",), 3)
-            assert batch.engine(given, tmp_path, 2) == 0
+            assert batch.run_snakemake(given, tmp_path, 2) == 0
             file = calls[-1][calls[-1].index("--configfile") + 1]
             found = parameters.check(parameters.Workflow, io.load_configfile(file))
             assert (found["data"], found["papers"], found["seeds"]) == (value, ("sdakd",), 3)
@@ -253,8 +253,8 @@ def test_jobs_are_snakemake_s_where_it_is_installed(monkeypatch, tmp_path):
             (given.folder("sdakd", root) / kind).mkdir(parents=True)
         return 0
 
-    monkeypatch.setattr(batch, "engine", engine)
+    monkeypatch.setattr(batch, "run_snakemake", engine)
     monkeypatch.setattr(reproduce, "execute", None)
     assert reproduce.reproduce(Request(papers=("sdakd",)), 4) == 0 and asked == [4]
-    monkeypatch.setattr(batch, "engine", lambda *_: 3)
+    monkeypatch.setattr(batch, "run_snakemake", lambda *_: 3)
     assert reproduce.reproduce(Request(papers=("sdakd",)), 4) == 3

@@ -26,7 +26,7 @@ def test_what_is_done_of_a_run_is_kept_with_its_rows_and_networks(tmp_path, monk
     (place,) = ongoing.keep(given, root, into)
     facts = keeping.summary(place)
     assert (facts["units"], facts["planned"]) == (len(units) - 1, len(units))
-    with bundles.opened(place / ongoing.PACKED) as bundle:
+    with bundles.open_bundle(place / ongoing.PACKED) as bundle:
         assert len(bundle.units) == len(units) - 1
     assert (place / "weights" / "mse-d4.safetensors").exists()
     table, frame = ongoing.table(place), pd.read_csv(place / ongoing.ROWS)

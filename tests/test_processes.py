@@ -180,8 +180,10 @@ def test_a_module_that_does_not_end_after_an_interruption_is_ended(tmp_path, sle
 
 
 def test_ancestors_are_found():
-    assert processes.descends(os.getppid()) and processes.descends(processes._parent(os.getppid()))
-    assert not processes.descends(os.getpid())
+    assert processes.is_descendant(os.getppid()) and processes.is_descendant(
+        processes._parent(os.getppid())
+    )
+    assert not processes.is_descendant(os.getpid())
 
 
 def test_of_several_processes_one_tells_why_and_torchrun_nothing(capfd):

@@ -17,7 +17,7 @@ from ganzip.units import (
     transfer,
 )
 from ganzip.units.bundles import BundleError
-from ganzip.units.pool import _unfinished
+from ganzip.units.pool import _find_unfinished
 from ganzip.units.transfer import OTHER, merge
 
 SOME_UNITS = [kind for i, kind in enumerate(trust.UNITS) if i % 4 == 0 or "a bit" in kind]
@@ -75,7 +75,7 @@ def test_a_damaged_unit_is_named_and_its_files_are_kept(made, tmp_path):
     perform(student, toy.work, root)
     (folder / "weights.safetensors").write_bytes(b"torn")
     (teacher.folder(root) / "history.csv").write_text("torn")
-    found = _unfinished(trust.plan(), root)
+    found = _find_unfinished(trust.plan(), root)
     assert [unit.name for unit in found] == [teacher.name, student.name]
     assert folder.with_name(f"{folder.name}.damaged-2").exists()
     assert aside.exists()
@@ -95,13 +95,13 @@ def test_the_weights_of_what_a_unit_needs_are_checked_before_it_is_trained(made,
 def test_a_difference_is_named_alone(made, tmp_path):
     """A tuple of ours is a list in JSON, which is no difference."""
     units = trust.plan()
-    with trust.planned(tmp_path), bundles.opened(made[1]) as bundle:
+    with trust.planned(tmp_path), bundles.open_bundle(made[1]) as bundle:
         packed = {each.name: each.manifest for each in bundle.units}
         other = Unit("toy", units[1].name, {**units[1].config, "seed": 7}, units[1].needs)
-        assert transfer._fault(packed[units[1].name], units[1]) == ""
-        assert transfer._fault(packed[units[1].name], other).startswith(f"{OTHER} (seed);")
+        assert transfer._find_fault(packed[units[1].name], units[1]) == ""
+        assert transfer._find_fault(packed[units[1].name], other).startswith(f"{OTHER} (seed);")
         alone = Unit("toy", units[1].name, units[1].config, {})
-        assert "(what it needs)" in transfer._fault(packed[units[1].name], alone)
+        assert "(what it needs)" in transfer._find_fault(packed[units[1].name], alone)
 
 
 def test_a_bundle_leaves_what_is_here_as_it_is(made, tmp_path):
@@ -134,7 +134,7 @@ def test_tables_come_only_with_every_unit_of_their_paper(made, tmp_path):
 
 def test_a_kept_run_of_older_code_is_taken_anyhow_and_then_has_hashes(tmp_path, monkeypatch):
     place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2" / keeping.RUN
-    with bundles.opened(place) as bundle:
+    with bundles.open_bundle(place) as bundle:
         if bundle.header.format > 1:
             pytest.skip("the kept run is of today's format")
         assert not [packed.fault for packed in bundle.units if packed.fault]
@@ -143,9 +143,9 @@ def test_a_kept_run_of_older_code_is_taken_anyhow_and_then_has_hashes(tmp_path, 
         assert told is not None
         monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
         unit = Unit("dcgan_kd", told.unit, {**told.config, "code": "new"})
-        assert transfer._taken(bundle, packed, unit, tmp_path, [])
-        rows = bundle.held.read(packed.entries["rows.csv"])
-        shown = bundles.shown(bundle.held, packed.entries["shown/samples.pt"])
+        assert transfer._receive(bundle, packed, unit, tmp_path, [])
+        rows = bundle.archive.read(packed.entries["rows.csv"])
+        shown = bundles.read_figure_entry(bundle.archive, packed.entries["shown/samples.pt"])
     assert unit.done(tmp_path) and unit.read(tmp_path, "rows.csv") == rows
     _, ours = read_figure_data((unit.folder(tmp_path) / "shown/samples.pt").read_bytes())
     assert ours.equal(shown)

@@ -24,7 +24,7 @@ def work(run: Run) -> None:
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
     if run.config.get("teacher"):
         with torch.no_grad():
-            net[3].bias += run.needed("teacher")["net.3.bias"]  # pyright: ignore
+            net[3].bias += run.weights_of("teacher")["net.3.bias"]  # pyright: ignore
 
     def terms(batch: Batch):
         time.sleep(run.config["wait"])

@@ -215,7 +215,7 @@ def refit(change: Callable[[dict[str, Any]], Any], *, sign: bool = True) -> Call
     def damage(folder: Path, _: Path) -> None:
         fields = json.loads((folder / MANIFEST).read_bytes())
         change(fields)
-        content = manifests.written(fields) if sign else json.dumps(fields).encode()
+        content = manifests.to_bytes(fields) if sign else json.dumps(fields).encode()
         (folder / MANIFEST).write_bytes(content)
 
     return damage
@@ -376,7 +376,7 @@ class Craft:
         entry = self.of(MANIFEST)
         fields = json.loads(self.entries[entry])
         change(fields)
-        self.entries[entry] = manifests.written(fields)
+        self.entries[entry] = manifests.to_bytes(fields)
         if signed:
             self.sign(keep=True)
 
@@ -390,7 +390,7 @@ class Craft:
                     if name == WEIGHTS:
                         fields["weights_sha256"] = fields["files"][name]["sha256"]
             if not keep:
-                self.entries[entry] = manifests.written(fields)
+                self.entries[entry] = manifests.to_bytes(fields)
         self.header["files"] = {name: facts(content) for name, content in self.entries.items()}
 
     def save(self, path: Path) -> None:

@@ -125,7 +125,7 @@ def train_judge(run: Run, images: Images) -> Judge:
 
 def judge_of(run: Run) -> Judge:
     """The finished judge that a unit needs."""
-    weights, classifier = run.needed("judge"), None
+    weights, classifier = run.weights_of("judge"), None
     classes = run.unit.needs["judge"].config["classes"]
     if classes:
         shape = {"channels": run.config["channels"], "size": run.config["size"]}

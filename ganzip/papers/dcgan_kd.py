@@ -211,7 +211,7 @@ def build(run: Run) -> dict[str, nn.Module]:
     if has_discriminator(run.unit):
         networks["D"] = dcgan.Discriminator(judge_width(run.unit), **shape)
     if "start" in run.unit.needs:
-        load_network(networks["G"], run.needed("start"), "G")
+        load_network(networks["G"], run.weights_of("start"), "G")
     return {name: net.to(run.device) for name, net in networks.items()}
 
 

@@ -374,7 +374,7 @@ def setup_of(run: Run) -> Setup:
     T = nn.Identity() if c["method"] in PLAIN else teacher_of(run)
 
     def judge() -> nn.Module:
-        return load_network(discriminator(c), run.needed("teacher"), "D").to(device)
+        return load_network(discriminator(c), run.weights_of("teacher"), "D").to(device)
 
     return Setup(
         adapter=adapters.stylegan2_adapter(

@@ -297,7 +297,7 @@ def setup_of(run: Run, seen: sr.Seen) -> Setup:
     def judge() -> nn.Module:
         if not taught:
             return critic(1.0, "D")
-        D = load_network(sr.discriminator(c, "1"), run.needed("teacher"), "D")
+        D = load_network(sr.discriminator(c, "1"), run.weights_of("teacher"), "D")
         return D.to(run.device)
 
     deeper = {"extra": 1} if c["network"] == "GCFSR" else {"blocks": 2 * c["net"].get("blocks", 0)}

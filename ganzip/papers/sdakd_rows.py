@@ -53,7 +53,7 @@ def reference(run: Run, part: str) -> Tensor:
     """Features of the held-out truth."""
     if run.config["method"] == "teacher":
         return references(run)[part]
-    return run.needed("teacher")[f"truth.{part}"]
+    return run.weights_of("teacher")[f"truth.{part}"]
 
 
 def selection(run: Run) -> Callable[[nn.Module], dict[str, float]]:

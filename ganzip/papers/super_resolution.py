@@ -453,7 +453,7 @@ def teacher_generator(run: Run) -> nn.Module:
     c = run.config
     if c["network"] != "GCFSR":
         return released(str(run.device))
-    T = load_network(generator(c, "1"), run.needed("teacher"), "G")
+    T = load_network(generator(c, "1"), run.weights_of("teacher"), "G")
     return frozen(T).to(run.device)
 
 

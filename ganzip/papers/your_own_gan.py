@@ -520,7 +520,7 @@ def train_student(run: Run, a: Adapter) -> None:
     """A student by its method."""
     c, device = run.config, run.device
     T = examples.teacher_of(run.unit, run.root, a).to(device)
-    start, stored = run.needed("common"), None if a.latent else views.StoredTeacher()
+    start, stored = run.weights_of("common"), None if a.latent else views.StoredTeacher()
     source = examples.batches(run, a, T, stored)
 
     def target() -> nickel_dime.Moments:

@@ -289,7 +289,7 @@ def _pictures(place: Path, unit: str, name: str) -> Any:
     """Pictures that a kept run holds of a unit: one batch, or several by label."""
     with zipfile.ZipFile(place / keeping.RUN) as entries:
         (path,) = [n for n in entries.namelist() if re.search(rf"/{unit}-\w+/shown/{name}\.pt", n)]
-        pictures = bundles.shown(entries, path)
+        pictures = bundles.read_figure_entry(entries, path)
     if isinstance(pictures, dict):
         return {label: data.to_float(images) for label, images in pictures.items()}
     return data.to_float(pictures)

@@ -17,7 +17,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -27,7 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 
-from ganzip import data, files, presets
+from ganzip import data, files
+from ganzip.parameters import Preset
 from ganzip.report import tables
 from ganzip.units import manifests
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS, File, Manifest
@@ -35,22 +36,27 @@ from ganzip.units.unit import read_figure_data, unit_key
 
 FORMAT = 2
 HEADER = "ganzip-bundle.json"
-KNOWN = "cache/known"  # what stays known of data sets that are not here
-ENTRIES = 100_000
-RATIO = 300  # of unpacked to packed bytes; weights, rows and pictures stay far below
-NAMED = r"[^\W_][^/\\:*?\"<>|\x00-\x1f]{0,199}"  # a file that a user named
+NOTES = "cache/known"  # what stays known of data sets that are not here
+MAX_ENTRIES = 100_000
+MAX_RATIO = 300  # of unpacked to packed bytes; weights, rows and pictures stay far below
+USER_FILE = r"[^\W_][^/\\:*?\"<>|\x00-\x1f]{0,199}"  # a file that a user named
 KINDS = {  # of entries, with the most MiB of one
     r"\w+/units/[\w.+-]+/manifest\.json": 4,
     r"\w+/units/[\w.+-]+/(rows|history)\.csv": 256,
     r"\w+/units/[\w.+-]+/(shown/[\w-]+\.pt|samples/[\w-]+\.npy)": 1024,
     r"\w+/units/[\w.+-]+/weights\.safetensors": 32768,
-    rf"{KNOWN}/{NAMED}\.(pt|json)": 64,
-    rf"\w+/{NAMED}/((tables|figures)/[\w-]+\.(csv|json|png|pdf)|[\w-]+\.ipynb)": 256,
+    rf"{NOTES}/{USER_FILE}\.(pt|json)": 64,
+    rf"\w+/{USER_FILE}/((tables|figures)/[\w-]+\.(csv|json|png|pdf)|[\w-]+\.ipynb)": 256,
 }
-HEADER_MOST = 32  # MiB
-SYSTEM = ("dev", "proc", "sys")  # folders that hold no data, and do not end
+HEADER_MIB = 32
+SYSTEM_FOLDERS = ("dev", "proc", "sys")  # folders that hold no data, and do not end
 
 Text = Annotated[str, StringConstraints(max_length=300)]
+
+
+def set_names(names: str) -> list[str]:
+    """The names under which a run's data sets, with commas between, stay known."""
+    return [data.set_name(name) for name in names.split(",") if name]
 
 
 class BundleError(ValueError):
@@ -67,7 +73,7 @@ class Header(BaseModel):
     model_config = ConfigDict(defer_build=True, strict=True, frozen=True, allow_inf_nan=False)
 
     format: Annotated[int, Field(ge=1)]
-    preset: str
+    preset: Preset
     data: str
     scale: Annotated[float, Field(gt=0, le=1000)]
     papers: Annotated[tuple[Annotated[str, StringConstraints(pattern=r"^\w+$")], ...], Field(
@@ -79,21 +85,14 @@ class Header(BaseModel):
     ganzip: Text = ""
     torch: Text = ""
     numpy: Text = ""
-    files: Annotated[dict[str, File], Field(max_length=ENTRIES)] = {}
-
-    @field_validator("preset")
-    @classmethod
-    def _preset(cls, preset: str) -> str:
-        if preset not in presets.NAMES:
-            raise ValueError(f"expected one of {', '.join(presets.NAMES)}, found {preset[:40]!r}")
-        return preset
+    files: Annotated[dict[str, File], Field(max_length=MAX_ENTRIES)] = {}
 
     @field_validator("data")
     @classmethod
     def _data(cls, names: str) -> str:
         for name in names.split(",") if names else ():
             parts = PurePosixPath(name.strip()).parts
-            system = parts == ("/",) or parts[:2] in {("/", each) for each in SYSTEM}
+            system = parts == ("/",) or parts[:2] in {("/", each) for each in SYSTEM_FOLDERS}
             odd = not parts or ".." in parts or parts[0].startswith("~") or "\\" in name
             if system or odd or len(name) > 1000 or not name.isprintable():
                 raise ValueError(f"expected names of data sets, or paths, found {names[:40]!a}")
@@ -106,14 +105,9 @@ class Header(BaseModel):
             raise ValueError("names a paper twice")
         return papers
 
-    @property
-    def sets(self) -> list[str]:
-        """The names under which its data sets stay known."""
-        return [data.set_name(name) for name in self.data.split(",") if name]
-
 
 @dataclass(frozen=True)
-class Packed:
+class BundleUnit:
     """A unit in a bundle: its entries by file, and its fault in words, or "" for none."""
 
     paper: str
@@ -127,40 +121,40 @@ class Packed:
 class Bundle:
     """A bundle that was read through: what it holds, checked.
 
-    known: files of ``cache/known`` by entry. outputs: entries that notebooks wrote.
+    data_notes: files of ``cache/known`` by entry. outputs: entries that notebooks wrote.
     size: bytes of all of it.
     """
 
-    held: zipfile.ZipFile
+    archive: zipfile.ZipFile
     header: Header
-    units: list[Packed]
-    known: Mapping[str, bytes]
+    units: list[BundleUnit]
+    data_notes: Mapping[str, bytes]
     outputs: list[str]
     size: int
 
     def read(self, entry: str) -> bytes:
         """An entry's content; of what figures show in the form of today's files."""
-        content = self.held.read(entry)
+        content = self.archive.read(entry)
         old = self.header.format == 1 and "/shown/" in entry
         return files.seal(content) if old else content
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Bundle]:
+def open_bundle(path: Path) -> Iterator[Bundle]:
     """A bundle, read through and checked; raises BundleError, in one line."""
-    try:
-        held = zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise BundleError(f"{path}: no such file; give the path of a bundle") from None
-    except (*UNREADABLE, OSError) as error:
-        raise BundleError(_no_bundle(path, error)) from error
-    with held:
+    with ExitStack() as stack:
         try:
-            bundle = _checked(held, path)
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            bundle = _read_bundle(archive, path)
         except BundleError:
             raise
+        except FileNotFoundError:
+            raise BundleError(f"{path}: no such file; give the path of a bundle") from None
         except (*UNREADABLE, OSError) as error:
-            raise BundleError(_no_bundle(path, error)) from error
+            reason = (str(error).strip("'\" \n").splitlines() or [type(error).__name__])[0]
+            raise BundleError(
+                f"{path} is no bundle, or truncated ({reason:.120}); get it again"
+            ) from error
         yield bundle
 
 
@@ -171,16 +165,11 @@ UNREADABLE = (
 )  # fmt: skip
 
 
-def _no_bundle(path: Path, error: Exception) -> str:
-    said = str(error).strip("'\" \n").splitlines() or [type(error).__name__]
-    return f"{path} is no bundle, or truncated ({said[0]:.120}); get it again"
-
-
-def header_of(held: zipfile.ZipFile, path: Path) -> Header:
+def read_header(archive: zipfile.ZipFile, path: Path) -> Header:
     """What a bundle says of itself; raises BundleError."""
-    _check_header(held, path)
+    _check_header(archive, path)
     try:
-        header = manifests.parsed(Header, held.read(HEADER))
+        header = manifests.parse_json(Header, archive.read(HEADER))
     except ValueError as error:
         raise BundleError(f"{path}: {HEADER}: {error}; get the bundle again") from error
     if header.format > FORMAT:
@@ -188,74 +177,76 @@ def header_of(held: zipfile.ZipFile, path: Path) -> Header:
     return header
 
 
-def _check_header(held: zipfile.ZipFile, path: Path) -> None:
-    if HEADER not in held.namelist():
+def _check_header(archive: zipfile.ZipFile, path: Path) -> None:
+    if HEADER not in archive.namelist():
         raise BundleError(f"{path} is no bundle: it has no {HEADER}")
-    if held.getinfo(HEADER).file_size > HEADER_MOST << 20:
+    if archive.getinfo(HEADER).file_size > HEADER_MIB << 20:
         raise BundleError(f"{path} is no bundle: its {HEADER} is too large for one")
 
 
-def shown(held: zipfile.ZipFile, entry: str) -> Any:
+def read_figure_entry(archive: zipfile.ZipFile, entry: str) -> Any:
     """What an entry of ``shown/`` shows; raises ValueError where it is damaged."""
-    content = held.read(entry)
-    if manifests.parsed(Header, held.read(HEADER)).format == 1:
+    content = archive.read(entry)
+    if manifests.parse_json(Header, archive.read(HEADER)).format == 1:
         content = files.seal(content)
     return read_figure_data(content)[1]
 
 
-def _checked(held: zipfile.ZipFile, path: Path) -> Bundle:
-    _check_header(held, path)
-    _check_entries(held, path)
-    header = header_of(held, path)
-    inside = [name for name in held.namelist() if name != HEADER]
+def _read_bundle(archive: zipfile.ZipFile, path: Path) -> Bundle:
+    _check_header(archive, path)
+    _check_entries(archive, path)
+    header = read_header(archive, path)
+    entries = {name for name in archive.namelist() if name != HEADER}
     units: dict[str, dict[str, str]] = {}
     faults: dict[str, str] = {}
-    known, outputs = {}, []
-    for entry in sorted({*inside, *header.files}):
-        if not _kind(entry):
+    notes, outputs = {}, []
+    for entry in sorted({*entries, *header.files}):
+        if not _mib_limit(entry):
             raise BundleError(f"{path}: {entry!a:.80} is nothing that a bundle holds")
-        content = held.read(entry) if entry in inside else None
-        why = _difference(header, entry, content)
-        front, unit, rest = entry.partition("/units/")
-        if unit:
+        content = archive.read(entry) if entry in entries else None
+        fault = _find_difference(header, entry, content)
+        paper, in_unit, rest = entry.partition("/units/")
+        if in_unit:
             folder, _, name = rest.partition("/")
-            place = f"{front}/units/{folder}"
+            place = f"{paper}/units/{folder}"
             if content is not None:
                 units.setdefault(place, {})[name] = entry
-                why = why or _content_fault(name, content, header.format)
-            if why:
-                faults.setdefault(place, f"{name} {why}")
-        elif why or content is None:
-            raise BundleError(f"{path}: {entry} {why}; get the bundle again")
-        elif entry.startswith(f"{KNOWN}/"):
-            known[entry] = content
-            _check_known(header, path, entry, content)
+                fault = fault or _find_content_fault(name, content, header.format)
+            if fault:
+                faults.setdefault(place, f"{name} {fault}")
+        elif fault or content is None:
+            raise BundleError(f"{path}: {entry} {fault}; get the bundle again")
+        elif entry.startswith(f"{NOTES}/"):
+            notes[entry] = content
+            _check_note(header, path, entry, content)
         else:
             outputs.append(entry)
-    packed = [
-        _packed(held, header, place, units.get(place, {}), faults.get(place, ""))
+    bundle_units = [
+        _read_unit(archive, header, place, units.get(place, {}), faults.get(place, ""))
         for place in sorted({*units, *faults})
     ]
-    size = sum(info.file_size for info in held.infolist())
-    return Bundle(held, header, packed, known, outputs, size)
+    size = sum(info.file_size for info in archive.infolist())
+    return Bundle(archive, header, bundle_units, notes, outputs, size)
 
 
-def _kind(entry: str) -> int:
+def _mib_limit(entry: str) -> int:
     """The most MiB of an entry of this name, 0 for what no bundle holds."""
     plain = all(part not in ("", ".", "..") for part in entry.split("/"))
-    found = (most for kind, most in KINDS.items() if re.fullmatch(kind, entry))
-    return next(found, 0) if plain else 0
+    limits = (limit for kind, limit in KINDS.items() if re.fullmatch(kind, entry))
+    return next(limits, 0) if plain else 0
 
 
-def _check_entries(held: zipfile.ZipFile, path: Path) -> None:
+def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
     """Raise BundleError for links, passwords, twins and bombs, and for names of no kind."""
-    seen: set[str] = set()
-    if len(held.infolist()) > ENTRIES:
-        raise BundleError(f"{path} has {len(held.infolist())} entries, expected {ENTRIES} at most")
-    for info in held.infolist():
+    names: set[str] = set()
+    if len(archive.infolist()) > MAX_ENTRIES:
+        raise BundleError(
+            f"{path} has {len(archive.infolist())} entries, expected {MAX_ENTRIES} at most"
+        )
+    for info in archive.infolist():
         name, mode = f"{path}: {info.filename!a:.80}", info.external_attr >> 16
-        most = HEADER_MOST if info.filename == HEADER else _kind(info.filename)
-        if not most or info.filename != info.orig_filename:
+        limit = HEADER_MIB if info.filename == HEADER else _mib_limit(info.filename)
+        if not limit or info.filename != info.orig_filename:
             raise BundleError(f"{name} is nothing that a bundle holds")
         if info.is_dir() or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             raise BundleError(f"{name} is no plain file")
@@ -263,34 +254,34 @@ def _check_entries(held: zipfile.ZipFile, path: Path) -> None:
             raise BundleError(f"{name} is encrypted; a bundle is not")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise BundleError(f"{name} is packed in a way that a bundle is not")
-        packed = max(info.compress_size, 1)
-        if info.file_size > most << 20 or info.file_size > max(1 << 20, RATIO * packed):
+        largest = min(limit << 20, max(1 << 20, MAX_RATIO * info.compress_size))
+        if info.file_size > largest:
             raise BundleError(
                 f"{name} would unpack {info.compress_size} bytes to {info.file_size}, as nothing "
                 "in a bundle does"
             )
-        if info.filename.casefold() in seen:
+        if info.filename.casefold() in names:
             raise BundleError(f"{name} is there twice")
-        seen.add(info.filename.casefold())
+        names.add(info.filename.casefold())
 
 
-def _difference(header: Header, entry: str, content: bytes | None) -> str:
+def _find_difference(header: Header, entry: str, content: bytes | None) -> str:
     """How an entry differs from what the header says of it."""
     if header.format == 1:
         return ""
-    named = header.files.get(entry)
-    if named is None:
+    file = header.files.get(entry)
+    if file is None:
         return f"is not named by {HEADER}: the bundle was altered"
     if content is None:
         return "is missing: the bundle was altered"
-    if (len(content), files.sha256(content)) != (named.size, named.sha256):
+    if manifests.describe(content) != file.model_dump():
         return "was altered: its sha256 is not the one that the bundle names"
     return ""
 
 
-def _check_known(header: Header, path: Path, entry: str, content: bytes) -> None:
-    name = entry.removeprefix(f"{KNOWN}/")
-    if not any(name.startswith(each) for each in header.sets):
+def _check_note(header: Header, path: Path, entry: str, content: bytes) -> None:
+    name = entry.removeprefix(f"{NOTES}/")
+    if not any(name.startswith(each) for each in set_names(header.data)):
         raise BundleError(f"{path}: {entry} belongs to none of its data, {header.data!r}")
     try:
         if name.endswith(".pt"):
@@ -309,7 +300,7 @@ def _check_stored(content: bytes) -> None:
             raise ValueError("is packed, as torch packs nothing")
 
 
-def _content_fault(name: str, content: bytes, form: int) -> str:
+def _find_content_fault(name: str, content: bytes, form: int) -> str:
     """Why a unit's file cannot be what its name says."""
     try:
         if name == HISTORY:
@@ -324,8 +315,8 @@ def _content_fault(name: str, content: bytes, form: int) -> str:
             if array.dtype != np.uint8 or array.ndim != 4:
                 raise ValueError(f"holds {array.dtype} {array.shape}, no images")
     except (*UNREADABLE, SafetensorError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        return f"is damaged ({said[0]:.100})"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"is damaged ({reason:.100})"
     return ""
 
 
@@ -344,24 +335,24 @@ def _last_step(content: bytes) -> int:
     return max((int(line.split(",")[0]) for line in content.decode().splitlines()[1:]), default=0)
 
 
-def _packed(
-    held: zipfile.ZipFile, header: Header, place: str, entries: Mapping[str, str], fault: str
-) -> Packed:
+def _read_unit(
+    archive: zipfile.ZipFile, header: Header, place: str, entries: Mapping[str, str], fault: str
+) -> BundleUnit:
     paper, _, folder = place.split("/")
     manifest, name = None, folder
     try:
         if manifests.NAME in entries:
-            manifest = manifests.read(held.read(entries[manifests.NAME]))
+            manifest = manifests.read(archive.read(entries[manifests.NAME]))
             name = manifest.unit
     except ValueError as error:
         fault = fault or f"{manifests.NAME}: {error}"
     if not fault:
-        fault = _unit_fault(held, header, paper, folder, manifest, entries)
-    return Packed(paper, name, manifest, entries, fault)
+        fault = _find_unit_fault(archive, header, paper, folder, manifest, entries)
+    return BundleUnit(paper, name, manifest, entries, fault)
 
 
-def _unit_fault(
-    held: zipfile.ZipFile,
+def _find_unit_fault(
+    archive: zipfile.ZipFile,
     header: Header,
     paper: str,
     folder: str,
@@ -381,17 +372,17 @@ def _unit_fault(
         return f"its configuration does not give its key {manifest.key}: the manifest was altered"
     if folder != f"{manifest.unit}-{manifest.key}":
         return f"its folder is that of another unit than {manifest.unit}-{manifest.key}"
-    there = {name for name in entries if name != manifests.NAME and not name.startswith("shown/")}
-    named = set(manifest.files) or {ROWS, HISTORY} | (there & {WEIGHTS})
+    present = {name for name in entries if name != manifests.NAME and not name.startswith("shown/")}
+    names = set(manifest.files) or {ROWS, HISTORY} | (present & {WEIGHTS})
     if manifest.format == 1:
-        named |= {name for name in there if name.startswith("samples/")}
-    if there != named:
-        other = min(there ^ named)
-        return f"{other} is {'not named by its manifest' if other in there else 'missing'}"
-    for name in there:
-        content = held.read(entries[name])
-        if name == ROWS and (why := rows_fault(content, paper, manifest.config)):
-            return f"{name}: {why}"
+        names |= {name for name in present if name.startswith("samples/")}
+    if present != names:
+        other = min(present ^ names)
+        return f"{other} is {'not named by its manifest' if other in present else 'missing'}"
+    for name in present:
+        content = archive.read(entries[name])
+        if name == ROWS and (fault := find_rows_fault(content, paper, manifest.config)):
+            return f"{name}: {fault}"
         if name == HISTORY and (last := _last_step(content)) not in (0, manifest.config["steps"]):
             return f"{name}: ends at step {last} of {manifest.config['steps']}"
         sha = manifest.weights_sha256 if name == WEIGHTS else None
@@ -403,7 +394,7 @@ def _unit_fault(
     return ""
 
 
-def rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> str:
+def find_rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> str:
     """Why the text of ``rows.csv`` is not that of a unit of this paper and configuration, or ""."""
     try:
         reader = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
@@ -416,19 +407,19 @@ def rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> str:
         return "no rows"
     if any(None in line or None in line.values() for line in lines):
         return "a row is torn"
-    own = {"paper": paper, "seed": config.get("seed"), "preset": config.get("preset")}
-    own |= {"dataset": config.get("data")}
-    for column, expected in own.items():
+    expected_values = {"paper": paper, "seed": config.get("seed"), "preset": config.get("preset")}
+    expected_values |= {"dataset": config.get("data")}
+    for column, expected in expected_values.items():
         for line in lines:
             if expected is not None and line[column] != str(expected):
                 return f"a row of {column} {line[column]!r:.40}, the unit's is {expected!r}"
     try:
-        checked = tables.rows(lines)
+        rows = tables.rows(lines)
     except ValueError as error:
         return str(error)
-    if not any(map(math.isfinite, checked["value"])):
+    if not any(map(math.isfinite, rows["value"])):
         return "no value is a number"
-    if checked.drop(columns="value").astype(str).duplicated().any():
+    if rows.drop(columns="value").astype(str).duplicated().any():
         return "a row is there twice"
     return ""
 
@@ -446,17 +437,17 @@ class Writer:
     def add(self, entry: str, content: bytes) -> None:
         """Add an entry; the same content gives the same bytes, for no time is written."""
         self._out.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
-        self._files[entry] = {"size": len(content), "sha256": files.sha256(content)}
+        self._files[entry] = manifests.describe(content)
 
-    def close(self, told: Mapping[str, Any]) -> None:
-        """Write the header: ``told`` and the hashes."""
-        fields = {"format": FORMAT, **told, "files": self._files}
-        manifests.parsed(Header, json.dumps(fields).encode())  # what cannot be read is not written
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write the header: ``facts`` and the hashes. What cannot be read is not written."""
+        fields = {"format": FORMAT, **facts, "files": self._files}
+        manifests.parse_json(Header, json.dumps(fields).encode())
         self._out.writestr(zipfile.ZipInfo(HEADER), json.dumps(fields), zipfile.ZIP_DEFLATED)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Writer]:
+def write_bundle(path: Path) -> Iterator[Writer]:
     """A new bundle at ``path``, there when the block ends well; call ``close`` in it."""
     with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as out:
         yield Writer(out)

@@ -5,7 +5,6 @@ It carries the sha256 of all that it says itself, so that a changed digit in it 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -20,6 +19,8 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+from ganzip import files
 
 FORMAT = 2
 NAME = "manifest.json"
@@ -69,49 +70,54 @@ class Manifest(BaseModel):
     sha256: Digest | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_files(self) -> Self:
         if self.format == FORMAT:
             if self.sha256 is None:
                 raise ValueError("has no sha256 of its own")
             if absent := {ROWS, HISTORY} - set(self.files):
                 raise ValueError(f"names no {min(absent)}")
-            if odd := [name for name in self.files if not re.fullmatch(FILE, name)]:
-                raise ValueError(f"{odd[0]!r} is no file of a unit")
+            if others := [name for name in self.files if not re.fullmatch(FILE, name)]:
+                raise ValueError(f"{others[0]!r} is no file of a unit")
             weights = self.files.get(WEIGHTS)
             if weights and weights.sha256 != self.weights_sha256:
                 raise ValueError("names two sha256 of the weights")
         return self
 
 
-def written(fields: Mapping[str, Any]) -> bytes:
+def to_bytes(fields: Mapping[str, Any]) -> bytes:
     """The file of a manifest: the fields, its format and its own sha256."""
-    whole = json.loads(json.dumps({**fields, "format": FORMAT}))
-    whole.pop("sha256", None)
-    return json.dumps(whole | {"sha256": _of(whole)}, indent=1).encode()
+    content = json.loads(json.dumps({**fields, "format": FORMAT}))
+    content.pop("sha256", None)
+    return json.dumps(content | {"sha256": _sha256(content)}, indent=1).encode()
+
+
+def describe(content: bytes) -> dict[str, Any]:
+    """What a manifest or a bundle says of a file: size and sha256."""
+    return {"size": len(content), "sha256": files.sha256(content)}
 
 
 def read(content: bytes) -> Manifest:
     """The manifest in a file; raises ValueError, in one line, for what is none or was altered."""
-    found = parsed(Manifest, content)
-    if found.format == FORMAT:
+    manifest = parse_json(Manifest, content)
+    if manifest.format == FORMAT:
         fields = json.loads(content)
-        if fields.pop("sha256") != _of(fields):
+        if fields.pop("sha256") != _sha256(fields):
             raise ValueError("was altered: its own sha256 does not match")
-    return found
+    return manifest
 
 
-def parsed(model: type[M], content: bytes) -> M:
+def parse_json(model: type[M], content: bytes) -> M:
     """JSON as a pydantic model; raises ValueError that names the first fault, in one line."""
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
         if first["type"] not in ("json_invalid", "value_error", "missing"):
-            said += f", found {ascii(first['input'])[:60]}"
-        raise ValueError(f"{place}: {said}" if place else said) from None
+            message += f", found {ascii(first['input'])[:60]}"
+        raise ValueError(f"{place}: {message}" if place else message) from None
 
 
-def _of(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+def _sha256(fields: Mapping[str, Any]) -> str:
+    return files.sha256(json.dumps(fields, sort_keys=True).encode())

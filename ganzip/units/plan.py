@@ -28,43 +28,35 @@ class Request:
     seeds: int = 0  # of a row, at least
 
     def __post_init__(self):
-        mine = {name: getattr(self, name) for name in parameters.Plan.model_fields}
-        for name, value in parameters.check(parameters.Plan, mine).items():
+        values = {name: getattr(self, name) for name in parameters.Plan.model_fields}
+        for name, value in parameters.check(parameters.Plan, values).items():
             object.__setattr__(self, name, value)
 
     def units(self) -> list[Unit]:
         """The plans of all papers, the same that their notebooks make."""
-        source = {"source": self.data} if self.data else {}
-        least = {"seeds": self.seeds} if self.seeds else {}
-        return [
-            unit
-            for paper in self.papers
-            for unit in paper_module(paper).prepare(
-                self.preset, **source, scale=self.scale, **least
-            )
-        ]
+        options: dict[str, Any] = {"source": self.data} if self.data else {}
+        options |= {"scale": self.scale} | ({"seeds": self.seeds} if self.seeds else {})
+        return [u for p in self.papers for u in paper_module(p).prepare(self.preset, **options)]
 
-    def foreseen(self) -> tuple[list[Unit], list[str]]:
+    def outline(self) -> tuple[list[Unit], list[str]]:
         """The plans to be counted, data here or not, and a line for each set that is not.
 
         Preset paper is counted for the sets that it is meant for, unless others are named.
         """
         units, notes = [], []
         for paper in self.papers:
-            alone = replace(self, papers=(paper,))
-            why = "" if self.data or self.preset != "paper" else "no data are named"
-            if not why:
-                try:
-                    units += alone.units()
-                    continue
-                except (DataError, ImportError) as error:
-                    if self.data and not isinstance(error, DataAbsent):
-                        raise
-                    why = str(error)
+            try:
+                if self.preset == "paper" and not self.data:
+                    raise DataAbsent("no data are named")
+                units += replace(self, papers=(paper,)).units()
+                continue
+            except (DataError, ImportError) as error:
+                if self.data and not isinstance(error, DataAbsent):
+                    raise
+                why = str(error)
             units += paper_module(paper).outline(self.preset, self.data, self.scale, self.seeds)
-            sets = presets.facts(paper, self.preset, self.data)
-            meant = " and ".join(fact.name for fact in sets)
-            notes.append(f"{paper} is counted for {meant}; name your images by DATA ({why})")
+            sets = " and ".join(f.name for f in presets.facts(paper, self.preset, self.data))
+            notes.append(f"{paper} is counted for {sets}; name your images by DATA ({why})")
         return units, notes
 
     def folder(self, paper: str, root: Path) -> Path:
@@ -73,15 +65,14 @@ class Request:
 
     def parameters(self) -> dict[str, Any]:
         """A notebook's parameters, where they differ from its own."""
-        mine, usual = asdict(self), asdict(Request())
-        return {k: v for k, v in mine.items() if k != "papers" and v != usual[k]}
+        defaults = asdict(Request())
+        return {k: v for k, v in asdict(self).items() if k != "papers" and v != defaults[k]}
 
 
 REQUEST_FIELDS = [field.name for field in fields(Request)]
 
 
 def paper_module(paper: str) -> Any:
-    """The module that makes the units of a paper."""
     """The module that makes the units of a paper."""
     return import_module(f"ganzip.papers.{paper}")
 
@@ -128,11 +119,11 @@ def demand(unit: Unit) -> Demand:
 def together(unit: Unit, given: Request, processes: int, device: str) -> None:
     """One unit and what it needs in several processes by ``torchrun``, a GPU each.
 
-    Raises ValueError where so many cannot share it, and UnitsFailed with where the reason
-    stands.
+    Raises ValueError where so many cannot share it, and UnitsFailed, which says where the
+    reason stands.
     """
     check_sharing(unit, runs_folder(), processes)
-    options = (given.parameters() | {"device": device}).items()
-    more = [f"--{name}={value}" for name, value in options]
-    if code := parallel.launch(processes, "ganzip.papers", unit.paper, unit.name, *more):
+    values = given.parameters() | {"device": device}
+    options = [f"--{name}={value}" for name, value in values.items()]
+    if code := parallel.launch(processes, "ganzip.papers", unit.paper, unit.name, *options):
         raise UnitsFailed(f"{unit.name}: torchrun ended with {code}; its reason is above")

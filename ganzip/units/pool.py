@@ -24,7 +24,7 @@ from ganzip import processes
 from ganzip.device import cores
 from ganzip.units.manifests import WEIGHTS
 from ganzip.units.run import Run, attempt
-from ganzip.units.unit import Unit, in_order, is_sound, read_progress
+from ganzip.units.unit import Unit, in_order, read_progress, verify_unit
 
 
 class UnitsFailed(RuntimeError):
@@ -65,13 +65,13 @@ def perform_all(
     """
     processes.follow_notebook()
     plan = in_order(units)
-    waiting = _unfinished(plan, root)
+    waiting = _find_unfinished(plan, root)
     failed: dict[str, str] = {}
     killed: set[str] = set()
     n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
     with processes.interruptible(), _Bar(plan, root) as bar:
         while waiting:
-            for unit in _share_out(waiting, failed, work, root, n_jobs, device, bar, limit):
+            for unit in _run_pool(waiting, failed, work, root, n_jobs, device, bar, limit):
                 if unit.key in killed:
                     failed[unit.key] = f"{unit.name}: killed twice; out of memory? Try fewer jobs"
                 else:
@@ -80,7 +80,7 @@ def perform_all(
             for unit in [u for u in waiting if _needs_any(u, failed)]:
                 failed[unit.key] = f"{unit.name}: not begun, it needs one of the above"
                 waiting.remove(unit)
-            if limit and not any(_admitted(waiting, root, limit)):
+            if limit and not any(_admissible(waiting, root, limit)):
                 break
         bar.show([])
     if failed:
@@ -90,17 +90,17 @@ def perform_all(
         )
 
 
-def _unfinished(plan: Sequence[Unit], root: Path) -> list[Unit]:
+def _find_unfinished(plan: Sequence[Unit], root: Path) -> list[Unit]:
     """Units that are to be trained, needs first; of those that they need, the weights are read."""
     found, needed = [], set()
     for unit in reversed(plan):
-        if not is_sound(unit, root, *([WEIGHTS] if unit.key in needed else [])):
+        if not verify_unit(unit, root, *([WEIGHTS] if unit.key in needed else [])):
             found.append(unit)
             needed |= {need.key for need in unit.needs.values()}
     return found[::-1]
 
 
-def _share_out(
+def _run_pool(
     waiting: list[Unit],
     failed: dict[str, str],
     work: Callable[[Run], None],
@@ -139,7 +139,7 @@ def _share_out(
         try:
             while True:
                 free = n_jobs - len(running)
-                for unit in itertools.islice(_admitted(waiting, root, limit), free):
+                for unit in itertools.islice(_admissible(waiting, root, limit), free):
                     waiting.remove(unit)
                     place = min(_devices(device), key=[*places.values()].count)
                     future = pool.submit(attempt, unit, work, root, place, deadline)
@@ -167,7 +167,7 @@ def _share_out(
             raise
 
 
-def _admitted(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Iterator[Unit]:
+def _admissible(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Iterator[Unit]:
     """Units that are ready and may be begun, in their order; of a copy of ``waiting``."""
     ready = [unit for unit in waiting if _ready(unit, root)]
     if limit is None:
@@ -197,7 +197,7 @@ def progress_bar(units: Iterable[Unit], root: Path) -> Iterator[None]:
 
     def show() -> None:
         while not over.wait(1.0):
-            bar.show([unit for unit in plan if _lively(unit, root)])
+            bar.show([unit for unit in plan if _is_active(unit, root)])
 
     with _Bar(plan, root) as bar:
         watch = threading.Thread(target=show, daemon=True)
@@ -244,7 +244,7 @@ class _Bar:
             self.bar.refresh()
 
 
-def _lively(unit: Unit, root: Path) -> bool:
+def _is_active(unit: Unit, root: Path) -> bool:
     """Whether a unit told its progress within the last half minute."""
     try:
         return time.time() - (unit.folder(root) / "progress").stat().st_mtime < 30

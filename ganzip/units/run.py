@@ -33,7 +33,7 @@ from ganzip.files import check_space, lock_folder, save_array, write
 from ganzip.train import Batch, Player, Terms, step_seed, train
 from ganzip.units import manifests
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS
-from ganzip.units.unit import ABSENT, Unit, in_order, is_sound
+from ganzip.units.unit import ABSENT, Unit, in_order, verify_unit
 
 Net = TypeVar("Net", bound=nn.Module)
 CHECKPOINT_SECONDS = 20.0
@@ -94,7 +94,7 @@ class Run:
         torch.manual_seed(step_seed(self.config["seed"], name))
         return make().to(self.device)
 
-    def needed(self, role: str) -> dict[str, Tensor]:
+    def weights_of(self, role: str) -> dict[str, Tensor]:
         """The weights of the unit that plays ``role`` for this one."""
         return self.unit.needs[role].weights(self.root)
 
@@ -215,7 +215,7 @@ class Run:
         }
         # Pictures of other weights, if any, are none of these.
         shutil.rmtree(self.folder / "shown", ignore_errors=True)
-        write(self.folder / manifests.NAME, manifests.written(manifest))
+        write(self.folder / manifests.NAME, manifests.to_bytes(manifest))
         for path in (*self.folder.glob("checkpoint-*.pt"), self.folder / "progress"):
             path.unlink(missing_ok=True)
 
@@ -319,7 +319,7 @@ def perform(
     folder = unit.folder(root)
 
     def done() -> bool:
-        return parallel.from_first(lambda: is_sound(unit, root))
+        return parallel.from_first(lambda: verify_unit(unit, root))
 
     if done():
         return folder
@@ -331,7 +331,7 @@ def perform(
         check_space(folder)
     for need in unit.needs.values():
         if parallel.first():
-            is_sound(need, root, WEIGHTS)
+            verify_unit(need, root, WEIGHTS)
         perform(
             need,
             work,

@@ -21,7 +21,7 @@ def progress(units: Iterable[Unit], root: Path) -> pd.DataFrame:
     """How far each unit is: paper, unit, state, left (a share), what it asks, seconds it took."""
     lines = []
     for unit in units:
-        state, asked = read_state(unit, root), demand(unit)
+        state, needs = read_state(unit, root), demand(unit)
         done = state.name == "done"
         lines.append(
             {
@@ -29,9 +29,9 @@ def progress(units: Iterable[Unit], root: Path) -> pd.DataFrame:
                 "unit": unit.name,
                 "state": state.name,
                 "left": 0.0 if done else 1 - state.step / max(1, unit.config["steps"]),
-                "multiply_adds": asked.multiply_adds,
+                "multiply_adds": needs.multiply_adds,
                 "seconds": unit.manifest(root)["wall_seconds"] if done else 0.0,
-                "gigabytes": asked.kept / 1e9,
+                "gigabytes": needs.weight_bytes / 1e9,
             }
         )
     return pd.DataFrame(lines)
@@ -47,15 +47,15 @@ def status(frame: pd.DataFrame) -> pd.DataFrame:
     for paper in dict.fromkeys(frame["paper"]):
         units = frame.loc[frame["paper"] == paper].to_dict("records")
         done = [unit for unit in units if unit["state"] == "done"]
-        took, past = (sum(unit[k] for unit in done) for k in ("seconds", "multiply_adds"))
-        left = sum(unit["left"] * unit["multiply_adds"] for unit in units)
-        every = sum(unit["multiply_adds"] for unit in units)
+        seconds, work_done = (sum(unit[k] for unit in done) for k in ("seconds", "multiply_adds"))
+        work_left = sum(unit["left"] * unit["multiply_adds"] for unit in units)
+        rate = seconds / work_done if seconds and work_done else math.nan
         lines.append(
             {"paper": paper, "units": len(units)}
             | {name: sum(unit["state"] == name for unit in units) for name in STATES}
             | {
-                "hours_left": left * took / past / 3600 if took and past else math.nan,
-                "gpu_hours": every / SUSTAINED / 3600,
+                "hours_left": work_left * rate / 3600,
+                "gpu_hours": sum(unit["multiply_adds"] for unit in units) / SUSTAINED / 3600,
                 "gigabytes": sum(unit["gigabytes"] for unit in units),
             }
         )
@@ -64,36 +64,32 @@ def status(frame: pd.DataFrame) -> pd.DataFrame:
 
 def forecast(frame: pd.DataFrame, root: Path, jobs: int = 1) -> str:
     """What is to be done, before it begins, in words: units, time, disk; of ``progress``."""
-    papers = status(frame).to_dict("records")
-    done, units, hours, gpu, kept = (
-        sum(paper[k] for paper in papers)
-        for k in ("done", "units", "hours_left", "gpu_hours", "gigabytes")
-    )
-    lines = [f"{done} of {units} units are done"]
+    columns = ["done", "units", "hours_left", "gpu_hours", "gigabytes"]
+    done, units, hours, gpu, weights = status(frame)[columns].sum(skipna=False).tolist()
+    lines = [f"{done:.0f} of {units:.0f} units are done"]
     if done < units and not math.isnan(hours):
-        each = hours / jobs
-        took = f"{60 * each:.0f} minutes" if each < 2 else f"{each:,.0f} hours"
-        lines.append(f"about {took} of training left, {jobs} side by side, at the rate so far")
+        hours /= jobs
+        time = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:,.0f} hours"
+        lines.append(f"about {time} of training left, {jobs} side by side, at the rate so far")
     if gpu > 0.1:
         lines.append(
             f"the whole plan takes {gpu:,.0f} GPU hours, by its multiply-adds to a factor of two, "
             f"if an H100 sustains {SUSTAINED:.0e} of them a second, which is an assumption"
         )
     # A unit at work has two checkpoints and a third being written, of weights and Adam's moments.
-    disk = kept + 9 * jobs * max(frame["gigabytes"])
+    disk = weights + 9 * jobs * max(frame["gigabytes"])
     lines.append(f"disk: {disk:.2g} GB of weights and checkpoints under {root}")
     return "\n".join(lines)
 
 
 def failures(units: Iterable[Unit], root: Path) -> list[str]:
     """One line for each unit that failed or was killed: its last step, why, and the remedy."""
-    out = []
-    for unit in units:
-        state = read_state(unit, root)
-        if state.name in ("failed", "interrupted"):
-            step = f"{unit.paper} {unit.name}: step {state.step} of {unit.config['steps']}"
-            out.append(f"{step}: {remedy(state)} (all of it: {unit.folder(root)})")
-    return out
+    return [
+        f"{unit.paper} {unit.name}: step {state.step} of {unit.config['steps']}: {remedy(state)} "
+        f"(all of it: {unit.folder(root)})"
+        for unit in units
+        if (state := read_state(unit, root)).name in ("failed", "interrupted")
+    ]
 
 
 def remedy(state: State) -> str:

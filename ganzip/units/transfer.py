@@ -12,14 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from ganzip import files
-from ganzip.data import set_name
-from ganzip.files import sha256
 from ganzip.units import bundles, manifests
-from ganzip.units.bundles import HEADER, KNOWN, BundleError
+from ganzip.units.bundles import HEADER, NOTES, Bundle, BundleError, BundleUnit, set_names
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS, Manifest
 from ganzip.units.plan import PAPER_NOTEBOOKS, REQUEST_FIELDS, Request
 from ganzip.units.run import surroundings
-from ganzip.units.unit import ABSENT, Unit, is_sound, read_figure_data, receive_unit
+from ganzip.units.unit import ABSENT, Unit, read_figure_data, receive_unit, verify_unit
 
 OTHER = "another configuration"
 
@@ -49,33 +47,29 @@ def pack(
     losses: False leaves evaluations alone in the histories, which figures draw; losses are most of
     a bundle. without: files of ``shown/`` that stay here.
     """
-    names = [HISTORY, ROWS, *([WEIGHTS, "samples/*"] if weights else [])]
+    patterns = [HISTORY, ROWS, *([WEIGHTS, "samples/*"] if weights else [])]
     done = [unit for unit in given.units() if unit.done(root)]
-    with bundles.writing(path) as out:
+    with bundles.write_bundle(path) as bundle:
         for unit in done:
-            told, folder = unit.manifest(root), unit.folder(root)
-            place = f"{unit.paper}/units/{told['unit']}-{told['key']}"
-            told["files"] = {
-                name: file
-                for name, file in told["files"].items()
-                if any(fnmatch(name, pattern) for pattern in names)
-            }
-            content = {name: unit.read(root, name) for name in told["files"]}
+            manifest, folder = unit.manifest(root), unit.folder(root)
+            place = f"{unit.paper}/units/{manifest['unit']}-{manifest['key']}"
+            names = [n for n in manifest["files"] if any(fnmatch(n, each) for each in patterns)]
+            contents = {name: unit.read(root, name) for name in names}
+            manifest["files"] = {name: manifest["files"][name] for name in names}
             if not losses:
-                content[HISTORY] = evaluations(content[HISTORY])
-                sealed = {"size": len(content[HISTORY]), "sha256": sha256(content[HISTORY])}
-                told["files"][HISTORY] = sealed
-            out.add(f"{place}/{manifests.NAME}", manifests.written(told))
-            for name, its in content.items():
-                out.add(f"{place}/{name}", its)
+                contents[HISTORY] = evaluations(contents[HISTORY])
+                manifest["files"][HISTORY] = manifests.describe(contents[HISTORY])
+            bundle.add(f"{place}/{manifests.NAME}", manifests.to_bytes(manifest))
+            for name, content in contents.items():
+                bundle.add(f"{place}/{name}", content)
             for file in [f for f in _files(folder, "shown/*.pt") if f not in without]:
                 with suppress(ValueError):  # an altered one is drawn anew where its unit is
                     read_figure_data(content := file.read_bytes())
-                    out.add(f"{place}/shown/{file.name}", content)
-        known = [file for name in _sets(given) for file in _files(root / KNOWN, f"{name}*")]
-        for file in dict.fromkeys((*known, *more)):
-            out.add(file.relative_to(root).as_posix(), file.read_bytes())
-        out.close({**asdict(given), **surroundings()})
+                    bundle.add(f"{place}/shown/{file.name}", content)
+        notes = [f for name in set_names(given.data) for f in _files(root / NOTES, f"{name}*")]
+        for file in dict.fromkeys((*notes, *more)):
+            bundle.add(file.relative_to(root).as_posix(), file.read_bytes())
+        bundle.close({**asdict(given), **surroundings()})
     return len(done)
 
 
@@ -89,14 +83,9 @@ def _files(folder: Path, pattern: str) -> list[Path]:
     return sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
-def _sets(given: Request) -> list[str]:
-    """The names under which a run's data sets stay known."""
-    return [set_name(name) for name in given.data.split(",") if name]
-
-
 def merge(path: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
-    """Take another machine's bundle into the folder of runs: the units taken, by name, and a line
-    for each refused.
+    """Take another machine's bundle into the folder of runs: the names of its units, and a line
+    for each that is refused.
 
     A unit is taken whole, if this checkout plans one of the same configuration, by its hash; what
     is done here stays as it is. Tables and figures are taken where there are none and every unit of
@@ -105,23 +94,23 @@ def merge(path: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
     hashes, and a unit that the plan has and the bundle has not is a line of the refused. Nothing is
     written before all was checked. Raises BundleError.
     """
-    with bundles.opened(path) as bundle:
-        given = _given(bundle.header, path)
+    with bundles.open_bundle(path) as bundle:
+        given = _request_of(bundle.header, path)
         if bundle.header.format < bundles.FORMAT and not anyhow:
             raise BundleError(
                 f"{path} is of format {bundle.header.format}, which names no hashes: make it again "
                 f"with today's ganzip, or take it unchecked: python -m ganzip.batch merge {path} "
                 "--anyhow"
             )
-        return _merged(bundle, given, anyhow)
+        return _merge(bundle, given, anyhow)
 
 
-def read_request(held: zipfile.ZipFile, path: Path) -> Request:
+def read_request(archive: zipfile.ZipFile, path: Path) -> Request:
     """What a bundle's run was given."""
-    return _given(bundles.header_of(held, path), path)
+    return _request_of(bundles.read_header(archive, path), path)
 
 
-def _given(header: bundles.Header, path: Path) -> Request:
+def _request_of(header: bundles.Header, path: Path) -> Request:
     if unknown := [paper for paper in header.papers if paper not in PAPER_NOTEBOOKS]:
         raise BundleError(
             f"{path}: {HEADER}: papers: found {unknown[0]:.40}, expected "
@@ -130,101 +119,102 @@ def _given(header: bundles.Header, path: Path) -> Request:
     return Request(**{name: getattr(header, name) for name in REQUEST_FIELDS})
 
 
-def _merged(bundle: bundles.Bundle, given: Request, anyhow: bool) -> tuple[list[str], list[str]]:
+def _merge(bundle: Bundle, given: Request, anyhow: bool) -> tuple[list[str], list[str]]:
     root = files.runs_folder()
     files.check_space(root, bundle.size)
     # First, for a run whose data are not here is planned by what is known.
-    known = [name for name in bundle.known if not (root / name).exists()]
-    taken: list[str] = []
-    refused: list[str] = []
+    notes = [name for name in bundle.data_notes if not (root / name).exists()]
+    names: list[str] = []
+    refusals: list[str] = []
     try:
-        for name in known:
-            files.write(root / name, bundle.known[name])
-        ours = {(unit.paper, unit.name): unit for unit in given.units()}
-        for packed, unit in _matched(bundle, ours, anyhow, refused):
-            if _taken(bundle, packed, unit, root, refused):
-                taken.append(unit.name)
+        for name in notes:
+            files.write(root / name, bundle.data_notes[name])
+        plan = {(unit.paper, unit.name): unit for unit in given.units()}
+        for source, unit in _match(bundle, plan, anyhow, refusals):
+            if _receive(bundle, source, unit, root, refusals):
+                names.append(unit.name)
     finally:
-        if not taken:
-            for name in known:
+        if not names:
+            for name in notes:
                 (root / name).unlink(missing_ok=True)
     if anyhow:
-        absent = [at for at, unit in ours.items() if not unit.done(root)]
-        refused += [f"{paper} {name}: not in the bundle" for paper, name in absent]
+        absent = [at for at, unit in plan.items() if not unit.done(root)]
+        refusals += [f"{paper} {name}: not in the bundle" for paper, name in absent]
+    rows = {u.manifest.key: u.manifest.files.get(ROWS) for u in bundle.units if u.manifest}
     for paper in given.papers:
-        place = given.folder(paper, root).relative_to(root).as_posix()
-        its = {unit.key: unit for unit in ours.values() if unit.paper == paper}
-        rows = {p.manifest.key: p.manifest.files.get(ROWS) for p in bundle.units if p.manifest}
-        whole = all(rows.get(key) and _rows(unit, root) == rows[key] for key, unit in its.items())
-        if whole and not any(line.startswith(f"{paper} ") for line in refused):
+        units = [unit for unit in plan.values() if unit.paper == paper]
+        complete = all(rows.get(u.key) and _describe_rows(u, root) == rows[u.key] for u in units)
+        if complete and not any(line.startswith(f"{paper} ") for line in refusals):
+            place = given.folder(paper, root).relative_to(root).as_posix()
             for name in bundle.outputs:
                 if name.startswith(f"{place}/") and not (root / name).exists():
                     files.write(root / name, bundle.read(name))
-    return taken, refused
+    return names, refusals
 
 
-def _rows(unit: Unit, root: Path) -> manifests.File | None:
+def _describe_rows(unit: Unit, root: Path) -> manifests.File | None:
     """Size and sha256 of a unit's rows, where it is done."""
     done = unit.done(root)
     return manifests.File(**unit.manifest(root)["files"][ROWS]) if done else None
 
 
-def _matched(
-    bundle: bundles.Bundle,
-    ours: Mapping[tuple[str, str], Unit],
-    anyhow: bool,
-    refused: list[str],
-) -> list[tuple[bundles.Packed, Unit]]:
+def _match(
+    bundle: Bundle, plan: Mapping[tuple[str, str], Unit], anyhow: bool, refusals: list[str]
+) -> list[tuple[BundleUnit, Unit]]:
     """Units of a bundle with those of the plan that they are; a line for each that is none."""
-    found: dict[str, tuple[bundles.Packed, Unit]] = {}
-    for packed in bundle.units:
-        unit = ours.get((packed.paper, packed.name))
-        fault = packed.fault or _fault(packed.manifest, unit)
+    pairs: dict[str, tuple[BundleUnit, Unit]] = {}
+    for source in bundle.units:
+        unit = plan.get((source.paper, source.name))
+        fault = source.fault or _find_fault(source.manifest, unit)
         if unit is None or (fault and not (anyhow and fault.startswith(OTHER))):
-            refused.append(f"{packed.paper} {packed.name}: {fault}")
-        elif unit.key in found and fault:
-            refused.append(f"{packed.paper} {packed.name}: another of that name is in the bundle")
+            refusals.append(f"{source.paper} {source.name}: {fault}")
+        elif unit.key in pairs and fault:
+            refusals.append(f"{source.paper} {source.name}: another of that name is in the bundle")
         else:
-            found[unit.key] = packed, unit
-    return list(found.values())
+            pairs[unit.key] = source, unit
+    return list(pairs.values())
 
 
-def _fault(told: Manifest | None, unit: Unit | None) -> str:
+def _find_fault(manifest: Manifest | None, unit: Unit | None) -> str:
     """Why a sound unit of a bundle is not taken, or nothing."""
-    if told is not None and told.config.get("fingerprint") == ABSENT:
+    if manifest is not None and manifest.config.get("fingerprint") == ABSENT:
         return "it was planned without its data"
-    if unit is None or told is None:
+    if unit is None or manifest is None:
         return "no unit of this checkout's plan has that name"
-    if unit.key != told.key:
-        mine, its = json.loads(json.dumps(dict(unit.config))), told.config
-        both = [{k: (v,) for k, v in each.items()} for each in (mine, its)]
-        differing = [k for k in {**mine, **its} if both[0].get(k) != both[1].get(k)]
-        return f"{OTHER} ({', '.join(differing) or 'what it needs'}); use the same commit and data"
+    if unit.key != manifest.key:
+        ours, theirs = json.loads(json.dumps(dict(unit.config))), manifest.config
+        differences = [
+            name
+            for name in {**ours, **theirs}
+            if name not in ours or name not in theirs or ours[name] != theirs[name]
+        ]
+        names = ", ".join(differences) or "what it needs"
+        return f"{OTHER} ({names}); use the same commit and data"
     return ""
 
 
-def _taken(
-    bundle: bundles.Bundle, packed: bundles.Packed, unit: Unit, root: Path, refused: list[str]
+def _receive(
+    bundle: Bundle, source: BundleUnit, unit: Unit, root: Path, refusals: list[str]
 ) -> bool:
     """Put a unit of a bundle where ours of that configuration is; whether there was a need to."""
-    manifest = json.loads(bundle.read(packed.entries[manifests.NAME]))
+    manifest = json.loads(bundle.read(source.entries[manifests.NAME]))
     manifest.pop("stands_for", None)
     if manifest["key"] != unit.key:
         manifest["stands_for"] = unit.key
     contents = {
         name: partial(bundle.read, entry)
-        for name, entry in packed.entries.items()
+        for name, entry in source.entries.items()
         if name != manifests.NAME
     }
-    if not is_sound(unit, root):
+    if not verify_unit(unit, root):
         receive_unit(unit, root, manifest, contents)
         return True
     here = unit.manifest(root)["files"]
     if WEIGHTS in here or WEIGHTS not in contents:
         return False
     if any(manifest["files"].get(name) != here[name] for name in (ROWS, HISTORY)):
-        refused.append(
-            f"{packed.paper} {packed.name}: done here with other rows, which are not those of its "
+        refusals.append(
+            f"{source.paper} {source.name}: done here with other rows, which are not those of its "
             "weights; delete its folder to take them both"
         )
         return False

@@ -177,10 +177,10 @@ def output_folder(
 
 @dataclass(frozen=True)
 class Demand:
-    """What a unit asks of a machine, roughly: multiply-adds in all, bytes of what it keeps."""
+    """What a unit asks of a machine, roughly: multiply-adds in all, bytes of weights to keep."""
 
     multiply_adds: float = 0.0
-    kept: int = 0
+    weight_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def read_state(unit: Unit, root: Path) -> State:
     if finished and not why:
         return State("done", steps)
     step = round(read_progress(unit, root) * steps)
-    if _held(folder / "lock"):
+    if _is_locked(folder / "lock"):
         return State("running", step)
     if finished:
         return State("failed", 0, f"{why}; {AGAIN}")
@@ -229,7 +229,7 @@ def read_progress(unit: Unit, root: Path) -> float:
         return 0.0
 
 
-def _held(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     """Whether a process has this lock. It is let go when the process dies, however it does."""
     if not path.exists():
         return False
@@ -294,7 +294,7 @@ def check_unit(unit: Unit, root: Path, *names: str) -> None:
         raise Damaged(f"{unit.name}: {why}; run again to train it anew{kept}")
 
 
-def is_sound(unit: Unit, root: Path, *names: str) -> bool:
+def verify_unit(unit: Unit, root: Path, *names: str) -> bool:
     """Whether a unit is done and has no fault; one that has is named, and put aside."""
     if not (unit.folder(root) / manifests.NAME).exists():
         return False
@@ -347,7 +347,7 @@ def receive_unit(
             made[name] = {"size": len(found), "sha256": files.sha256(found)}
         its = {name: file for name, file in made.items() if not name.startswith("shown/")}
         named = {**manifest.get("files", {}), **its}
-        write(folder / manifests.NAME, manifests.written({**manifest, "files": named}))
+        write(folder / manifests.NAME, manifests.to_bytes({**manifest, "files": named}))
 
 
 def read_rows(units: Iterable[Unit], root: Path) -> Any:
