@@ -24,10 +24,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
@@ -39,9 +40,6 @@ from ganzip.units import manifests
 from ganzip.units.bundles import HEADER
 from ganzip.units.plan import PAPER_NOTEBOOKS, Request
 from ganzip.units.transfer import pack, read_request
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RUN = "run.zip"
 SUMMARY = "run.json"

@@ -21,19 +21,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ganzip import data, explore, files, metrics, papers, zoo
 from ganzip.measure.images import noise
 from ganzip.nets import dcgan
 from ganzip.report import enlargements, figures, keeping, ongoing, tables
 from ganzip.units import bundles
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}

@@ -6,9 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from ganzip.report import tables
 from ganzip.report.figures.images import pixels, strip
@@ -32,12 +37,6 @@ from ganzip.report.figures.theme import (
     style,
     subplots,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from torch import Tensor
-
 
 # --------------------------------------------------------- figures of Aguinaldo et al. (2019)
 
@@ -122,7 +121,7 @@ def _panels(points: pd.DataFrame, mine: pd.DataFrame) -> tuple[Figure, dict[str,
     """Draw the curves of a panel for "ours" and one for each published data set, two in a line."""
     theirs = points.loc[points["source"] == "published"]
     parts = {"ours": points.loc[points["source"] == "ours"]}
-    parts |= {name: part for name, part in theirs.groupby("dataset", sort=False)}
+    parts |= dict(list(theirs.groupby("dataset", sort=False)))
     lines = -(-len(parts) // 2)
     across: dict[str, Any] = {"nrows": lines, "ncols": min(len(parts), 2), "squeeze": False}
     figure, grid = subplots(WIDTH, 0.8 + 2.6 * lines, **across)
@@ -260,8 +259,6 @@ def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFra
     """
     if missing := [c for c in ("step", "player", "term", "value") if c not in frame.columns]:
         raise ValueError(f"history: missing columns {missing}; hand over a unit's history.csv")
-    import seaborn as sns
-
     by = frame.groupby(["player", "term"], sort=False)["value"]
     means = by.transform(lambda values: values.rolling(smooth, min_periods=1, center=True).mean())
     frame = frame.assign(smoothed=means)
@@ -323,8 +320,6 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
     a level), mean and std, its methods from the control to the distilled one; what its vertical
     axis is called; and pictures by label. Both axes are logarithmic.
     """
-    import matplotlib.pyplot as plt
-
     figure = plt.figure(figsize=(1.45 * WIDTH, 5.6))
     plt.close(figure)
     parts = figure.subfigures(1, len(panels), squeeze=False)[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyBboxPatch
 
 from ganzip.report.figures.theme import WIDTH, canvas, style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 TEACHER, STUDENT, CRITIC, LOSS, PLAIN = "#EDEDED", "#DCEBF6", "#DDF3EB", "#FBE6D8", "#FFFFFF"
 EDGE, STUDENT_GRADIENT, CRITIC_GRADIENT = "#333333", "#D55E00", "#00795A"
@@ -55,8 +55,6 @@ def scheme_joint() -> Figure:
 
 def _pair(axes: Axes, y: float, loss: str) -> None:
     """Draw teacher and student around height y: from the latent code to the loss."""
-    from matplotlib.patches import Circle
-
     axes.add_patch(Circle((0.55, y), 0.4, fc=PLAIN, ec=EDGE, lw=1.2))
     axes.text(0.55, y, "$z$", ha="center", va="center")
     for side, network, images, fill in (
@@ -74,8 +72,6 @@ def _pair(axes: Axes, y: float, loss: str) -> None:
 
 def _box(axes: Axes, x: float, y: float, width: float, text: str, fill: str) -> None:
     """Draw a box around (x, y) with a text in it."""
-    from matplotlib.patches import FancyBboxPatch
-
     corner, shape = (x - width / 2, y - 0.4), "round,pad=0,rounding_size=0.08"
     axes.add_patch(FancyBboxPatch(corner, width, 0.8, shape, fc=fill, ec=EDGE, lw=1.2))
     axes.text(x, y, text, ha="center", va="center", linespacing=1.35)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from ganzip.report.figures.theme import (
     DASHES,
@@ -19,11 +22,6 @@ from ganzip.report.figures.theme import (
     style,
     subplots,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from torch import Tensor
 
 # Counts (panel, left, right, one column per label) and moments (panel, label, n, mean, std).
 Frames = tuple[pd.DataFrame, pd.DataFrame]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
+from torch import Tensor
 
 from ganzip.report.figures.theme import SPARE, WIDTH, name, style, subplots
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from torch import Tensor
 
 
 @style()
@@ -156,8 +156,6 @@ def _show(axes: Axes, picture: np.ndarray) -> None:
 
 def _outline(axes: Axes, left: float, top: float, size: float) -> None:
     """Frame a square of pixels so that it stands out from bright and from dark pictures."""
-    from matplotlib.patches import Rectangle
-
     for colour, lw in (("white", 3.0), (SPARE[1], 1.6)):
         look = {"fill": False, "ec": colour, "lw": lw, "clip_on": False}
         axes.add_patch(Rectangle((left - 0.5, top - 0.5), size, size, **look))
@@ -169,9 +167,6 @@ def _lines(text: str) -> int:
 
 def _text_width(texts: Iterable[str]) -> float:
     """Width in inches of the longest line of some texts, in the current font."""
-    import matplotlib as mpl
-    from matplotlib.textpath import TextPath
-
     lines = [
         line for text in texts for line in text.split("\n") if line
     ]  # an empty one has no path

@@ -6,16 +6,15 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ganzip import files
 from ganzip.report import tables
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 STYLE = Path(__file__).parent / "ganzip.mplstyle"
 WIDTH = 7.2  # inches: the text width of a page
@@ -60,8 +59,6 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the style of ganzip.mplstyle: `with style():` around, or `@style()` on a function."""
-    import matplotlib.pyplot as plt
-
     with plt.style.context(STYLE):
         yield
 
@@ -106,8 +103,6 @@ def kind(label: str) -> str:
 
 def subplots(*size: float, **panels: Any) -> tuple[Figure, Any]:
     """Make a figure and its axes; closed to pyplot at once, or Jupyter would show it twice."""
-    import matplotlib.pyplot as plt
-
     figure, axes = plt.subplots(figsize=size, **panels)
     plt.close(figure)
     return figure, axes
