@@ -117,7 +117,7 @@ def test_claims_and_tables_of_paper_a_without_some_rows():
 
 def test_claims_and_tables_of_paper_b_without_some_rows():
     distance = "KID-efflite2"
-    full = rows("sdakd", f"{distance} test mean", "P(fake)", "AUC", "speed-up")
+    full = rows("sdakd", f"{distance} test mean", "P(fake)", "AUC")
     full = full.assign(width=full["width"].astype(str))  # "1/2" is one
     for frame in without(full, "SDAKD", "Ablation1", "Ablation3", "DCD"):
         check(sdakd_claims.claims(frame, distance))

@@ -224,7 +224,6 @@ def test_the_main_table_shows_ours_beside_what_is_known(frame):
         0.95: False,
     }
     assert set(table["method"]) >= {"teacher", "fine-tune", *presets.COMPARED}
-    assert table.loc[table["distance_mean"].notna(), "latency_ms"].notna().all()
     assert (ours.loc[[0.7, 0.9], "our_rate"].diff().dropna() > 5).all()
 
 

@@ -215,7 +215,7 @@ def sdakd_frame(runs):
             for metric, value in notes.items():
                 found.append(row(method, width, metric, value, seed, n_images=0, **settings))
     frame = pd.DataFrame(found)
-    return frame.assign(cpu_seconds=30.0 + 10 * frame["seed"], unit_key="0123456789ab")
+    return frame.assign(unit_key="0123456789ab")
 
 
 def test_sdakd_tables_keep_every_published_cell_first():
@@ -265,15 +265,15 @@ def test_sdakd_table1_fills_the_rows_of_its_network_and_appends_controls():
     assert control[["seeds", "steps", "n_images", "features", "preset"]].tolist() == [
         *(2, 160, 48, "lite2", "cpu")
     ]
-    notes = ["perceptual_steps", "blocks", "parameters", "cpu_seconds"]
-    assert control[notes].tolist() == [160, 4, 1007, 35]
-    assert list(table.columns[-4:]) == notes
+    notes = ["perceptual_steps", "blocks", "parameters"]
+    assert control[notes].tolist() == [160, 4, 1007]
+    assert list(table.columns[-3:]) == notes
 
 
 def test_sdakd_table4_places_ablations_at_one_quarter_only():
     runs = [("GCFSR", method, "1/4") for method in ("Ablation1", "Ablation3", "SDAKD", "OMGD")]
     runs += [("GCFSR", "teacher", "1"), ("GCFSR", "Ablation3", "1/2"), ("GCFSR", "SDAKD", "1/8")]
-    frame = sdakd_frame(runs).drop(columns="cpu_seconds").query("metric != 'parameters'")
+    frame = sdakd_frame(runs).query("metric != 'parameters'")
     table = tables.sdakd_table(frame, 4, SDAKD_METRICS)
     ours = table[["variant", "our_method", "our_width"]].fillna("").to_numpy().tolist()
     assert ours == [
@@ -359,7 +359,7 @@ def nickel_row(method, p, metric, value, seed=0, **more):
     empty = dict.fromkeys(tables.ROW, "")
     own = {"method": method, "width": round(1 - p, 6), "metric": metric, "value": value}
     rest = {"dataset": "digits", "steps": 5, "n_images": 9, "seed": seed, "preset": "cpu"}
-    return {**empty, **own, **rest, "cpu_seconds": 7.0, **more}
+    return {**empty, **own, **rest, **more}
 
 
 def test_nickel_dime_table_by_hand():
@@ -374,7 +374,6 @@ def test_nickel_dime_table_by_hand():
             named |= {"KID-x": 1.0, "precision-x": 0.5, "recall-x": 0.25, "parameters": 100 * p}
             named |= {"compression rate": 100 * p, "multiply-adds": 1000.0}
             found += [nickel_row(method, p, k, v, seed) for k, v in named.items()]
-    found += [nickel_row("speed", p, "latency", 50 * (1 - p)) for p in (0.9, 0.75)]
     found.append(nickel_row("content-aware", 0.9, "FD-x", 999.0))  # pruned only: not in it
     table = tables.nickel_dime_table(pd.DataFrame(found), "FD-x", ["CAGC", "NICKEL & DiME"])
     assert list(zip(table["method"], table["p"], strict=True)) == [
@@ -386,7 +385,6 @@ def test_nickel_dime_table_by_hand():
     assert math.isnan(first["published_fid"]) and first["our_metric"] == "FD-x"
     assert (first["distance_mean"], first["distance_std"]) == (301.0, pytest.approx(2**0.5))
     assert (first["last_mean"], first["best_mean"], first["recall_mean"]) == (300.0, 250.0, 0.25)
-    assert first["latency_ms"] == pytest.approx(5) and first["cpu_seconds"] == 7
     assert (first["seeds"], first["steps"], first["preset"]) == (2, 5, "cpu")
     assert table["published_rate"].isna().tolist() == [False] * 4 + [True] * 2
 

@@ -687,15 +687,12 @@ def named(unit: Unit) -> Adapter:
     return adapters.load(unit.config["adapter"], preset=unit.config["preset"])
 
 
-def timed(passes: Mapping[str, Callable[[], object]], count: int) -> pd.DataFrame:
-    """Seconds of each call on one thread, and how many times faster than the first it is.
-
-    The median of ``count`` calls, in turns.
-    """
+def pass_costs(passes: Mapping[str, Callable[[], object]], count: int) -> pd.DataFrame:
+    """Seconds of each call on one thread as costs: the median of ``count`` calls, in turns."""
     with cpu_threads(1):
-        taken = pd.Series(metrics.latency(passes, count), name="seconds")
-    found = taken.rename_axis("network").reset_index()
-    return found.assign(**{"times faster": taken.iloc[0] / found["seconds"]})
+        seconds = metrics.latency(passes, count)
+    lines = {"method": list(seconds), "value": list(seconds.values())}
+    return pd.DataFrame(lines).assign(quantity="pass of an unseen input", unit="s")
 
 
 def teacher(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:

@@ -14,6 +14,7 @@ from ganzip import degrade, features
 from ganzip.distil.compose import CONTROL, METHODS
 from ganzip.distil.family import Adapter
 from ganzip.measure import cost, judging
+from ganzip.measure.cost import TRAINING
 from ganzip.measure.images import distances, draw, images_of, likeness, score_numbers
 from ganzip.measure.rows import Number, rows
 from ganzip.papers import your_own_gan_data as examples
@@ -22,7 +23,7 @@ from ganzip.report.claims import verdict
 from ganzip.units import Run, Unit
 
 LEVELS = ("teacher", "input", "start")  # rows that are no student's
-COSTS = ("parameters", "multiply-adds", "latency")
+SIZES = ["parameters", "multiply-adds"]
 
 # Measuring ----------------------------------------------------------------------------------------
 
@@ -97,17 +98,16 @@ def quality(frame: pd.DataFrame) -> str:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """A line a method: quality, likeness, size, speed and what it took to train.
+    """A line a method: quality, likeness, size and what it was trained for.
 
     First the teacher and, without any training, the input enlarged and the student's start; then
-    the control; then the methods, the best first. Costs of a student are those of its width.
-    ``ratio`` is how many times smaller than the teacher a generator is, ``speed-up`` how many times
-    faster.
+    the control; then the methods, the best first. Sizes of a student are those of its width.
+    ``ratio`` is how many times smaller than the teacher a generator is.
     """
     metric = quality(frame)
     likeness = [m for m in ("PSNR", "SSIM", "PSNR to teacher", "precision", "recall")]
     wanted = [m for m in frame["metric"].unique() if m.split("-")[0] in likeness]
-    cost = frame.loc[frame["metric"].isin(COSTS)].pivot_table(
+    sizes = frame.loc[frame["metric"].isin(SIZES)].pivot_table(
         index="method", columns="metric", values="value"
     )
     lines = []
@@ -123,10 +123,10 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
         line |= {metric: scores["value"].mean(), "sd": scores["value"].std()}
         line |= {m: mine.loc[mine["metric"] == m, "value"].mean() for m in wanted}
         if method != "input":
-            line |= costs(cost, "teacher" if method == "teacher" else "student")
+            mine = sizes.loc["teacher" if method == "teacher" else "student"]
+            line |= mine.to_dict() | {"ratio": sizes.loc["teacher", SIZES[0]] / mine[SIZES[0]]}
         if method not in LEVELS:
-            line |= {"cpu seconds": scores["cpu_seconds"].mean(), "steps": scores["steps"].iloc[0]}
-            line |= {"seeds": len(scores)}
+            line |= {"steps": scores["steps"].iloc[0], "seeds": len(scores)}
         lines.append(line)
     found = pd.DataFrame(lines)
     first = [*LEVELS, CONTROL]
@@ -135,16 +135,15 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return ranked.drop(columns="order").reset_index(drop=True)
 
 
-def costs(cost: pd.DataFrame, of: str) -> dict[str, float]:
-    """Costs of a generator, and how many times less than the teacher's they are."""
-    mine, full = cost.loc[of], cost.loc["teacher"]
-    return {
-        "parameters": mine["parameters"],
-        "multiply-adds": mine["multiply-adds"],
-        "latency, ms": mine["latency"],
-        "ratio": full["parameters"] / mine["parameters"],
-        "speed-up": full["latency"] / mine["latency"],
-    }
+def speeds(table: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with what a machine took: a pass in ms, times the teacher's speed, training."""
+    latency = costs.loc[costs["quantity"] == "latency"].set_index("method")["value"]
+    training = costs.loc[costs["quantity"] == TRAINING].set_index("method")["value"]
+    whose = table["method"].where(table["method"] == "teacher", "student")
+    table = table.assign(**{"latency, ms": whose.where(table["method"] != "input").map(latency)})
+    table["speed-up"] = latency["teacher"] / table["latency, ms"]
+    trained = table["method"].where(table["steps"].notna())
+    return table.assign(**{"cpu seconds": trained.map(training)})
 
 
 LIKENESS = "PSNR to teacher"
@@ -194,8 +193,7 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
     found = [f"None is ready: {lack}"] if lack else []
     found.append(
         f"{'The first of those here is' if lack else 'Take'} {name}: {why}; at "
-        f"{lines[best]['ratio']:.1f} times fewer parameters and "
-        f"{lines[best]['speed-up']:.1f} times the speed."
+        f"{lines[best]['ratio']:.1f} times fewer parameters."
     )
     if best != CONTROL:
         found.append(

@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from ganzip import data, files, parameters, processes, zoo
 from ganzip.device import cores
+from ganzip.papers.your_own_gan_rows import speeds
 from ganzip.parameters import OWN
 from ganzip.report import figures
 from ganzip.units import manifests
@@ -147,7 +148,7 @@ def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
 def figure_of(path: Path) -> Figure:
     """Draw a file of notebook 4 in ``FIGURES``: its table, or what :func:`save_pictures` wrote."""
     if path.suffix == ".csv":
-        table = pd.read_csv(path)
+        table = speeds(pd.read_csv(path), pd.read_csv(path.with_name("cost.csv")))
         metric = table.columns[2]  # after method and paper
         return figures.quality_against_cost(table, metric, ["latency, ms", "cpu seconds"])[0]
     pixels = torch.load(path, weights_only=True)

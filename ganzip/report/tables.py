@@ -282,8 +282,8 @@ def sdakd_table(
     "GCFSR" or "RealESRGAN", the generator's C as width, and as method "teacher", "naive (C,1)",
     "naive (C,C)" or the published name.  Those that no table prints, such as controls, follow.
     `network` names one whose rows have no table of their own, as "RealESRGAN-bicubic" in Table 2.
-    The metrics of `SDAKD_NOTES` and the column cpu_seconds, where the frame has them, are shown as
-    means over seeds.  Raises ValueError for an unknown table, column or metric.
+    The metrics of `SDAKD_NOTES`, where the frame has them, are shown as means over seeds.  Raises
+    ValueError for an unknown table, column or metric.
     """
     if table not in SDAKD_NETWORKS:
         known = ", ".join(map(str, SDAKD_NETWORKS))
@@ -305,7 +305,7 @@ def sdakd_table(
     ours = ours.loc[[row not in elsewhere for row in zip(ours.method, ours.width, strict=True)]]
     paper[["key method", "key width"]] = rows[table]
     both = compare(ours, paper, {"key method": "method", "key width": "width"})
-    notes = [note for note in (*SDAKD_NOTES.values(), "cpu_seconds") if note in ours.columns]
+    notes = [note for note in SDAKD_NOTES.values() if note in ours.columns]
     columns = (*paper.columns[:-2], "data", "our_method", "our_width", "our_metric")
     return both.reindex(columns=[*columns, *_means(scores), *CONDITIONS, *notes])
 
@@ -327,7 +327,7 @@ def _sdakd_rows(table: int) -> list[tuple[str, str]]:
 
 
 def _lines(mine: pd.DataFrame, scores: Mapping[str, str], notes: Mapping[str, str]) -> pd.DataFrame:
-    """Our rows as lines, one per method and width: scores, budget, notes, CPU seconds.
+    """Our rows as lines, one per method and width: scores, budget, notes.
 
     `scores` maps a column to a metric, whose mean and std it gets; `notes` a metric to a column.
     """
@@ -335,11 +335,7 @@ def _lines(mine: pd.DataFrame, scores: Mapping[str, str], notes: Mapping[str, st
     sums = summary(mine)
     ours = beside(sums, scores, on, column="metric").assign(metric=" / ".join(scores.values()))
     sizes = sums.loc[sums["metric"].isin(notes)].pivot(index=on, columns="metric", values="mean")
-    ours = ours.join(sizes.rename(columns=dict(notes)), on=on)
-    if "cpu_seconds" in mine.columns:
-        runs = mine.drop_duplicates([*on, "seed"])  # a run has many rows
-        ours = ours.join(runs.groupby(on).agg(cpu_seconds=("cpu_seconds", "mean")), on=on)
-    return ours
+    return ours.join(sizes.rename(columns=dict(notes)), on=on)
 
 
 def _means(names: Iterable[str]) -> list[str]:
@@ -374,8 +370,7 @@ def nickel_dime_table(frame: pd.DataFrame, distance: str, methods: Sequence[str]
 
     `methods` are the paper's; `distance` is "FID" or our stand-in for it, "FD-digits".  Ours are
     means over the last evaluations; `last` and `best` are the distance at the end and at its best.
-    Rows without any number, published or ours, are left out.  The latency of rows of method "speed"
-    stands beside all generators of its width.
+    Rows without any number, published or ours, are left out.
     """
     features = distance.partition("-")[2] or "inception"
     scores = {"distance": distance, "last": f"{distance} last", "best": f"{distance} best"}
@@ -385,15 +380,12 @@ def nickel_dime_table(frame: pd.DataFrame, distance: str, methods: Sequence[str]
     notes |= {"parameters": "parameters"}
     ours = _lines(frame.merge(students.drop_duplicates()), scores, notes).assign(metric=distance)
     ours["our_p"] = [round(1 - float(width), 6) for width in ours["width"]]
-    speed = frame.loc[(frame["method"] == "speed") & (frame["metric"] == "latency")]
-    latency = dict(zip(speed["width"], speed["value"], strict=True))
-    ours["latency_ms"] = [latency.get(width) for width in ours["width"]]
     table = compare(ours, nickel_dime_published(methods), {"method": "method", "p": "our_p"})
     for column in ("method", "p"):
         table[column] = table[column].fillna(table[f"our_{column}"])
     table = table.dropna(subset=["published_fid", "our_method"], how="all").reset_index(drop=True)
     columns = ("method", "p", "published_rate", "our_rate", "published_fid", "our_metric")
-    sizes = ("data", "parameters", "multiply_adds", "latency_ms", "cpu_seconds")
+    sizes = ("data", "parameters", "multiply_adds")
     return table.reindex(columns=[*columns, *_means(scores), *sizes, *CONDITIONS])
 
 
