@@ -30,21 +30,21 @@ from ganzip.units.transfer import bundle, merge, pack
 from ganzip.units.unit import in_order, verify_unit
 
 
-def run_snakemake(given: Request, root: Path, jobs: int, more: Sequence[str] = ()) -> int:
+def run_snakemake(request: Request, root: Path, jobs: int, more: Sequence[str] = ()) -> int:
     """Run Snakemake on this machine under one bar over all units; returns its exit status.
 
     ``more`` are arguments of Snakemake's. What fails is told with its last step and a remedy, and
     the rest is done all the same.
     """
-    units = given.units()
+    units = request.units()
     for unit in in_order(units):  # Snakemake believes every manifest
         verify_unit(unit, root)
-    if given.preset in ("gpu", "paper"):
+    if request.preset in ("gpu", "paper"):
         print(forecast(progress(units, root), root, jobs), flush=True)
     workflow, log = files.repository() / "workflow", root / "snakemake.log"
     root.mkdir(parents=True, exist_ok=True)
     # A file, for --config takes a folder called 007 for a number.
-    files.write(root / "snakemake.json", json.dumps(snakemake_config(given)).encode())
+    files.write(root / "snakemake.json", json.dumps(snakemake_config(request)).encode())
     options = ["--snakefile", str(workflow / "Snakefile"), "--cores", str(jobs)]
     options += ["--profile", str(workflow / "profiles" / "local")]
     options += ["--configfile", str(root / "snakemake.json"), "--directory", str(root), *more]
@@ -58,7 +58,7 @@ def run_snakemake(given: Request, root: Path, jobs: int, more: Sequence[str] = (
 
 
 def run_within(
-    given: Request, root: Path, minutes: float, jobs: int, device: str, path: Path | None = None
+    request: Request, root: Path, minutes: float, jobs: int, device: str, path: Path | None = None
 ) -> int:
     """Do within minutes what is worth most, and leave a bundle of it; returns the exit status.
 
@@ -66,19 +66,19 @@ def run_within(
     figures show make the bundle, which ``merge`` takes in. The same call again goes on.
     """
     schedule, device = budget.Schedule.of(minutes), pick_device(device)
-    units = budget.order_by_worth(given.units())
+    units = budget.order_by_worth(request.units())
     failed = budget.spend(schedule, units, work, root, demand, n_jobs=jobs, device=device)
     pictures = (
         call
-        for paper in given.papers
+        for paper in request.papers
         for call in paper_module(paper).shown([u for u in units if u.paper == paper], root)
     )
     for line in budget.draw(pictures, schedule.kill + (schedule.end - schedule.kill) / 3):
         print(line)
     print(budget.summarize(units, root, failed))
-    path = path or Path(f"ganzip-{given.folder(given.papers[0], root).name}.zip")
+    path = path or Path(f"ganzip-{request.folder(request.papers[0], root).name}.zip")
     overflow = budget.find_overflow(units, root)
-    print(size_line(path, pack(given, root, path, without=overflow)))
+    print(size_line(path, pack(request, root, path, without=overflow)))
     if overflow:
         print(
             f"{len(overflow)} files of what figures show have no room in it and stay under {root}"
@@ -91,9 +91,9 @@ def size_line(path: Path, count: int) -> str:
     return f"{path}: {count} units, {path.stat().st_size / 1e6:.1f} MB"
 
 
-def snakemake_config(given: Request) -> dict[str, Any]:
+def snakemake_config(request: Request) -> dict[str, Any]:
     """What Snakemake's configuration is."""
-    return given.parameters() | {"papers": ",".join(given.papers)}
+    return request.parameters() | {"papers": ",".join(request.papers)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,24 +109,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values = parser.check(parameters.Batch, line)
     jobs, root = values.pop("jobs") or cores(), files.runs_folder()
     minutes, device = values.pop("minutes"), values.pop("device")
-    given = Request(**values)
+    request = Request(**values)
     if line.verb == "run" and not minutes:
-        return run_snakemake(given, root, jobs, more)
+        return run_snakemake(request, root, jobs, more)
     if more:
         parser.error(f"unknown arguments: {' '.join(more)}")
     if line.verb == "run":
-        return run_within(given, root, minutes, jobs, device, line.to)
+        return run_within(request, root, minutes, jobs, device, line.to)
     if line.verb == "plan":
-        print(json.dumps(make_plan(given, root)))
+        print(json.dumps(make_plan(request, root)))
     elif line.verb == "status":
-        units, notes = given.outline()
+        units, notes = request.outline()
         frame = progress(units, root)
         print(status(frame).round(2).to_string(index=False))
         print("\n".join([forecast(frame, root, jobs), *notes, *failures(units, root)]))
     elif line.file is None:
         parser.error(f"{line.verb} needs the path of a bundle")
     elif line.verb == "bundle":
-        print(size_line(line.file, bundle(given, root, line.file, weights=line.weights)))
+        print(size_line(line.file, bundle(request, root, line.file, weights=line.weights)))
     else:
         names, refusals = merge(line.file, anyhow=line.anyhow)
         print(f"{len(names)} units taken in, {len(refusals)} refused", *refusals, sep="\n")

@@ -24,7 +24,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 HOST = re.sub(r"[^\w-]", "-", platform.node()) or "here"
-FOREIGN = 86_400.0  # seconds after which the temporary file of another machine is stale
+FOREIGN_SECONDS = 86_400.0  # after which the temporary file of another machine is stale
 
 
 def write(path: Path, content: bytes) -> None:
@@ -37,7 +37,7 @@ def write(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path whose file takes the place of ``path`` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _swept(path.parent)
+    _sweep_once(path.parent)
     temporary = _beside(path)
     try:
         yield temporary
@@ -55,7 +55,7 @@ def _beside(path: Path) -> Path:
 
 
 @lru_cache(maxsize=1024)
-def _swept(folder: Path) -> None:
+def _sweep_once(folder: Path) -> None:
     sweep(folder)  # once a process
 
 
@@ -64,17 +64,17 @@ def sweep(folder: Path) -> None:
     if os.name != "posix":  # elsewhere no signal asks whether a process lives
         return
     for path in folder.glob(".*"):
-        found = re.fullmatch(r"\..+\.([^.]+)\.(\d+)", path.name)
-        if found and not _written(path, found[1], int(found[2])):
+        match = re.fullmatch(r"\..+\.([^.]+)\.(\d+)", path.name)
+        if match and not _in_use(path, match[1], int(match[2])):
             with suppress(OSError):
                 path.unlink()
 
 
-def _written(path: Path, host: str, pid: int) -> bool:
+def _in_use(path: Path, host: str, pid: int) -> bool:
     """Whether somebody may still be writing a temporary file."""
     if host != HOST:
         try:
-            return time.time() - path.lstat().st_mtime < FOREIGN
+            return time.time() - path.lstat().st_mtime < FOREIGN_SECONDS
         except OSError:
             return True
     try:
@@ -155,17 +155,17 @@ def memmap(
     Resumable: a killed call leaves ``path``.part and the number of rows in it. Read-only. One that
     is not what was written, by its sha256 beside it, is computed again.
     """
-    told = path.with_suffix(".sha256")
+    sha256_file = path.with_suffix(".sha256")
 
-    def whole() -> bool:
+    def complete() -> bool:
         with suppress(OSError):
-            return digest(path) == told.read_text()
+            return digest(path) == sha256_file.read_text()
         return False
 
-    if not whole():
+    if not complete():
         part, count = path.with_suffix(".part"), path.with_suffix(".rows")
         with lock_folder(path.parent, path.stem + ".lock"):
-            if not whole():
+            if not complete():
                 check_space(path.parent, int(np.prod(shape)) * np.dtype(dtype).itemsize)
                 start = int(count.read_text()) if part.exists() and count.exists() else 0
                 mode = "r+" if start else "w+"
@@ -174,7 +174,7 @@ def memmap(
                     rows[i : i + chunk] = fill(i, min(i + chunk, len(rows)))
                     rows.flush()
                     write(count, str(min(i + chunk, len(rows))).encode())
-                write(told, digest(part).encode())
+                write(sha256_file, digest(part).encode())
                 os.replace(part, path)
                 count.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")

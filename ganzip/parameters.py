@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, NoReturn, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-SHOWN = 60  # characters of a value in an error
+MAX_CHARACTERS = 60  # of a value in an error
 NEAR = 0.7  # likeness of a name that may have been meant
 JUPYTER = {"In", "Out", "exit", "quit", "open", "get_ipython"}  # names of its own
 CHECKED = "_parameters"  # in a notebook's namespace: which notebook's parameters were checked
@@ -64,13 +64,13 @@ def _text(value: Any) -> str:
     return value
 
 
-def _sets(value: str) -> str:
+def _check_sets(value: str) -> str:
     if value and not all(part.strip() for part in value.split(",")):
         raise ValueError("expected a name or path on each side of a comma; leave the comma out")
     return value
 
 
-def _folder(value: str) -> str:
+def _check_folder(value: str) -> str:
     """The path of a folder that is there, or can be made; "~" is the home folder."""
     if not value:
         return value
@@ -86,7 +86,7 @@ def _folder(value: str) -> str:
     return str(path)
 
 
-def _home(path: str) -> str:
+def _expand_home(path: str) -> str:
     """A path whose "~" is the home folder."""
     try:
         return str(Path(path).expanduser()) if path else path
@@ -94,7 +94,7 @@ def _home(path: str) -> str:
         raise ValueError(f"expected a path ({error}); write it out") from None
 
 
-def _present(device: str) -> str:
+def _check_device(device: str) -> str:
     """A device of this machine."""
     if device.startswith("cuda"):
         import torch
@@ -106,7 +106,7 @@ def _present(device: str) -> str:
     return device
 
 
-def _target(text: str) -> str:
+def _check_target(text: str) -> str:
     target_of(text)
     return text
 
@@ -138,12 +138,12 @@ def _papers(value: Any) -> Any:
     return value
 
 
-def _of(known: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+def _one_of(choices: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     def check(names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in known:
-                raise ValueError(f"no paper {name!r}; {_choice(name, known)}")
-        return tuple(name for name in known if name in (names or BATCHED))
+            if name not in choices:
+                raise ValueError(f"no paper {name!r}; {_choice(name, choices)}")
+        return tuple(name for name in choices if name in (names or BATCHED))
 
     return check
 
@@ -155,7 +155,7 @@ PRESETS: tuple[str, ...] = get_args(get_args(Preset)[0])
 Text = Annotated[str, BeforeValidator(_text), Field(title="a text")]
 Data = Annotated[
     Text,
-    AfterValidator(_sets),
+    AfterValidator(_check_sets),
     Field(
         title="a data set's name, or the path of a folder or zip of images",
         description="a data set by name, or a folder or zip of images; empty: each paper's own",
@@ -181,10 +181,10 @@ AnyDevice = Annotated[
         description="auto, cpu or cuda",
     ),
 ]
-Device = Annotated[AnyDevice, AfterValidator(_present)]
-Folder = Annotated[Text, AfterValidator(_folder), Field(title="the path of a folder")]
+Device = Annotated[AnyDevice, AfterValidator(_check_device)]
+Folder = Annotated[Text, AfterValidator(_check_folder), Field(title="the path of a folder")]
 Name = Annotated[Text, Field(min_length=1, title="a name")]
-File = Annotated[Text, AfterValidator(_home), Field(title="the path of a file")]
+File = Annotated[Text, AfterValidator(_expand_home), Field(title="the path of a file")]
 
 Batched = Literal["dcgan_kd", "sdakd", "nickel_dime"]  # what a batch engine does
 BATCHED: tuple[str, ...] = get_args(Batched)
@@ -193,13 +193,13 @@ PAPERS = "a list of papers with commas between"
 Papers = Annotated[
     tuple[str, ...],
     BeforeValidator(_papers),
-    AfterValidator(_of(BATCHED)),
+    AfterValidator(_one_of(BATCHED)),
     Field(title=PAPERS, description=f"of {', '.join(BATCHED)}; empty: all"),
 ]
 AllPapers = Annotated[
     tuple[str, ...],
     BeforeValidator(_papers),
-    AfterValidator(_of((*BATCHED, OWN))),
+    AfterValidator(_one_of((*BATCHED, OWN))),
     Field(title=PAPERS, description=f"of {', '.join(BATCHED)}, {OWN}; empty: all but the last"),
 ]
 
@@ -299,7 +299,7 @@ class Own(Plan):
 
     adapter: Name = "RealESRGAN"
     weights: File = ""
-    target: Annotated[Text, AfterValidator(_target)] = "width 0.25"
+    target: Annotated[Text, AfterValidator(_check_target)] = "width 0.25"
     methods: Text = "mse, SDAKD, CAGC, DiME, NICKEL & DiME"
     minutes: Minutes = 0.0
     jobs: Jobs = 0
@@ -351,9 +351,9 @@ def check(
     except ValidationError as error:
         (first, *_) = error.errors(include_url=False)
     name = str(first["loc"][0])
-    found, field = _shown(given.get(name)), fields[name]
-    told = str(first.get("ctx", {}).get("error", "")) or _expected(field, given.get(name))
-    raise ParameterError(f"{spell(name)} is {found}; {told}")
+    value, field = given.get(name), fields[name]
+    reason = str(first.get("ctx", {}).get("error", "")) or _expectation(field, value)
+    raise ParameterError(f"{spell(name)} is {_format_value(value)}; {reason}")
 
 
 def of_notebook(name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -373,14 +373,14 @@ def of_notebook(name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     return check(schema, given) | {CHECKED: name}
 
 
-def unknown_name(name: str, known: Collection[str]) -> str:
+def unknown_name(name: str, names: Collection[str]) -> str:
     """The line for a parameter that does not exist."""
-    near = difflib.get_close_matches(name, known, 1, NEAR)
-    meant = f", did you mean {near[0]}?" if near else ";"
-    return f"unknown parameter {name!r}{meant} expected {', '.join(known)}"
+    near = difflib.get_close_matches(name, names, 1, NEAR)
+    hint = f", did you mean {near[0]}?" if near else ";"
+    return f"unknown parameter {name!r}{hint} expected {', '.join(names)}"
 
 
-def _expected(field: FieldInfo, found: Any) -> str:
+def _expectation(field: FieldInfo, found: Any) -> str:
     """What a parameter may be, and what helps."""
     default = int(field.default) if field.annotation is bool else field.default
     usual = "give it" if field.is_required() else f"leave it out for {default!r}"
@@ -401,18 +401,18 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     return tuple(text for arg in args for text in _choices(arg))
 
 
-def _choice(found: Any, known: Collection[str], otherwise: str = "") -> str:
-    near = difflib.get_close_matches(found, known, 1, NEAR) if isinstance(found, str) else []
-    listed = f"expected one of {', '.join(name or repr(name) for name in known)}"
-    return f"{listed}; did you mean {near[0]}?" if near else listed + otherwise
+def _choice(value: Any, choices: Collection[str], otherwise: str = "") -> str:
+    near = difflib.get_close_matches(value, choices, 1, NEAR) if isinstance(value, str) else []
+    line = f"expected one of {', '.join(name or repr(name) for name in choices)}"
+    return f"{line}; did you mean {near[0]}?" if near else line + otherwise
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     try:
         text = " ".join(repr(value).split())
     except Exception as error:  # a value's own doing
         text = f"a {type(value).__name__} ({type(error).__name__})"
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 3]}..."
 
 
 # Command lines ------------------------------------------------------------------------------------
@@ -437,9 +437,9 @@ class Parser(argparse.ArgumentParser):
                 text = f"{field.description} (default: {field.default})".replace("%", "%%")
                 self.add_argument(f"--{name}", help=text)
 
-    def check(self, schema: type[Schema], parsed: argparse.Namespace) -> dict[str, Any]:
+    def check(self, schema: type[Schema], line: argparse.Namespace) -> dict[str, Any]:
         """The schema's parameters out of what was parsed; exits with 2 where one does not fit."""
-        given = {k: v for k, v in vars(parsed).items() if k in schema.model_fields}
+        given = {k: v for k, v in vars(line).items() if k in schema.model_fields}
         try:
             return check(schema, {k: v for k, v in given.items() if v is not None}, "--{}".format)
         except ParameterError as error:

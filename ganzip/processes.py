@@ -70,8 +70,8 @@ def _parent(process: int) -> int:
     try:
         if Path("/proc/self/stat").exists():
             return int(stat.read_text().rpartition(")")[2].split()[1])
-        asked = ["ps", "-o", "ppid=", "-p", str(process)]
-        return int(subprocess.run(asked, capture_output=True, text=True).stdout)
+        command_line = ["ps", "-o", "ppid=", "-p", str(process)]
+        return int(subprocess.run(command_line, capture_output=True, text=True).stdout)
     except (OSError, ValueError):
         return 0
 
@@ -108,12 +108,12 @@ def interruptible() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield []
         return
-    got: list[int] = []
+    signals: list[int] = []
     inside = True
 
     def interrupt(number: int, frame: object) -> None:
-        got.append(number)
-        if inside and (len(got) == 1 or number == signal.SIGINT):
+        signals.append(number)
+        if inside and (len(signals) == 1 or number == signal.SIGINT):
             _forward(signal.SIGINT, list(_children))
             raise KeyboardInterrupt
 
@@ -123,12 +123,12 @@ def interruptible() -> Iterator[list[int]]:
     for number in before:
         signal.signal(number, interrupt)
     try:
-        yield got
+        yield signals
     finally:
         inside = False
         for number, how in before.items():
             signal.signal(number, how)
-        for number in dict.fromkeys(got):
+        for number in dict.fromkeys(signals):
             if number != signal.SIGINT:
                 signal.raise_signal(number)
 
@@ -139,14 +139,14 @@ def program(name: str) -> Iterator[None]:
 
     So shells and make see that it was interrupted, and nothing waits for libraries to end in order.
     """
-    with interruptible() as got:
+    with interruptible() as signals:
         try:
             yield
         except KeyboardInterrupt:
             print(f"{name}: interrupted; the same call goes on from there", file=sys.stderr)
             sys.stderr.flush()
             sys.stdout.flush()
-            _end(*got[:1] or [signal.SIGINT])
+            _end(*signals[:1] or [signal.SIGINT])
 
 
 def _end(number: int) -> None:

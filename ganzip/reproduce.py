@@ -27,58 +27,58 @@ VARIABLES = {
     **{"FROM": "bundle", "WEIGHTS": "weights"},
 }
 # Others that a command line of make may set.
-MORE = ("PYTHON", "VENV", "GANZIP_RUNS", "GANZIP_DATA", "GANZIP_WEIGHTS")
+OTHER_VARIABLES = ("PYTHON", "VENV", "GANZIP_RUNS", "GANZIP_DATA", "GANZIP_WEIGHTS")
 
 
-def asked(environment: Mapping[str, str]) -> dict[str, Any]:
+def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """make's parameters, typed; empty ones have their defaults. Raises ParameterError.
 
     ``MAKE_SET`` lists the variables that make's command line set: a misspelt one is an error.
     """
-    known = [*VARIABLES, *MORE]
+    names = [*VARIABLES, *OTHER_VARIABLES]
     for name in environment.get("MAKE_SET", "").split():
-        if name not in known and not name.startswith("MAKE"):
-            raise ParameterError(parameters.unknown_name(name, known))
-    spelt = {field: name for name, field in VARIABLES.items()}
-    given = {field: value for field, name in spelt.items() if (value := environment.get(name))}
-    found = parameters.check(parameters.Make, given, lambda field: spelt[field])
+        if name not in names and not name.startswith("MAKE"):
+            raise ParameterError(parameters.unknown_name(name, names))
+    variables = {field: name for name, field in VARIABLES.items()}
+    given = {field: value for field, name in variables.items() if (value := environment.get(name))}
+    values = parameters.check(parameters.Make, given, lambda field: variables[field])
     # make's help calls every paper's embedded set "digits".
-    if found["data"] == "digits" or (found["data"], found["paper"]) == ("photos", ("sdakd",)):
-        found["data"] = ""
-    return found
+    if values["data"] == "digits" or (values["data"], values["paper"]) == ("photos", ("sdakd",)):
+        values["data"] = ""
+    return values
 
 
-def reproduce(given: Request, jobs: int = 0) -> int:
+def reproduce(request: Request, jobs: int = 0) -> int:
     """Every notebook into the folder of its run; returns the exit status.
 
     With ``jobs``, and where Snakemake is installed, it does the work; else the notebooks do it
     themselves. Notebook 4 always does.
     """
-    by_engine = jobs and find_spec("snakemake") and OWN not in given.papers
-    if by_engine and (code := batch.run_snakemake(given, files.runs_folder(), jobs)):
+    by_engine = jobs and find_spec("snakemake") and OWN not in request.papers
+    if by_engine and (code := batch.run_snakemake(request, files.runs_folder(), jobs)):
         return code
-    for paper in given.papers:
-        notebook, out = place(given, paper)
+    for paper in request.papers:
+        notebook, out = place(request, paper)
         print(f"{_short(notebook)} -> {_short(out.parent)}", flush=True)
         if not by_engine:
-            execute(notebook, out, given.parameters() | ({"jobs": jobs} if jobs else {}))
+            execute(notebook, out, request.parameters() | ({"jobs": jobs} if jobs else {}))
         for folder in (out.parent / "figures", out.parent / "tables"):
             names = sorted(file.name for file in folder.iterdir())
             print(f"{_short(folder)}:", *names, "", sep="\n", flush=True)
     return 0
 
 
-def keep(given: Request, jobs: int = 0) -> int:
+def keep(request: Request, jobs: int = 0) -> int:
     """Reproduce, and keep what came out in figures/; at the defaults also two notebooks."""
-    if code := reproduce(given, jobs):
+    if code := reproduce(request, jobs):
         return code
-    usual, notebooks = not given.parameters(), files.repository() / "notebooks"
-    if usual and OWN in given.papers:
-        notebook, out = place(given, OWN)
+    at_defaults, notebooks = not request.parameters(), files.repository() / "notebooks"
+    if at_defaults and OWN in request.papers:
+        notebook, out = place(request, OWN)
         keeping.tidy(out)
         shutil.copy(out, notebook)
-    print(*keeping.keep(given, files.runs_folder(), keeping.folder()), sep="\n")
-    for name in ("unit", "0_start_here") if usual else ("0_start_here",):
+    print(*keeping.keep(request, files.runs_folder(), keeping.folder()), sep="\n")
+    for name in ("unit", "0_start_here") if at_defaults else ("0_start_here",):
         execute(notebooks / f"{name}.ipynb", notebooks / f"{name}.ipynb")
         keeping.tidy(notebooks / f"{name}.ipynb")
     return 0
@@ -89,20 +89,21 @@ def references() -> int:
     os.environ["GANZIP_RUNS"] = str(files.runs_folder().resolve() / "nbval")
     shutil.rmtree(files.runs_folder(), ignore_errors=True)
     for notebook in sorted((files.repository() / "notebooks").glob("*.ipynb")):
-        kept = files.repository() / "tests" / "notebooks" / notebook.name
-        execute(notebook, kept, {"preset": "smoke"})
-        keeping.tidy(kept)
+        out = files.repository() / "tests" / "notebooks" / notebook.name
+        execute(notebook, out, {"preset": "smoke"})
+        keeping.tidy(out)
     return _module("ruff", "format", "-q", files.repository() / "tests" / "notebooks")
 
 
-def place(given: Request, paper: str) -> tuple[Path, Path]:
+def place(request: Request, paper: str) -> tuple[Path, Path]:
     """A paper's notebook, and where it is executed to: beside its tables and figures."""
     name = f"{NAMES[paper]}.ipynb"
-    return files.repository() / "notebooks" / name, given.folder(paper, files.runs_folder()) / name
+    out = request.folder(paper, files.runs_folder()) / name
+    return files.repository() / "notebooks" / name, out
 
 
-def execute(notebook: Path, out: Path, given: Mapping[str, Any] | None = None) -> None:
-    """Execute a notebook, its outputs shown as they come; ``given`` are parameters of it.
+def execute(notebook: Path, out: Path, values: Mapping[str, Any] | None = None) -> None:
+    """Execute a notebook, its outputs shown as they come; ``values`` are parameters of it.
 
     Raises RuntimeError with the last line of its error.
     """
@@ -114,7 +115,7 @@ def execute(notebook: Path, out: Path, given: Mapping[str, Any] | None = None) -
         papermill.execute_notebook(
             notebook,
             out,
-            dict(given or {}),
+            dict(values or {}),
             kernel_name="python3",
             progress_bar=False,
             stdout_file=sys.stdout,
@@ -137,21 +138,21 @@ def _short(path: Path) -> str:
 
 def main(verb: str) -> int:
     """Do what make was asked for; returns the exit status."""
-    its = asked(os.environ)
-    papers = its["paper"]
-    given = Request(its["preset"], its["data"], its["scale"], papers, its["seeds"])
+    values = read_environment(os.environ)
+    papers = values["paper"]
+    request = Request(values["preset"], values["data"], values["scale"], papers, values["seeds"])
     if verb in ("reproduce", "keep"):
-        return {"reproduce": reproduce, "keep": keep}[verb](given, its["jobs"])
+        return {"reproduce": reproduce, "keep": keep}[verb](request, values["jobs"])
     if verb == "references":
         return references()
-    if verb == "merge" and not its["bundle"]:
+    if verb == "merge" and not values["bundle"]:
         raise ParameterError("FROM names no bundle; expected make merge FROM=ganzip-cpu.zip")
-    run = given.folder(papers[0], Path()).name
-    file = {"bundle": its["to"] or f"ganzip-{run}.zip", "merge": its["bundle"]}.get(verb)
+    run = request.folder(papers[0], Path()).name
+    file = {"bundle": values["to"] or f"ganzip-{run}.zip", "merge": values["bundle"]}.get(verb)
     command = [verb] if file is None else [verb, file]
-    options = given.parameters() | {"papers": ",".join(papers), "jobs": its["jobs"]}
+    options = request.parameters() | {"papers": ",".join(papers), "jobs": values["jobs"]}
     command += [f"--{name}={value}" for name, value in options.items()]
-    return batch.main(command + ["--weights"] * its["weights"])
+    return batch.main(command + ["--weights"] * values["weights"])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def test_what_dead_processes_left_goes_when_a_folder_is_used(tmp_path):
     living = [f".c.{here}.{os.getppid()}", f".d.{other}.8", ".hidden", "plain.1", ".git.x"]
     for name in (*stale, *living):
         (tmp_path / name).write_text("x")
-    long_ago = time.time() - 2 * files.FOREIGN
+    long_ago = time.time() - 2 * files.FOREIGN_SECONDS
     os.utime(tmp_path / stale[1], (long_ago, long_ago))
     files.write(tmp_path / "new", b"1")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*living, "new"])

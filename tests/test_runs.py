@@ -38,7 +38,7 @@ from ganzip.units import (
 )
 from ganzip.units import run as run_module
 from ganzip.units import unit as unit_module
-from ganzip.units.run import _finite, load_checkpoint, save_checkpoint
+from ganzip.units.run import _finite, load_checkpoint, save_sealed
 from tests.plans import digest
 
 
@@ -241,7 +241,7 @@ def passing():
 
 
 def test_a_passing_nan_is_never_kept_and_a_rerun_goes_on_before_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "LOGGED", 10)
+    monkeypatch.setattr(run_module, "LOG_POINTS", 10)
     unit = Unit("toy", "passing", {"steps": 60, "seed": 0})  # one step in six is logged
     with pytest.raises(Diverged, match="at step 22; a rerun goes on from step 21; where"):
         perform(unit, passing(), tmp_path, checkpoint_seconds=0.0)
@@ -255,7 +255,7 @@ def test_a_checkpoint_with_nan_is_passed_over(tmp_path, capsys):
     newer = max(folder.glob("checkpoint-*.pt"))
     payload = load_checkpoint(newer, unit.key, torch.device("cpu"))
     payload["state"]["net"]["0.weight"][0] = math.nan
-    save_checkpoint(newer, payload)
+    save_sealed(newer, payload)
     run = Run(unit, tmp_path)
     net = torch.nn.Linear(1, 1)
     with pytest.raises(RuntimeError):  # the older one is opened, and is not a Linear(1, 1)

@@ -77,7 +77,7 @@ def paper_module(paper: str) -> Any:
     return import_module(f"ganzip.papers.{paper}")
 
 
-def make_plan(given: Request, root: Path) -> dict[str, Any]:
+def make_plan(request: Request, root: Path) -> dict[str, Any]:
     """The plan as JSON, paths relative to ``root``: folders of units and of those that they need.
 
     Planning loads the data, and so finds what is amiss with them before anything is trained.
@@ -86,9 +86,9 @@ def make_plan(given: Request, root: Path) -> dict[str, Any]:
     def at(path: Path) -> str:
         return path.relative_to(root).as_posix()
 
-    units = {at(unit.folder(root)): unit for unit in given.units()}
+    units = {at(unit.folder(root)): unit for unit in request.units()}
     return {
-        "parameters": given.parameters(),
+        "parameters": request.parameters(),
         "units": {
             folder: {
                 "paper": unit.paper,
@@ -98,10 +98,10 @@ def make_plan(given: Request, root: Path) -> dict[str, Any]:
             for folder, unit in units.items()
         },
         "papers": {
-            f"{at(given.folder(paper, root))}/{PAPER_NOTEBOOKS[paper]}.ipynb": [
+            f"{at(request.folder(paper, root))}/{PAPER_NOTEBOOKS[paper]}.ipynb": [
                 folder for folder, unit in units.items() if unit.paper == paper
             ]
-            for paper in given.papers
+            for paper in request.papers
         },
     }
 
@@ -116,14 +116,14 @@ def demand(unit: Unit) -> Demand:
     return paper_module(unit.paper).demand(unit)
 
 
-def together(unit: Unit, given: Request, processes: int, device: str) -> None:
+def together(unit: Unit, request: Request, processes: int, device: str) -> None:
     """One unit and what it needs in several processes by ``torchrun``, a GPU each.
 
     Raises ValueError where so many cannot share it, and UnitsFailed, which says where the
     reason stands.
     """
     check_sharing(unit, runs_folder(), processes)
-    values = given.parameters() | {"device": device}
+    values = request.parameters() | {"device": device}
     options = [f"--{name}={value}" for name, value in values.items()]
     if code := parallel.launch(processes, "ganzip.papers", unit.paper, unit.name, *options):
         raise UnitsFailed(f"{unit.name}: torchrun ended with {code}; its reason is above")

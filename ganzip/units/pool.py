@@ -66,43 +66,43 @@ def perform_all(
     processes.follow_notebook()
     plan = in_order(units)
     waiting = _find_unfinished(plan, root)
-    failed: dict[str, str] = {}
-    killed: set[str] = set()
+    errors: dict[str, str] = {}
+    restarts: set[str] = set()  # units whose worker was killed once
     n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
     with processes.interruptible(), _Bar(plan, root) as bar:
         while waiting:
-            for unit in _run_pool(waiting, failed, work, root, n_jobs, device, bar, limit):
-                if unit.key in killed:
-                    failed[unit.key] = f"{unit.name}: killed twice; out of memory? Try fewer jobs"
+            for unit in _run_pool(waiting, errors, work, root, n_jobs, device, bar, limit):
+                if unit.key in restarts:
+                    errors[unit.key] = f"{unit.name}: killed twice; out of memory? Try fewer jobs"
                 else:
-                    killed.add(unit.key)
+                    restarts.add(unit.key)
                     waiting.insert(0, unit)
-            for unit in [u for u in waiting if _needs_any(u, failed)]:
-                failed[unit.key] = f"{unit.name}: not begun, it needs one of the above"
+            for unit in [u for u in waiting if _needs_any(u, errors)]:
+                errors[unit.key] = f"{unit.name}: not begun, it needs one of the above"
                 waiting.remove(unit)
             if limit and not any(_admissible(waiting, root, limit)):
                 break
         bar.show([])
-    if failed:
-        lines = "\n  ".join(failed.values())
+    if errors:
+        lines = "\n  ".join(errors.values())
         raise UnitsFailed(
-            f"{len(failed)} of {len(plan)} units failed; run again to go on:\n  {lines}"
+            f"{len(errors)} of {len(plan)} units failed; run again to go on:\n  {lines}"
         )
 
 
 def _find_unfinished(plan: Sequence[Unit], root: Path) -> list[Unit]:
     """Units that are to be trained, needs first; of those that they need, the weights are read."""
-    found, needed = [], set()
+    unfinished, needs = [], set()
     for unit in reversed(plan):
-        if not verify_unit(unit, root, *([WEIGHTS] if unit.key in needed else [])):
-            found.append(unit)
-            needed |= {need.key for need in unit.needs.values()}
-    return found[::-1]
+        if not verify_unit(unit, root, *([WEIGHTS] if unit.key in needs else [])):
+            unfinished.append(unit)
+            needs |= {need.key for need in unit.needs.values()}
+    return unfinished[::-1]
 
 
 def _run_pool(
     waiting: list[Unit],
-    failed: dict[str, str],
+    errors: dict[str, str],
     work: Callable[[Run], None],
     root: Path,
     n_jobs: int,
@@ -110,7 +110,7 @@ def _run_pool(
     bar: _Bar,
     limit: Limit | None,
 ) -> list[Unit]:
-    """Take ready units off ``waiting`` and do them in a pool, errors into ``failed``.
+    """Take ready units off ``waiting`` and do them in a pool; what failed goes into ``errors``.
 
     Returns when none is ready any more or a worker was killed, which ends its whole pool: with the
     units that were under way then. What did not fit into a GPU's memory beside others is begun
@@ -155,7 +155,7 @@ def _run_pool(
                         n_jobs = len(running)
                         waiting.insert(0, unit)
                     elif error:
-                        failed[unit.key] = f"{unit.name}: {error}"
+                        errors[unit.key] = f"{unit.name}: {error}"
                 bar.show([*running.values()])
                 if limit and time.time() >= limit.end:
                     pool.shutdown(kill_workers=True)  # what measures after its last step, say
@@ -173,13 +173,13 @@ def _admissible(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Ite
     if limit is None:
         yield from ready
         return
-    left = []
+    others = []
     for unit in ready:
         if limit.admits(unit, True):
             yield unit
         else:
-            left.append(unit)
-    yield from (unit for unit in left if limit.admits(unit, False))
+            others.append(unit)
+    yield from (unit for unit in others if limit.admits(unit, False))
 
 
 def _ready(unit: Unit, root: Path) -> bool:
@@ -210,38 +210,30 @@ def progress_bar(units: Iterable[Unit], root: Path) -> Iterator[None]:
             bar.show([])
 
 
-class _Bar:
+class _Bar(tqdm):
     """One bar over the cost of all units, read from their folders."""
 
     def __init__(self, plan: Sequence[Unit], root: Path):
         self.plan, self.root = plan, root
-        ready = sum(unit.cost for unit in plan if unit.done(root))
-        self.bar = tqdm(
+        super().__init__(
             total=sum(unit.cost for unit in plan),
-            initial=ready,
+            initial=sum(unit.cost for unit in plan if unit.done(root)),
             file=sys.stdout,
             mininterval=1,
             smoothing=0,
             bar_format="{percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {postfix}",
         )
 
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
     def show(self, running: Sequence[Unit]) -> None:
         shares = {unit.key: read_progress(unit, self.root) for unit in running}
         done = [unit for unit in self.plan if unit.done(self.root)]
-        at = sum(u.cost for u in done) + sum(
-            u.cost * shares[u.key] for u in running if u not in done
-        )
-        doing = ", ".join(f"{unit.name} {shares[unit.key]:.0%}" for unit in running)
-        self.bar.set_postfix_str(f"{len(done)}/{len(self.plan)} units {doing:.70}", refresh=False)
-        self.bar.update(max(0.0, at - self.bar.n))
+        cost = sum(u.cost for u in done)
+        cost += sum(u.cost * shares[u.key] for u in running if u not in done)
+        names = ", ".join(f"{unit.name} {shares[unit.key]:.0%}" for unit in running)
+        self.set_postfix_str(f"{len(done)}/{len(self.plan)} units {names:.70}", refresh=False)
+        self.update(max(0.0, cost - self.n))
         if not running:
-            self.bar.refresh()
+            self.refresh()
 
 
 def _is_active(unit: Unit, root: Path) -> bool:
@@ -276,8 +268,7 @@ def claim_device(device: str, *, again: float = 1.0) -> Iterator[str]:
         for place in places
         for number, gpu in enumerate(gpus)
     ]
-    waited = False
-    while True:
+    for attempts in itertools.count():
         for number, lock in locks:
             try:
                 lock.acquire(timeout=0)
@@ -288,24 +279,23 @@ def claim_device(device: str, *, again: float = 1.0) -> Iterator[str]:
             finally:
                 lock.release()
             return
-        if not waited:
+        if not attempts:
             print(f"all {len(locks)} places on GPUs are taken by other jobs; waiting for one")
-        waited = True
         time.sleep(again)
 
 
 def gpu_jobs() -> int:
     """How many jobs share a GPU: GANZIP_GPU_JOBS, or 1; small networks leave most of it idle."""
-    told = os.environ.get("GANZIP_GPU_JOBS") or "1"
-    if not told.isdecimal() or not int(told):
-        raise ValueError(f"GANZIP_GPU_JOBS is {told!r}, expected 1 or more; set it so")
-    return int(told)
+    text = os.environ.get("GANZIP_GPU_JOBS") or "1"
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"GANZIP_GPU_JOBS is {text!r}, expected 1 or more; set it so")
+    return int(text)
 
 
 def _gpus() -> list[str]:
     """The GPUs that this process may use, by what they are called in all processes."""
-    found = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
-    return [str(getattr(gpu, "uuid", i)) for i, gpu in enumerate(found)]
+    gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [str(getattr(gpu, "uuid", i)) for i, gpu in enumerate(gpus)]
 
 
 def _devices(device: str) -> list[str]:

@@ -8,7 +8,6 @@ run that was never interrupted. Under ``torchrun`` several processes share a uni
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import platform
@@ -33,12 +32,12 @@ from ganzip.files import check_space, lock_folder, save_array, write
 from ganzip.train import Batch, Player, Terms, step_seed, train
 from ganzip.units import manifests
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS
-from ganzip.units.unit import ABSENT, Unit, in_order, verify_unit
+from ganzip.units.unit import ABSENT, Unit, in_order, save_sealed, verify_unit
 
 Net = TypeVar("Net", bound=nn.Module)
 CHECKPOINT_SECONDS = 20.0
 SNAPSHOTS = 8  # how often the samples of a run are kept
-LOGGED = 200  # points of a loss curve
+LOG_POINTS = 200  # points of a loss curve
 
 
 class CheckpointError(RuntimeError):
@@ -65,10 +64,10 @@ class Run:
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     steps_done: int = 0  # of the phases before this one
-    told: float = -math.inf  # when the progress was last written
+    report_time: float = -math.inf  # when the progress was last written
     deadline: float = math.inf  # when to stop with a checkpoint, as time.time() tells it
-    begun: float = field(default_factory=time.monotonic)
-    training: float = 0.0  # seconds of this process in ``train``
+    start_time: float = field(default_factory=time.monotonic)
+    train_seconds: float = 0.0  # of this process
 
     @property
     def folder(self) -> Path:
@@ -119,22 +118,21 @@ class Run:
         several processes the first alone validates, and all go on with its networks. Raises TimeUp
         after the first step past the deadline, with a checkpoint.
         """
-        entered = time.monotonic()
+        start_time = time.monotonic()
         parts: dict[str, Any] = dict(networks) | {
             f"{p.name} optimiser": p.optimiser for p in players
         }
         start = self._resume(phase, parts)
-        if start != (theirs := parallel.from_first(lambda: start)):
+        if start != (first_start := parallel.from_first(lambda: start)):
             raise CheckpointError(
                 f"process {parallel.rank()} found {self.unit.name} at step {start} and the first "
-                f"one at {theirs}; all need one folder of runs: set GANZIP_RUNS"
+                f"one at {first_start}; all need one folder of runs: set GANZIP_RUNS"
             )
         parallel.share(networks.values())
         # Two checkpoints and a third being written, each of weights and two moments per weight.
         check_space(self.folder, 9 * _bytes(networks.values()))
-        clock = _Clock()
-        log_at = max(1, steps // LOGGED)
-        keep_at = max(1, steps // SNAPSHOTS)
+        clock = time.process_time(), time.monotonic()
+        log_interval, sample_interval = max(1, steps // LOG_POINTS), max(1, steps // SNAPSHOTS)
 
         def after(step: int, terms: Terms) -> None:
             with devices.computing(self.device):  # what measures does so in single precision
@@ -143,23 +141,23 @@ class Run:
         def record(step: int, terms: Terms) -> None:
             nonlocal clock
             parallel.average_buffers(networks.values())
-            if step % log_at == 0 or step == steps:
+            if step % log_interval == 0 or step == steps:
                 self._log(step, terms, phase)
             if validate is not None and (step == steps or (epoch and step % epoch == 0)):
-                at, found = self.steps_done + step, parallel.from_first(validate)
-                self.history += [(at, "validation", *entry) for entry in found.items()]
+                at, scores = self.steps_done + step, parallel.from_first(validate)
+                self.history += [(at, "validation", *score) for score in scores.items()]
                 parallel.share(networks.values())
             if not parallel.first():
                 return
-            if samples is not None and (step % keep_at == 0 or step == steps):
-                save_array(
-                    self.folder / "samples" / f"{phase}-{step:07d}.npy", _to_uint8(samples())
-                )
+            if samples is not None and (step % sample_interval == 0 or step == steps):
+                path = self.folder / "samples" / f"{phase}-{step:07d}.npy"
+                save_array(path, _to_uint8(samples()))
             late = step < steps and time.time() >= self.deadline
-            if step == steps or late or clock.wall() >= self.checkpoint_seconds:
-                self.cpu_seconds += clock.cpu()
-                self.wall_seconds += clock.wall()
-                clock = _Clock()
+            now = time.process_time(), time.monotonic()
+            if step == steps or late or now[1] - clock[1] >= self.checkpoint_seconds:
+                self.cpu_seconds += now[0] - clock[0]
+                self.wall_seconds += now[1] - clock[1]
+                clock = now
                 self._checkpoint(phase, step, parts, terms)
             self._progress(step, step == steps or late)
             if late:
@@ -171,7 +169,7 @@ class Run:
         with devices.computing(self.device, self.precision):
             train(players, batches, steps, seed=stream, start=start, after=after)
         self.steps_done += steps
-        self.training += time.monotonic() - entered
+        self.train_seconds += time.monotonic() - start_time
 
     def finish(
         self,
@@ -191,17 +189,17 @@ class Run:
         write(self.folder / HISTORY, _csv(("step", "player", "term", "value"), self.history))
         rows = list(rows)
         write(self.folder / ROWS, _csv(tuple(rows[0]), [tuple(r.values()) for r in rows]))
-        its = [self.folder / name for name in (ROWS, HISTORY, WEIGHTS)]
-        its += sorted((self.folder / "samples").glob("*.npy"))
+        paths = [self.folder / name for name in (ROWS, HISTORY, WEIGHTS)]
+        paths += sorted((self.folder / "samples").glob("*.npy"))
         manifest = {
             "unit": self.unit.name,
             "key": self.unit.key,
             "config": dict(self.config),
             "needs": {role: unit.key for role, unit in self.unit.needs.items()},
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "weights_sha256": files.sha256(weights),
             "cpu_seconds": round(self.cpu_seconds, 2),
             "wall_seconds": round(self.wall_seconds, 2),
-            "other_seconds": round(time.monotonic() - self.begun - self.training, 2),
+            "other_seconds": round(time.monotonic() - self.start_time - self.train_seconds, 2),
             "processes": parallel.size(),
             "computing": devices.facts(self.device, self.precision),
             **surroundings(self.device),
@@ -210,7 +208,7 @@ class Run:
                     "size": path.stat().st_size,
                     "sha256": files.digest(path),
                 }
-                for path in its
+                for path in paths
             },
         }
         # Pictures of other weights, if any, are none of these.
@@ -231,8 +229,8 @@ class Run:
                 raise self._diverged(f"the term {name} is {value}", step, phase)
 
     def _diverged(self, what: str, step: int, phase: str) -> Diverged:
-        kept = _checkpoints(self.folder, phase)
-        start = int(kept[0].stem[-9:]) if kept else 0
+        checkpoints = _checkpoints(self.folder, phase)
+        start = int(checkpoints[0].stem[-9:]) if checkpoints else 0
         return Diverged(
             f"{self.unit.name}: {what} at step {step}; a rerun goes on from step {start}; where it "
             "comes again, lower the learning rate of that player, or change the seed"
@@ -255,7 +253,7 @@ class Run:
             "history": self.history,
             "seconds": (self.cpu_seconds, self.wall_seconds),
         }
-        save_checkpoint(self.folder / f"checkpoint-{phase}-{step:09d}.pt", payload)
+        save_sealed(self.folder / f"checkpoint-{phase}-{step:09d}.pt", payload)
         for old in _checkpoints(self.folder, phase)[2:]:
             old.unlink(missing_ok=True)
 
@@ -279,23 +277,10 @@ class Run:
     def _progress(self, step: int, last: bool) -> None:
         """Tell whoever watches how far the unit is, once a second and at the end of a phase."""
         now = time.monotonic()
-        if last or now - self.told >= 1:
-            self.told = now
+        if last or now - self.report_time >= 1:
+            self.report_time = now
             share = (self.steps_done + step) / self.config["steps"]
             write(self.folder / "progress", f"{share:.4f}".encode())
-
-
-class _Clock:
-    """CPU and wall seconds since it was made."""
-
-    def __init__(self):
-        self._cpu, self._wall = time.process_time(), time.monotonic()
-
-    def cpu(self) -> float:
-        return time.process_time() - self._cpu
-
-    def wall(self) -> float:
-        return time.monotonic() - self._wall
 
 
 def perform(
@@ -327,7 +312,7 @@ def perform(
     error = folder / f"error{parallel.rank() or ''}.txt"
     if unit.shared:
         parallel.check(unit.config["batch"], unit.config.get("group", 0))
-    with _noted(error):
+    with _keep_traceback(error):
         check_space(folder)
     for need in unit.needs.values():
         if parallel.first():
@@ -345,7 +330,7 @@ def perform(
             run = Run(unit, Path(root), torch.device(device), checkpoint_seconds, deadline=deadline)
             error.unlink(missing_ok=True)
             with (
-                _noted(error),
+                _keep_traceback(error),
                 devices.cpu_threads(1),
                 devices.computing(run.device),
                 nullcontext() if unit.shared else parallel.alone(),
@@ -376,7 +361,7 @@ def attempt(
 
 
 @contextmanager
-def _noted(path: Path) -> Iterator[None]:
+def _keep_traceback(path: Path) -> Iterator[None]:
     """Leave the traceback of what ends the ``with`` block in a file, where the disk has room."""
     try:
         yield
@@ -406,19 +391,12 @@ def check_data(unit: Unit) -> None:
 
 def load_network(net: nn.Module, weights: Mapping[str, Tensor], name: str) -> nn.Module:
     """The network with the tensors that a unit saved under ``name``."""
-    net.load_state_dict(_under(weights, name))
+    net.load_state_dict(_select(weights, name))
     return net
 
 
-def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def _select(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-
-
-def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically, its sha256 in front: torch alone may not see a torn one."""
-    buffer = io.BytesIO()
-    torch.save(dict(payload), buffer)
-    write(path, files.seal(buffer.getvalue()))
 
 
 def load_checkpoint(path: Path, unit_key: str, device: torch.device) -> dict[str, Any]:

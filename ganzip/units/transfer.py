@@ -22,18 +22,20 @@ from ganzip.units.unit import ABSENT, Unit, read_figure_data, receive_unit, veri
 OTHER = "another configuration"
 
 
-def bundle(given: Request, root: Path, path: Path, *, weights: bool = False) -> int:
+def bundle(request: Request, root: Path, path: Path, *, weights: bool = False) -> int:
     """Pack what is done into a zip: units and what notebooks made of them.
 
     Of units manifests, rows, histories and what figures show; of the data their description and a
     few images. Weights and samples where asked for. Returns the number of units.
     """
-    outputs = [file for paper in given.papers for file in _files(given.folder(paper, root), "**/*")]
-    return pack(given, root, path, outputs, weights=weights)
+    outputs = [
+        file for paper in request.papers for file in _files(request.folder(paper, root), "**/*")
+    ]
+    return pack(request, root, path, outputs, weights=weights)
 
 
 def pack(
-    given: Request,
+    request: Request,
     root: Path,
     path: Path,
     more: Iterable[Path] = (),
@@ -48,7 +50,7 @@ def pack(
     a bundle. without: files of ``shown/`` that stay here.
     """
     patterns = [HISTORY, ROWS, *([WEIGHTS, "samples/*"] if weights else [])]
-    done = [unit for unit in given.units() if unit.done(root)]
+    done = [unit for unit in request.units() if unit.done(root)]
     with bundles.write_bundle(path) as bundle:
         for unit in done:
             manifest, folder = unit.manifest(root), unit.folder(root)
@@ -66,10 +68,10 @@ def pack(
                 with suppress(ValueError):  # an altered one is drawn anew where its unit is
                     read_figure_data(content := file.read_bytes())
                     bundle.add(f"{place}/shown/{file.name}", content)
-        notes = [f for name in set_names(given.data) for f in _files(root / NOTES, f"{name}*")]
+        notes = [f for name in set_names(request.data) for f in _files(root / NOTES, f"{name}*")]
         for file in dict.fromkeys((*notes, *more)):
             bundle.add(file.relative_to(root).as_posix(), file.read_bytes())
-        bundle.close({**asdict(given), **surroundings()})
+        bundle.close({**asdict(request), **surroundings()})
     return len(done)
 
 
@@ -95,18 +97,18 @@ def merge(path: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
     written before all was checked. Raises BundleError.
     """
     with bundles.open_bundle(path) as bundle:
-        given = _request_of(bundle.header, path)
+        request = _request_of(bundle.header, path)
         if bundle.header.format < bundles.FORMAT and not anyhow:
             raise BundleError(
                 f"{path} is of format {bundle.header.format}, which names no hashes: make it again "
                 f"with today's ganzip, or take it unchecked: python -m ganzip.batch merge {path} "
                 "--anyhow"
             )
-        return _merge(bundle, given, anyhow)
+        return _merge(bundle, request, anyhow)
 
 
 def read_request(archive: zipfile.ZipFile, path: Path) -> Request:
-    """What a bundle's run was given."""
+    """What a bundle's run was asked for."""
     return _request_of(bundles.read_header(archive, path), path)
 
 
@@ -119,7 +121,7 @@ def _request_of(header: bundles.Header, path: Path) -> Request:
     return Request(**{name: getattr(header, name) for name in REQUEST_FIELDS})
 
 
-def _merge(bundle: Bundle, given: Request, anyhow: bool) -> tuple[list[str], list[str]]:
+def _merge(bundle: Bundle, request: Request, anyhow: bool) -> tuple[list[str], list[str]]:
     root = files.runs_folder()
     files.check_space(root, bundle.size)
     # First, for a run whose data are not here is planned by what is known.
@@ -129,7 +131,7 @@ def _merge(bundle: Bundle, given: Request, anyhow: bool) -> tuple[list[str], lis
     try:
         for name in notes:
             files.write(root / name, bundle.data_notes[name])
-        plan = {(unit.paper, unit.name): unit for unit in given.units()}
+        plan = {(unit.paper, unit.name): unit for unit in request.units()}
         for source, unit in _match(bundle, plan, anyhow, refusals):
             if _receive(bundle, source, unit, root, refusals):
                 names.append(unit.name)
@@ -141,11 +143,11 @@ def _merge(bundle: Bundle, given: Request, anyhow: bool) -> tuple[list[str], lis
         absent = [at for at, unit in plan.items() if not unit.done(root)]
         refusals += [f"{paper} {name}: not in the bundle" for paper, name in absent]
     rows = {u.manifest.key: u.manifest.files.get(ROWS) for u in bundle.units if u.manifest}
-    for paper in given.papers:
+    for paper in request.papers:
         units = [unit for unit in plan.values() if unit.paper == paper]
         complete = all(rows.get(u.key) and _describe_rows(u, root) == rows[u.key] for u in units)
         if complete and not any(line.startswith(f"{paper} ") for line in refusals):
-            place = given.folder(paper, root).relative_to(root).as_posix()
+            place = request.folder(paper, root).relative_to(root).as_posix()
             for name in bundle.outputs:
                 if name.startswith(f"{place}/") and not (root / name).exists():
                     files.write(root / name, bundle.read(name))

@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import inspect
 import io
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -124,8 +125,8 @@ def _syntax(source: str) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            kept = [n for n in body if not _is_text(n)]
-            node.body = kept  # pyright: ignore[reportAttributeAccessIssue]
+            statements = [n for n in body if not _is_text(n)]
+            node.body = statements  # pyright: ignore[reportAttributeAccessIssue]
     return ast.dump(tree)
 
 
@@ -140,25 +141,25 @@ def find_units(units: Iterable[Unit], **config: Any) -> list[Unit]:
 
 def find_unit(units: Iterable[Unit], name: str) -> Unit:
     """The unit of that name; raises ValueError with the nearest names where there is none."""
-    known = {unit.name: unit for unit in units}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 3) or list(known)
+    by_name = {unit.name: unit for unit in units}
+    if name not in by_name:
+        near = difflib.get_close_matches(name, by_name, 3) or list(by_name)
         raise ValueError(f"no unit {name!r} in this plan; perhaps {', '.join(near)}")
-    return known[name]
+    return by_name[name]
 
 
 def in_order(units: Iterable[Unit]) -> list[Unit]:
     """Units and everything that they need, each once, needs first."""
-    found: dict[str, Unit] = {}
+    by_key: dict[str, Unit] = {}
 
     def visit(unit: Unit) -> None:
         for need in unit.needs.values():
             visit(need)
-        found.setdefault(unit.key, unit)
+        by_key.setdefault(unit.key, unit)
 
     for unit in units:
         visit(unit)
-    return list(found.values())
+    return list(by_key.values())
 
 
 def output_folder(
@@ -200,20 +201,23 @@ def read_state(unit: Unit, root: Path) -> State:
     """How far a unit is, read from its folder."""
     folder, steps = unit.folder(root), int(unit.config["steps"])
     finished = (folder / manifests.NAME).exists()
-    why = find_fault(unit, root) if finished else ""
-    if finished and not why:
+    fault = find_fault(unit, root) if finished else ""
+    if finished and not fault:
         return State("done", steps)
     step = round(read_progress(unit, root) * steps)
     if _is_locked(folder / "lock"):
         return State("running", step)
     if finished:
-        return State("failed", 0, f"{why}; {AGAIN}")
+        return State(
+            "failed", 0, f"{fault}; run again: it is trained anew, and these files are put aside"
+        )
     if (folder / "error.txt").exists():
-        said = (folder / "error.txt").read_text(errors="replace").strip().splitlines()
-        if not said:
+        lines = (folder / "error.txt").read_text(errors="replace").strip().splitlines()
+        if not lines:
             return State("failed", step, f"{folder / 'error.txt'} is empty; run again to go on")
-        stopped = said[-1] == "KeyboardInterrupt"
-        return State("interrupted", step) if stopped else State("failed", step, said[-1])
+        if lines[-1] == "KeyboardInterrupt":
+            return State("interrupted", step)
+        return State("failed", step, lines[-1])
     if not any(folder.glob("checkpoint-*.pt")) and not (folder / "progress").exists():
         return State("missing", step)
     # A full disk has no room for an error either.
@@ -240,9 +244,6 @@ def _is_locked(path: Path) -> bool:
         return True
 
 
-AGAIN = "run again: it is trained anew, and these files are put aside"
-
-
 @lru_cache(maxsize=4096)
 def _manifest(path: str, size: int, mtime_ns: int) -> Manifest | str:
     """A manifest, or why it is none."""
@@ -260,15 +261,15 @@ def find_fault(unit: Unit, root: Path, *names: str) -> str:
     """
     folder = unit.folder(root)
     try:
-        at = (folder / manifests.NAME).stat()
-        found = _manifest(str(folder / manifests.NAME), at.st_size, at.st_mtime_ns)
-        if isinstance(found, str):
-            return f"{manifests.NAME}: {found}"
-        if found.format != manifests.FORMAT:
+        stat = (folder / manifests.NAME).stat()
+        manifest = _manifest(str(folder / manifests.NAME), stat.st_size, stat.st_mtime_ns)
+        if isinstance(manifest, str):
+            return f"{manifests.NAME}: {manifest}"
+        if manifest.format != manifests.FORMAT:
             return f"{manifests.NAME} is of older code and names no files"
-        if unit.key not in (found.key, found.stands_for):
-            return f"{manifests.NAME} is that of unit {found.unit}-{found.key}"
-        for name, file in found.files.items():
+        if unit.key not in (manifest.key, manifest.stands_for):
+            return f"{manifests.NAME} is that of unit {manifest.unit}-{manifest.key}"
+        for name, file in manifest.files.items():
             size = (folder / name).stat().st_size
             if size != file.size:
                 return f"{name} has {size} bytes, {file.size} were written"
@@ -288,20 +289,20 @@ def check_unit(unit: Unit, root: Path, *names: str) -> None:
     """
     if not (unit.folder(root) / manifests.NAME).exists():
         raise FileNotFoundError(f"{unit.name} is not finished; run its paper's notebook first")
-    if why := find_fault(unit, root, *names):
+    if fault := find_fault(unit, root, *names):
         place = put_aside(unit, root, *names)
-        kept = f"; its files are kept in {place}" if place else ""
-        raise Damaged(f"{unit.name}: {why}; run again to train it anew{kept}")
+        note = f"; its files are kept in {place}" if place else ""
+        raise Damaged(f"{unit.name}: {fault}; run again to train it anew{note}")
 
 
 def verify_unit(unit: Unit, root: Path, *names: str) -> bool:
     """Whether a unit is done and has no fault; one that has is named, and put aside."""
     if not (unit.folder(root) / manifests.NAME).exists():
         return False
-    why = find_fault(unit, root, ROWS, HISTORY, *names)
-    if why and (place := put_aside(unit, root, ROWS, HISTORY, *names)):
-        print(f"{unit.name}: {why}; it is trained anew, and its files are kept in {place}")
-    return not why
+    fault = find_fault(unit, root, ROWS, HISTORY, *names)
+    if fault and (place := put_aside(unit, root, ROWS, HISTORY, *names)):
+        print(f"{unit.name}: {fault}; it is trained anew, and its files are kept in {place}")
+    return not fault
 
 
 def put_aside(unit: Unit, root: Path, *names: str) -> Path | None:
@@ -309,23 +310,17 @@ def put_aside(unit: Unit, root: Path, *names: str) -> Path | None:
 
     Returns that, NAME.damaged-1 or the next that is free; None where another process was first.
     """
-    with files.lock_folder(unit.folder(root)):
-        return _put_aside(unit, root, *names)
-
-
-def _put_aside(unit: Unit, root: Path, *names: str) -> Path | None:
-    """``put_aside`` for who holds the lock, which stays: others may be waiting for it."""
     folder = unit.folder(root)
-    if not (folder / manifests.NAME).exists() or not find_fault(unit, root, *names):
-        return None
-    number = 1
-    while (place := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
-        number += 1
-    place.mkdir()
-    for path in sorted(folder.iterdir(), key=lambda p: p.name != manifests.NAME):  # it first
-        if path.name != "lock":
-            os.replace(path, place / path.name)
-    return place
+    with files.lock_folder(folder):
+        if not (folder / manifests.NAME).exists() or not find_fault(unit, root, *names):
+            return None
+        places = (folder.with_name(f"{folder.name}.damaged-{n}") for n in itertools.count(1))
+        place = next(place for place in places if not place.exists())
+        place.mkdir()
+        for path in sorted(folder.iterdir(), key=lambda p: p.name != manifests.NAME):  # it first
+            if path.name != "lock":  # others may be waiting for it
+                os.replace(path, place / path.name)
+        return place
 
 
 def receive_unit(
@@ -338,16 +333,15 @@ def receive_unit(
 
     contents: what gives each file, by name. The manifest comes last: half a unit is not done.
     """
-    folder, made = unit.folder(root), {}
+    folder, entries = unit.folder(root), dict(manifest.get("files", {}))
     with files.lock_folder(folder):
         if ROWS in contents and unit.done(root):
             return  # meanwhile it was done here
         for name, content in contents.items():
-            write(folder / name, found := content())
-            made[name] = {"size": len(found), "sha256": files.sha256(found)}
-        its = {name: file for name, file in made.items() if not name.startswith("shown/")}
-        named = {**manifest.get("files", {}), **its}
-        write(folder / manifests.NAME, manifests.to_bytes({**manifest, "files": named}))
+            write(folder / name, body := content())
+            if not name.startswith("shown/"):
+                entries[name] = manifests.describe(body)
+        write(folder / manifests.NAME, manifests.to_bytes({**manifest, "files": entries}))
 
 
 def read_rows(units: Iterable[Unit], root: Path) -> Any:
@@ -362,9 +356,8 @@ def read_rows(units: Iterable[Unit], root: Path) -> Any:
         if (unit.folder(root) / manifests.NAME).exists():
             text = io.BytesIO(unit.read(root, ROWS))
             rows = pd.read_csv(text, keep_default_na=False, na_values={"value": ["", "nan"]})
-            parts.append(
-                rows.assign(unit_key=unit.key, cpu_seconds=unit.manifest(root)["cpu_seconds"])
-            )
+            seconds = unit.manifest(root)["cpu_seconds"]
+            parts.append(rows.assign(unit_key=unit.key, cpu_seconds=seconds))
     if not parts:
         raise FileNotFoundError(f"no unit is done in {root}; run its paper's notebook first")
     return pd.concat(parts, ignore_index=True)
@@ -379,12 +372,12 @@ def read_history(unit: Unit, root: Path) -> Any:
 
 def read_samples(unit: Unit, root: Path) -> dict[str, Tensor]:
     """Samples that a finished unit kept over training, by phase and step: uint8 (N, C, H, W)."""
-    named = [name for name in unit.manifest(root)["files"] if name.startswith("samples/")]
-    held = {name: np.load(io.BytesIO(unit.read(root, name))) for name in sorted(named)}
-    return {
-        f"{Path(name).stem[:-8]}, step {int(Path(name).stem[-7:])}": torch.from_numpy(array)
-        for name, array in held.items()
-    }
+    samples = {}
+    for name in sorted(n for n in unit.manifest(root)["files"] if n.startswith("samples/")):
+        phase, step = Path(name).stem[:-8], int(Path(name).stem[-7:])
+        array = np.load(io.BytesIO(unit.read(root, name)))
+        samples[f"{phase}, step {step}"] = torch.from_numpy(array)
+    return samples
 
 
 def compute_once(
@@ -398,29 +391,34 @@ def compute_once(
     """
     path = unit.folder(root) / "shown" / f"{name}.pt"
     with suppress(OSError, ValueError):  # absent or altered: computed anew
-        before, found = read_figure_data(path.read_bytes())
+        before, data = read_figure_data(path.read_bytes())
         if _alike(before, given):
-            return found
-    found = compute()
+            return data
+    data = compute()
+    save_sealed(path, (given, data))
+    return data
+
+
+def save_sealed(path: Path, value: Any) -> None:
+    """Write tensors atomically, their sha256 in front: torch alone may not see a torn file."""
     buffer = io.BytesIO()
-    torch.save((given, found), buffer)
+    torch.save(value, buffer)
     write(path, files.seal(buffer.getvalue()))
-    return found
 
 
 def read_figure_data(content: bytes) -> tuple[Any, Any]:
-    """What a file of ``shown/`` holds: what it was computed for, and what was found.
+    """What a file of ``shown/`` holds: what it was computed for, and the data.
 
     Raises ValueError for one that is torn or altered.
     """
     body = files.unseal(content)
     try:
-        found = torch.load(io.BytesIO(body), weights_only=True)
+        pair = torch.load(io.BytesIO(body), weights_only=True)
     except Exception as error:  # torch and pickle raise a dozen kinds, and advise against safety
         raise ValueError("holds no tensors, numbers and texts") from error
-    if not isinstance(found, tuple) or len(found) != 2:
+    if not isinstance(pair, tuple) or len(pair) != 2:
         raise ValueError("holds no pair")
-    return found
+    return pair
 
 
 def _alike(a: Any, b: Any) -> bool:
