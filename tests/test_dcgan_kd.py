@@ -9,7 +9,7 @@ import torch
 
 from ganzip import data, presets
 from ganzip.measure.images import images_of, interpolate, noise
-from ganzip.papers import dcgan_kd
+from ganzip.papers import dcgan_kd, dcgan_kd_claims
 from ganzip.report import tables
 from ganzip.train import frozen
 from ganzip.units import Run, find_unit, find_units, perform, read_rows
@@ -137,7 +137,7 @@ def test_claims_follow_the_rows():
     cfg = dataclasses.replace(presets.dcgan_kd("cpu"), mse=sizes, regular=sizes, alphas=(1e-4,))
 
     def verdicts(student):
-        found = dcgan_kd.claims(made_up(student), cfg, "IS", "IS")
+        found = dcgan_kd_claims.claims(made_up(student), cfg, "IS", "IS")
         assert found[0].published == "19 of 19 rows"
         return {claim.text.split(",")[0]: claim.verdict for claim in found}
 

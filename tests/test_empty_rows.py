@@ -10,7 +10,7 @@ import torch
 
 from ganzip import data, presets
 from ganzip.measure.rows import overview, pick
-from ganzip.papers import dcgan_kd, nickel_dime, sdakd, sdakd_claims
+from ganzip.papers import dcgan_kd, dcgan_kd_claims, nickel_dime, sdakd, sdakd_claims
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
@@ -108,11 +108,11 @@ def check(claims):
 def test_claims_and_tables_of_paper_a_without_some_rows():
     preset, full = presets.dcgan_kd("cpu"), rows("dcgan_kd", "FD-digits", "VoL")
     for frame in without(full, "mse", "joint 0", "regular"):
-        check(dcgan_kd.claims(frame, preset, "FD-digits", "FD-digits"))
+        check(dcgan_kd_claims.claims(frame, preset, "FD-digits", "FD-digits"))
         options = {"dataset": "digits", "stands_for": "MNIST", "teacher_d": 16, "params": float}
         assert len(tables.dcgan_table1(frame, **options, metrics={"FID": "FD-digits"}))
     for other in emptied(preset):
-        check(dcgan_kd.claims(full, other, "FD-digits", "FD-digits"))
+        check(dcgan_kd_claims.claims(full, other, "FD-digits", "FD-digits"))
 
 
 def test_claims_and_tables_of_paper_b_without_some_rows():

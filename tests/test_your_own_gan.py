@@ -23,6 +23,7 @@ from ganzip.methods import gan
 from ganzip.nets import realesrgan, stylegan2
 from ganzip.papers import adapters, matrix
 from ganzip.papers import your_own_gan as own
+from ganzip.papers import your_own_gan_budget as budget
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
 from ganzip.units import find_units, in_order, perform, read_rows
@@ -237,7 +238,7 @@ def test_a_budget_is_divided_by_measured_time():
     steps = own.divided(*args, 400.0, given=True)
     assert steps["mse"] == pytest.approx(2 * steps["control"], abs=1)
     spent = sum(steps[m] * measured[m] for m in ("control", "mse"))
-    assert 0.5 * 400 * own.MARGIN * cores() < spent < 400 * cores() * own.MARGIN
+    assert 0.5 * 400 * budget.MARGIN * cores() < spent < 400 * cores() * budget.MARGIN
     with pytest.raises(AdapterError, match=r"a budget of 0.1 minutes leaves .* take [\d.]+"):
         own.divided(*args, 6.0, given=True)
 
@@ -248,7 +249,7 @@ def test_a_second_call_plans_the_same_units_and_measures_nothing(tmp_path, monke
     for _ in range(2):
         units = own.prepare("smoke", adapter=IMAGE, minutes=2, methods=["mse"])
         plans.append([unit.key for unit in units])
-        monkeypatch.setattr(own, "stopwatch", None)
+        monkeypatch.setattr(budget, "stopwatch", None)
     assert plans[0] == plans[1]
     (kept,) = (tmp_path / own.PAPER).glob("rates-*.json")
     assert set(json.loads(kept.read_text())) == {"control", "mse", "teacher", "answer"}

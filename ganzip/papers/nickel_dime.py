@@ -9,34 +9,51 @@ via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, data, export, features, files, metrics, presets, prune, zoo
+from ganzip import assets, data, features, files, metrics, presets, prune
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
-from ganzip.distil.recipe import MASKS, Recipe
+from ganzip.distil.recipe import Recipe
 from ganzip.measure import cost, judging
 from ganzip.measure.images import draw, images_of, noise, pictures
 from ganzip.measure.rows import Number, rows
-from ganzip.methods import contrastive, gan, nickel_dime, stylekd
+from ganzip.methods import contrastive, gan, nickel_dime
 from ganzip.methods.gan import Network
 from ganzip.nets import checkpoints, encoder, energy, pickled, stylegan2
-from ganzip.nets.stylegan2 import Discriminator, Generator
 from ganzip.papers import adapters, kernels
 from ganzip.papers import nickel_dime_rows as measure
+from ganzip.papers.nickel_dime_networks import (
+    CONTENT,
+    RELEASED,
+    STYLE,
+    content,
+    discriminator,
+    discriminator_of,
+    g_layers,
+    generator,
+    generator_of,
+    is_released,
+    pair,
+    parts,
+    ranks,
+    start,
+    teacher_of,
+    teacher_sizes,
+    with_released_sizes,
+)
 from ganzip.papers.nickel_dime_rows import OURS, PAPER, SCRATCH, labels, sizes, width
 from ganzip.presets import WITHOUT, NickelDime
-from ganzip.train import Batch, frozen, lazy, step_seed
+from ganzip.train import Batch, lazy, step_seed
 from ganzip.units import (
     Demand,
     Run,
@@ -49,10 +66,8 @@ from ganzip.units import (
 )
 
 GAN = (gan, stylegan2)
-CONTENT, STYLE = "content-aware", "style scale"  # what ranks channels
 RANKS = {"GS": STYLE, "StyleKD": "", "GCC": STYLE}  # of a method's student, else CONTENT
 NAMES = {"fine-tune": compose.CONTROL, WITHOUT: OURS}  # of rows whose method has another
-RELEASED = "stylegan2-ffhq256"  # the teacher's file at the paper's scale
 PLAIN = ("teacher", SCRATCH)  # trained on the data alone
 IMITATORS = ("GS", "CAGC", "StyleKD", "ITGC")  # of the teacher's images, by a perceptual distance
 # Time of a step relative to fine-tuning's, as measured; only the shown time left rests on it.
@@ -247,60 +262,6 @@ def settings(preset: NickelDime, images: Images) -> dict[str, Any]:
     }
 
 
-def is_released(preset: NickelDime, images: Images) -> bool:
-    """Whether the teacher is the released one: at the paper's scale, for faces, where its file is.
-
-    It serves without being trained; nothing else of the plan changes.
-    """
-    return preset.name == "paper" and content(images) == "ellipse" and assets.available(RELEASED)
-
-
-def with_released_sizes(preset: NickelDime, images: Images) -> NickelDime:
-    """The preset with the sizes of the released teacher's networks, where that one serves."""
-    if not is_released(preset, images):
-        return preset
-    found = teacher_sizes()
-    if not found.d_channels:
-        raise checkpoints.CheckpointError(
-            f"{assets.require(RELEASED)} has no discriminator, expected D or d: the methods of "
-            "paper C go on training it; take a whole file"
-        )
-    net = {"size": found.size, "channels": list(found.channels)}
-    same = found.d_channels == found.channels
-    return dataclasses.replace(
-        preset,
-        net=net,
-        d_net=None if same else {"channels": list(found.d_channels)},
-        latent=found.latent,
-        layers=found.layers,
-        group=found.group,
-    )
-
-
-def teacher_sizes() -> checkpoints.Sizes:
-    """The sizes of the released teacher's networks."""
-    path = assets.require(RELEASED)
-    return _sizes(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _sizes(path: Path, _: int) -> checkpoints.Sizes:
-    """Once a file: a plan asks several times."""
-    return checkpoints.sizes(path)
-
-
-def content(images: Images) -> str:
-    """The mask of what matters in these images: ``prune``'s, by name.
-
-    Things on black are their foreground; else images without labels are taken for aligned faces.
-    """
-    some = images.pixels[:256]
-    edges = torch.cat([some[..., 0], some[..., -1], some[..., 0, :], some[..., -1, :]])
-    if edges.float().median() < 16:
-        return "foreground"
-    return "everything" if images.classes else "ellipse"
-
-
 # Training -----------------------------------------------------------------------------------------
 
 
@@ -356,13 +317,14 @@ def train_generator(run: Run) -> None:
 
     setup = setup_of(run)
     found = compose.distil(setup, method, fit)
-    assert found.D is not None
     finish(run, found.nets["G"], found.G, found.D, judges(found.nets))
 
 
 def judges(nets: Mapping[str, nn.Module]) -> dict[str, Network]:
     """The discriminators whose logits are kept; GCC's teacher trains apart from its student."""
     found = compose.critics(nets)
+    if "D" not in found:  # the method has none
+        return {}
     if "gates" in nets or "D_teacher" not in nets:
         return {"D": found["D"]}
     return {"D": found["D"], "D_T": found["D_teacher"]}
@@ -420,12 +382,13 @@ def recipe_of(c: Mapping[str, Any]) -> Recipe:
 
 
 def finish(
-    run: Run, G: nn.Module, average: nn.Module, D: nn.Module, critics: Mapping[str, Network]
+    run: Run, G: nn.Module, average: nn.Module, D: nn.Module | None, critics: Mapping[str, Network]
 ) -> None:
-    """Measure the average of G, keep it with D and the logits, and finish the unit."""
+    """Measure the average of G, keep it with D, if there is one, and logits; finish the unit."""
     logits = measure.last_logits(run, G, critics)
     found = measure.generator_numbers(run, average, logits)
-    run.finish({"G": average, "D": D, "logits": logits}, rows(run, found, labels(run.unit)))
+    nets = {"G": average} | ({} if D is None else {"D": D})
+    run.finish({**nets, "logits": logits}, rows(run, found, labels(run.unit)))
 
 
 def demand(unit: Unit) -> Demand:
@@ -455,80 +418,6 @@ def _counts(shape: str, p: float) -> tuple[int, int]:
 
 
 # Networks -----------------------------------------------------------------------------------------
-
-
-def generator(c: Mapping[str, Any], p: float = 0.0) -> Generator:
-    """A fresh generator, pruned by p."""
-    return Generator(c["size"], **c["net"], latent=c["latent"], layers=c["layers"], width=1 - p)
-
-
-def discriminator(c: Mapping[str, Any]) -> Discriminator:
-    """A fresh discriminator, of full size as all are here."""
-    return Discriminator(c["size"], **c.get("d_net", c["net"]), group=c["group"])
-
-
-def generator_of(unit: Unit, root: Path) -> nn.Module:
-    """The finished unit's generator, its average over training, frozen."""
-    c = unit.config
-    return frozen(load_network(generator(c, c["p"]), unit.weights(root), "G"))
-
-
-def discriminator_of(unit: Unit, root: Path) -> nn.Module:
-    """The finished unit's own discriminator, frozen."""
-    return frozen(load_network(discriminator(unit.config), unit.weights(root), "D"))
-
-
-def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
-    """A finished unit's generator with its card."""
-    c = unit.config
-    arguments = c["net"] | {name: c[name] for name in ("size", "latent", "layers")}
-    arguments |= {"width": 1 - c["p"]}
-    z = noise(1, c["latent"])
-    made = zoo.card(unit, root, arguments, z, noise=True, width=1 - c["p"])
-    return generator_of(unit, root), made
-
-
-def teacher_of(run: Run) -> nn.Module:
-    """The frozen teacher of a unit."""
-    return generator_of(run.unit.needs["teacher"], run.root).to(run.device)
-
-
-def start(run: Run, wide: nn.Module) -> nn.Module:
-    """The student before it learns: pruned by its method's scores; StyleKD's is fresh."""
-    c = run.config
-    S = generator(c, c["p"]).to(run.device)
-    if c["scores"]:
-        return prune.cut(wide, S, prune.keep(ranks(run, wide, c["scores"]), c["p"]))
-    stylekd.inherit(S, wide)
-    return S
-
-
-def ranks(run: Run, wide: nn.Module, name: str) -> list[Tensor]:
-    """Scores of the channels of a generator, the same for all seeds of a student."""
-    c = run.config
-    seeded = torch.Generator().manual_seed(0)
-    z = torch.randn(c["prune_images"], c["latent"], generator=seeded).to(run.device)
-    if name == CONTENT:
-        return prune.saliency(wide, MASKS[c["mask"]], z)
-    scores = prune.style_scale(wide, z)
-    if name == STYLE:
-        return scores
-    return [torch.rand(score.shape, generator=seeded).to(run.device) for score in scores]
-
-
-def pair(c: Mapping[str, Any]) -> tuple[str, str]:
-    """NICKEL's two maps, of a quarter of the image's size: of the teacher's G, and of D."""
-    return f"synthesis.b{c['size'] // 4}.conv1", f"b{c['size'] // 2}"
-
-
-def g_layers(c: Mapping[str, Any]) -> list[str]:
-    """Layers of G that GCC compares: of 1/8 and 1/2 of the size. Of D it takes 1/4 and 1/16."""
-    return [f"synthesis.b{r}.conv1" for r in parts(c, 8, 2)]
-
-
-def parts(c: Mapping[str, Any], *shares: int) -> list[int]:
-    """Parts of the image's size in pixels, 4 or more, each once."""
-    return list(dict.fromkeys(max(4, c["size"] // share) for share in shares))
 
 
 def batches(run: Run) -> Callable[[int], Batch]:

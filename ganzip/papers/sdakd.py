@@ -20,16 +20,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, export, features, losses, metrics, presets, zoo
+from ganzip import assets, export, features, metrics, presets, zoo
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
 from ganzip.distil.family import Adapter
 from ganzip.distil.recipe import Recipe
 from ganzip.families import SIZES, Sdakd, SuperResolution
-from ganzip.losses import Distance
 from ganzip.measure import cost
 from ganzip.measure.images import images_of
 from ganzip.measure.rows import Number, rows
@@ -37,6 +35,7 @@ from ganzip.methods import gan
 from ganzip.nets import connectors, enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
+from ganzip.papers.sdakd_losses import distance, first_blocks, maps
 from ganzip.train import Batch, Player, averaged
 from ganzip.units import (
     Demand,
@@ -56,9 +55,6 @@ WHOLE = ("SDAKD", sr.BALANCED)  # nothing left out
 ONLINE = ("OMGD", "DCD", "DCD_modified")  # their teachers train beside them
 # Seconds a step; only the shown time left rests on it.
 COST = {"GCFSR": 0.08, "RealESRGAN": 0.12, sr.PLAIN: 0.15}
-VGG16 = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # what OMGD and DCD compare
-VGG19 = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
-LITE = (0, 2, 4, 10)  # blocks in their place: at 1/2, 1/4, 1/8 and 1/16 of the size
 
 # The plan -----------------------------------------------------------------------------------------
 
@@ -462,20 +458,6 @@ def _code(network: str, method: str) -> str:
     return code_hash(gan, *CODE[network], *own)
 
 
-def first_blocks(D: Any, c: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
-    """D's first layers, which take maps of any size: those in which DCD compares."""
-    if c["network"] == "GCFSR":
-        return nn.Sequential(*list(D.children())[:4])  # from RGB, and three residual blocks
-
-    def phi(maps: Tensor) -> Tensor:
-        x = realesrgan.unit_range(maps)
-        for conv in (D.conv0, D.conv1, D.conv2, D.conv3):
-            x = F.leaky_relu(conv(x), realesrgan.SLOPE)
-        return x
-
-    return phi
-
-
 def finish(run: Run, G: nn.Module, D: nn.Module, balance: Iterable[Number] = ()) -> None:
     """Measure a trained unit and finish it."""
     c, images = run.config, measure.image_rows(run, G)
@@ -493,26 +475,3 @@ def finish(run: Run, G: nn.Module, D: nn.Module, balance: Iterable[Number] = ())
 
 
 # Losses -------------------------------------------------------------------------------------------
-
-
-def distance(run: Run) -> Distance:
-    """The perceptual distance, by VGG or by its embedded stand-in."""
-    c, device = run.config, str(run.device)
-    if c["perceptual_net"] == "vgg16":
-        net, weights = features.vgg(assets.require("vgg16"), 16, ["conv4_3"], device=device), [1.0]
-    elif c["perceptual_net"] == "vgg19":
-        net = features.vgg(assets.require("vgg19"), 19, list(VGG19), device=device)
-        weights = list(VGG19.values())
-    else:
-        net = features.lite_maps(0, LITE[:3], size=c["size"], device=device)
-        weights = [1 / 3] * 3
-    return losses.perceptual(net.extract, weights, relative=c["perceptual_net"] == "efflite0")
-
-
-def maps(run: Run) -> Callable[[Tensor], list[Tensor]]:
-    """The four maps that OMGD and DCD compare, of VGG16 or of its embedded stand-in."""
-    c, device = run.config, str(run.device)
-    if c["perceptual_net"] == "efflite0":
-        return features.lite_maps(0, LITE, size=c["size"], device=device).extract
-    path = assets.require("vgg16")
-    return features.vgg(path, 16, VGG16, standardised=False, device=device).extract

@@ -10,32 +10,27 @@ that a second call plans the same units.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import hashlib
-import json
 import math
 import re
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, export, features, files, losses, metrics, parameters, presets, prune, zoo
+from ganzip import data, export, features, files, metrics, parameters, presets, zoo
 from ganzip._compat import optional
-from ganzip.device import cores, cpu_threads
+from ganzip.device import cpu_threads
 from ganzip.distil import compose, family, views
-from ganzip.distil.compose import CONTROL, METHODS, Phase, Setup
+from ganzip.distil.compose import CONTROL, METHODS, Phase
 from ganzip.distil.family import Adapter, AdapterError
 from ganzip.distil.recipe import Recipe
-from ganzip.measure import cost, judging
+from ganzip.measure import judging
 from ganzip.measure.images import images_of, logits_of, noise
 from ganzip.measure.rows import Number, rows
 from ganzip.methods import gan, nickel_dime
@@ -44,70 +39,20 @@ from ganzip.papers import nickel_dime as paper_c
 from ganzip.papers import super_resolution as sr
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
-from ganzip.parameters import TARGETS
-from ganzip.taps import taps
-from ganzip.train import Batch, frozen, step_seed, train
+from ganzip.papers.your_own_gan_budget import EFFORTS, PAPER, Effort, divided, fitting, rates
+from ganzip.papers.your_own_gan_setup import critic_of, embedding, named, setup_of, student_of
+from ganzip.train import Batch, step_seed, train
 from ganzip.units import (
     Run,
     Unit,
     code_hash,
     find_units,
     in_order,
-    load_network,
 )
 
-PAPER = "your_own_gan"
 CHOICE = ("mse", "SDAKD", "CAGC", "DiME", "NICKEL & DiME")  # serve any generator, at little cost
 EMA = 0.998  # of the average of G, where there are steps enough for it, see ``train.memory``
-LITE = (0, 2, 4, 10)  # blocks of EfficientNet-Lite0 in the place of VGG16's four maps
-LEAST = 4  # steps below which nothing is learnt
-MARGIN = 0.7  # of a budget that is planned: side by side, processes slow each other down
 
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """The numbers of a preset.
-
-    minutes: the whole budget. teacher: the teacher's share of it where it is trained first;
-    critic: where only its discriminator is.
-    """
-
-    name: str
-    minutes: float
-    seeds: int = 2
-    count: Mapping[str, int]  # squares cut out of photos
-    cached: int = 4096  # pairs of "cached"
-    n_images: int  # generated images a metric sees
-    judge_steps: int
-    trial: int  # steps by which a start is judged
-    moments: int  # batches of the teacher's images in DiME's moments
-    passes: int
-    teacher: float = 0.3
-    critic: float = 0.08
-
-
-EFFORTS = {
-    "smoke": Effort(
-        name="smoke", minutes=1 / 3, seeds=1, count={"train": 8, "test": 6}, cached=64, n_images=64,
-        judge_steps=20, trial=1, moments=1, passes=2,
-    ),
-    "cpu": Effort(
-        name="cpu", minutes=8, count={"train": 160, "test": 32}, n_images=1500, judge_steps=600,
-        trial=8, moments=16, passes=15,
-    ),
-    "night": Effort(
-        name="night", minutes=120, count={"train": 1000, "test": 100}, n_images=2000,
-        judge_steps=2000, trial=50, moments=64, passes=30,
-    ),
-    "gpu": Effort(
-        name="gpu", minutes=25, count={"train": 4000, "test": 100}, n_images=10_000,
-        judge_steps=4000, trial=100, moments=64, passes=50,
-    ),
-    "paper": Effort(
-        name="paper", minutes=24 * 60, count={"train": 20_000, "test": 150}, cached=1_000_000,
-        n_images=50_000, judge_steps=10_000, trial=1000, moments=512, passes=50,
-    ),
-}  # fmt: skip
 
 # The plan -----------------------------------------------------------------------------------------
 
@@ -252,140 +197,6 @@ def code_of(method: str) -> str:
 # Target and budget --------------------------------------------------------------------------------
 
 
-def fitting(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") -> float:
-    """The largest width that fits a target of ``parameters.TARGETS``; raises AdapterError."""
-    if len(target) != 1 or next(iter(target)) not in TARGETS:
-        raise AdapterError(
-            f"target is {dict(target)}; expected one of {', '.join(TARGETS)}, as in "
-            '{"parameters": 0.1}, a share of the teacher\'s, or a number'
-        )
-    (kind,) = target
-    example = adapter.example().to(device)
-    counts: dict[str, Callable[[nn.Module], float]] = {
-        "parameters": metrics.params,
-        "multiply-adds": lambda G: metrics.macs(G.to(device), example),
-        "latency": lambda G: cost.pass_seconds({"": G.to(device)}, example, 5)[""],
-    }
-    return family.fitting(adapter, target, counts.get(kind, metrics.params))
-
-
-def rates(
-    adapter: Adapter, common: Mapping[str, Any], methods: Sequence[str], device: str
-) -> dict[str, float]:
-    """Seconds of a step of every method, and of the "teacher" and its "answer", on this machine.
-
-    A step of each is taken once and its time kept in the run folder.
-    """
-    key = [common["networks"], common["width"], common["batch"], common["size"], device]
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-    path = files.runs_folder() / PAPER / f"rates-{adapter.name}-{digest}.json"
-    known: dict[str, float] = {}
-    with suppress(OSError, ValueError):  # absent or torn: measured anew
-        known = {str(k): float(v) for k, v in json.loads(path.read_bytes()).items()}
-    wanted = [m for m in (*methods, "teacher", "answer") if m not in known]
-    if wanted:
-        with torch.random.fork_rng(), cpu_threads(1):
-            known |= stopwatch(adapter, common, wanted, torch.device(device))
-        files.write(path, json.dumps(known, indent=1).encode())
-    return known
-
-
-def stopwatch(
-    adapter: Adapter, c: Mapping[str, Any], wanted: Sequence[str], device: torch.device
-) -> dict[str, float]:
-    """Take two steps of each method, of which the second counts, on networks without training."""
-    a = adapter
-    cond = a.example(a.batch).to(device)
-    real = torch.rand(a.batch, a.channels, a.size, a.size, device=device) * 2 - 1
-    T, D = frozen(a.full()).to(device), frozen(a.critic()).to(device)
-    last = views.four_layers(a)[-1]
-    with torch.no_grad(), taps(T, [last]) as seen:
-        T(cond[:2])
-    shown = seen[last][:1].expand(a.batch, -1, -1, -1)
-    batch, stored = Batch(cond, real, real, shown), None if a.latent else views.StoredTeacher()
-    if stored:
-        stored.synthesis.images = real
-
-    def now() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
-
-    def target() -> nickel_dime.Moments:
-        with torch.no_grad():
-            return nickel_dime.moments(embedding(c, device)(real))
-
-    setup = setup_of(
-        a, {**c, "ema": 0.5, "seed": 0, "steps": 3}, device, lambda _: batch,
-        lambda name, make: make().to(device), T=T, D=D, target=target, stored_teacher=stored,
-    )  # fmt: skip
-    spent: list[float] = []
-
-    def fit(phase: Phase) -> None:
-        train(phase.players, lambda _: batch, 1)
-        start = now()
-        train(phase.players, lambda _: batch, 2, start=1)
-        spent.append(phase.share * (now() - start))
-
-    found: dict[str, float] = {}
-    for method in wanted:
-        spent.clear()
-        if method == "answer":
-            with torch.no_grad():
-                start = now()
-                T(cond[:2])
-                spent.append((now() - start) / 2)
-        elif method == "teacher" and a.weights is not None:
-            batch = Batch(real, real, real)
-            players = compose.critic(setup, a.critic().to(device))
-            fit(Phase("", players, 1.0, {}, setup.draw))
-        elif method == "teacher":
-            batch = Batch(cond, real, real)
-            whole = dataclasses.replace(setup, fresh=lambda: a.full().to(device))
-            compose.distil(whole, compose.REGULAR, fit)
-        else:
-            batch = Batch(cond, real, real, shown)
-            compose.distil(setup, METHODS[method], fit)
-        found[method] = round(sum(spent), 4)
-    return found
-
-
-def divided(
-    adapter: Adapter,
-    effort: Effort,
-    measured: Mapping[str, float],
-    methods: Sequence[str],
-    seeds: int,
-    budget: float,
-    *,
-    given: bool,
-) -> dict[str, int]:
-    """Steps of the teacher and of every method, which all take the same time.
-
-    budget: seconds. First come, one after the other, the teacher and what all have in common; then
-    students side by side, one a core. Raises AdapterError for a budget, if it was asked for, that
-    leaves fewer than four steps.
-    """
-    share = effort.critic if adapter.weights is not None else effort.teacher
-    taught = max(LEAST, int(share * budget / measured["teacher"]))
-    answers = 0.0 if adapter.latent else sum(effort.count.values()) * measured["answer"]
-    trials = (1 + len(adapter.starts)) * effort.trial * measured["control"]
-    measuring = 3 * sum(measured[m] for m in methods) + 10
-    first = taught * measured["teacher"] + answers + trials + measuring
-    each = (budget - first) * cores() * MARGIN / (len(methods) * seeds) - 3
-    steps = {name: int(each / measured[name]) for name in methods}
-    short = [name for name, n in steps.items() if n < LEAST]
-    if short and given:
-        need = (LEAST * max(measured[m] for m in methods) + 3) * len(methods) * seeds
-        minutes = (need / cores() / MARGIN + measuring + answers + trials) / (1 - share) / 60
-        raise AdapterError(
-            f"a budget of {budget / 60:g} minutes leaves {', '.join(short)} fewer than {LEAST} "
-            f"steps; take {minutes:.1f} minutes or more, fewer methods or fewer seeds"
-        )
-    return {"teacher": taught} | {name: max(LEAST, n) for name, n in steps.items()}
-
-
 # Work ---------------------------------------------------------------------------------------------
 
 
@@ -430,79 +241,6 @@ def train_teacher(run: Run, a: Adapter) -> None:
         found = {"D": trained.D, "G": trained.G}
     number = Number("parameters of D", metrics.params(found["D"]))
     run.finish(found, rows(run, [number], measure.labels(run.unit)))
-
-
-def recipe_of(a: Adapter, c: Mapping[str, Any]) -> Recipe:
-    """How a unit's networks are trained."""
-    return Recipe(
-        steps=c["steps"], lr=c["lr"], d_lr=c["d_lr"], betas=tuple(c["betas"]), cosine=True,
-        decay=c["ema"], step_decay=c["ema"], gamma=a.gamma, mask=c["mask"], langevin=c["langevin"],
-        moment_batch=c["batch"],
-    )  # fmt: skip
-
-
-def setup_of(
-    a: Adapter,
-    c: Mapping[str, Any],
-    device: torch.device,
-    draw: Callable[[int], Batch],
-    new: Callable[[str, Callable[[], Any]], Any],
-    *,
-    start: Mapping[str, Tensor] | None = None,
-    T: nn.Module | None = None,
-    D: nn.Module | None = None,
-    target: Callable[[], nickel_dime.Moments] = compose.absent,
-    stored_teacher: nn.Module | None = None,
-) -> Setup:
-    """What a method is handed: networks of the adapter, made by ``new``.
-
-    start: the first weights of a student, None for those of a new one. T, D: the frozen teacher's.
-    target: moments of the teacher's images.
-    """
-
-    def fresh() -> nn.Module:
-        return new("G", lambda: family.build(a, c["width"]))
-
-    def cut(wide: nn.Module) -> nn.Module:
-        z = torch.randn(256, a.latent, generator=torch.Generator().manual_seed(0))
-        scores = prune.style_scale(wide, z.to(device))
-        return prune.cut(wide, fresh(), prune.keep(scores, round(1 - c["width"], 6)))
-
-    def kernels(G: nn.Module) -> list[nickel_dime.Kernel]:
-        kernel = nickel_dime.Kernel("efflite0", embedding(c, device), 1.0, target())
-        torch.manual_seed(step_seed(c["seed"], "gap"))
-        with torch.no_grad():
-            gap = nickel_dime.dime(kernel, G(draw(0).cond)).item()
-        return [dataclasses.replace(kernel, weight=c["dime"] / gap)]
-
-    def truth(step: int) -> Batch:
-        batch = draw(step)
-        return dataclasses.replace(batch, target=batch.real)
-
-    return Setup(
-        adapter=a, recipe=recipe_of(a, c), width=c["width"], device=device, draw=draw, new=new,
-        truth=None if a.latent else truth,
-        fresh=fresh,
-        student=lambda: fresh() if start is None else load_network(fresh(), start, "G"),
-        cut=cut, critic=lambda width, name: new(name, lambda: a.critic(width)),
-        judge=lambda: copy.deepcopy(cast(nn.Module, D)).train().requires_grad_(True),
-        kernels=kernels, distance=lambda: distance(a.size, str(device)),
-        maps=lambda: maps(a.size, str(device)), T=T or nn.Identity(),
-        stored_teacher=stored_teacher,
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=2)
-def distance(size: int, device: str) -> losses.Distance:
-    """The perceptual distance: relative L1 of three maps of EfficientNet-Lite0."""
-    found = features.lite_maps(0, LITE[:3], size=size, device=device).extract
-    return losses.perceptual(found, [1 / 3] * 3, relative=True)
-
-
-@lru_cache(maxsize=2)
-def maps(size: int, device: str) -> Callable[[Tensor], list[Tensor]]:
-    """The four maps that OMGD and DCD compare."""
-    return features.lite_maps(0, LITE, size=size, device=device).extract
 
 
 def answered(run: Run, a: Adapter, T: nn.Module) -> Callable[[int], Batch]:
@@ -599,28 +337,6 @@ def take_common(run: Run, a: Adapter) -> None:
 # Networks -----------------------------------------------------------------------------------------
 
 
-def critic_of(unit: Unit, root: Path, a: Adapter, width: float = 1.0) -> nn.Module:
-    """The frozen discriminator that a unit keeps."""
-    return frozen(load_network(a.critic(width), unit.weights(root), "D"))
-
-
-def student_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
-    """The trained student of a finished unit, frozen."""
-    a = adapter or named(unit)
-    net = family.build(a, unit.config["width"])
-    return frozen(load_network(net, unit.weights(root), "G"))
-
-
-def embedding(c: Mapping[str, Any], device: torch.device) -> Callable[[Tensor], Tensor]:
-    """What DiME compares images through: EfficientNet-Lite0, which never measures."""
-    return _lite(c["lite"], str(device)).extract
-
-
-@lru_cache(maxsize=2)
-def _lite(size: int, device: str) -> features.Features:
-    return features.efficientnet_lite(0, size=size, device=device)
-
-
 def target_of(text: str) -> dict[str, float]:
     """A target as notebooks have it: "width 0.25", "parameters 500000". Raises AdapterError."""
     try:
@@ -680,11 +396,6 @@ def samples(
         return images_of(teacher(shared, root, a), cond[:n])
     (first, *_) = find_units(units, method=method, seed=0)
     return images_of(student_of(first, root, a), cond[:n])
-
-
-def named(unit: Unit) -> Adapter:
-    """The adapter that a unit's configuration names."""
-    return adapters.load(unit.config["adapter"], preset=unit.config["preset"])
 
 
 def pass_costs(passes: Mapping[str, Callable[[], object]], count: int) -> pd.DataFrame:

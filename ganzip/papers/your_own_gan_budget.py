@@ -1,0 +1,211 @@
+"""A GAN of one's own: what presets ask for, widths that fit a target, steps that fit a budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganzip import files, metrics
+from ganzip.device import cores, cpu_threads
+from ganzip.distil import compose, family, views
+from ganzip.distil.compose import METHODS, Phase
+from ganzip.distil.family import Adapter, AdapterError
+from ganzip.measure import cost
+from ganzip.methods import nickel_dime
+from ganzip.papers.your_own_gan_setup import embedding, setup_of
+from ganzip.parameters import TARGETS
+from ganzip.taps import taps
+from ganzip.train import Batch, frozen, train
+
+PAPER = "your_own_gan"
+LEAST = 4  # steps below which nothing is learnt
+MARGIN = 0.7  # of a budget that is planned: side by side, processes slow each other down
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """The numbers of a preset.
+
+    minutes: the whole budget. teacher: the teacher's share of it where it is trained first;
+    critic: where only its discriminator is.
+    """
+
+    name: str
+    minutes: float
+    seeds: int = 2
+    count: Mapping[str, int]  # squares cut out of photos
+    cached: int = 4096  # pairs of "cached"
+    n_images: int  # generated images a metric sees
+    judge_steps: int
+    trial: int  # steps by which a start is judged
+    moments: int  # batches of the teacher's images in DiME's moments
+    passes: int
+    teacher: float = 0.3
+    critic: float = 0.08
+
+
+EFFORTS = {
+    "smoke": Effort(
+        name="smoke", minutes=1 / 3, seeds=1, count={"train": 8, "test": 6}, cached=64, n_images=64,
+        judge_steps=20, trial=1, moments=1, passes=2,
+    ),
+    "cpu": Effort(
+        name="cpu", minutes=8, count={"train": 160, "test": 32}, n_images=1500, judge_steps=600,
+        trial=8, moments=16, passes=15,
+    ),
+    "night": Effort(
+        name="night", minutes=120, count={"train": 1000, "test": 100}, n_images=2000,
+        judge_steps=2000, trial=50, moments=64, passes=30,
+    ),
+    "gpu": Effort(
+        name="gpu", minutes=25, count={"train": 4000, "test": 100}, n_images=10_000,
+        judge_steps=4000, trial=100, moments=64, passes=50,
+    ),
+    "paper": Effort(
+        name="paper", minutes=24 * 60, count={"train": 20_000, "test": 150}, cached=1_000_000,
+        n_images=50_000, judge_steps=10_000, trial=1000, moments=512, passes=50,
+    ),
+}  # fmt: skip
+
+
+def fitting(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") -> float:
+    """The largest width that fits a target of ``parameters.TARGETS``; raises AdapterError."""
+    if len(target) != 1 or next(iter(target)) not in TARGETS:
+        raise AdapterError(
+            f"target is {dict(target)}; expected one of {', '.join(TARGETS)}, as in "
+            '{"parameters": 0.1}, a share of the teacher\'s, or a number'
+        )
+    (kind,) = target
+    example = adapter.example().to(device)
+    counts: dict[str, Callable[[nn.Module], float]] = {
+        "parameters": metrics.params,
+        "multiply-adds": lambda G: metrics.macs(G.to(device), example),
+        "latency": lambda G: cost.pass_seconds({"": G.to(device)}, example, 5)[""],
+    }
+    return family.fitting(adapter, target, counts.get(kind, metrics.params))
+
+
+def rates(
+    adapter: Adapter, common: Mapping[str, Any], methods: Sequence[str], device: str
+) -> dict[str, float]:
+    """Seconds of a step of every method, and of the "teacher" and its "answer", on this machine.
+
+    A step of each is taken once and its time kept in the run folder.
+    """
+    key = [common["networks"], common["width"], common["batch"], common["size"], device]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+    path = files.runs_folder() / PAPER / f"rates-{adapter.name}-{digest}.json"
+    known: dict[str, float] = {}
+    with suppress(OSError, ValueError):  # absent or torn: measured anew
+        known = {str(k): float(v) for k, v in json.loads(path.read_bytes()).items()}
+    wanted = [m for m in (*methods, "teacher", "answer") if m not in known]
+    if wanted:
+        with torch.random.fork_rng(), cpu_threads(1):
+            known |= stopwatch(adapter, common, wanted, torch.device(device))
+        files.write(path, json.dumps(known, indent=1).encode())
+    return known
+
+
+def stopwatch(
+    adapter: Adapter, c: Mapping[str, Any], wanted: Sequence[str], device: torch.device
+) -> dict[str, float]:
+    """Take two steps of each method, of which the second counts, on networks without training."""
+    a = adapter
+    cond = a.example(a.batch).to(device)
+    real = torch.rand(a.batch, a.channels, a.size, a.size, device=device) * 2 - 1
+    T, D = frozen(a.full()).to(device), frozen(a.critic()).to(device)
+    last = views.four_layers(a)[-1]
+    with torch.no_grad(), taps(T, [last]) as seen:
+        T(cond[:2])
+    shown = seen[last][:1].expand(a.batch, -1, -1, -1)
+    batch, stored = Batch(cond, real, real, shown), None if a.latent else views.StoredTeacher()
+    if stored:
+        stored.synthesis.images = real
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+            return time.perf_counter()
+        return time.process_time()
+
+    def target() -> nickel_dime.Moments:
+        with torch.no_grad():
+            return nickel_dime.moments(embedding(c, device)(real))
+
+    setup = setup_of(
+        a, {**c, "ema": 0.5, "seed": 0, "steps": 3}, device, lambda _: batch,
+        lambda name, make: make().to(device), T=T, D=D, target=target, stored_teacher=stored,
+    )  # fmt: skip
+    spent: list[float] = []
+
+    def fit(phase: Phase) -> None:
+        train(phase.players, lambda _: batch, 1)
+        start = now()
+        train(phase.players, lambda _: batch, 2, start=1)
+        spent.append(phase.share * (now() - start))
+
+    found: dict[str, float] = {}
+    for method in wanted:
+        spent.clear()
+        if method == "answer":
+            with torch.no_grad():
+                start = now()
+                T(cond[:2])
+                spent.append((now() - start) / 2)
+        elif method == "teacher" and a.weights is not None:
+            batch = Batch(real, real, real)
+            players = compose.critic(setup, a.critic().to(device))
+            fit(Phase("", players, 1.0, {}, setup.draw))
+        elif method == "teacher":
+            batch = Batch(cond, real, real)
+            whole = dataclasses.replace(setup, fresh=lambda: a.full().to(device))
+            compose.distil(whole, compose.REGULAR, fit)
+        else:
+            batch = Batch(cond, real, real, shown)
+            compose.distil(setup, METHODS[method], fit)
+        found[method] = round(sum(spent), 4)
+    return found
+
+
+def divided(
+    adapter: Adapter,
+    effort: Effort,
+    measured: Mapping[str, float],
+    methods: Sequence[str],
+    seeds: int,
+    budget: float,
+    *,
+    given: bool,
+) -> dict[str, int]:
+    """Steps of the teacher and of every method, which all take the same time.
+
+    budget: seconds. First come, one after the other, the teacher and what all have in common; then
+    students side by side, one a core. Raises AdapterError for a budget, if it was asked for, that
+    leaves fewer than four steps.
+    """
+    share = effort.critic if adapter.weights is not None else effort.teacher
+    taught = max(LEAST, int(share * budget / measured["teacher"]))
+    answers = 0.0 if adapter.latent else sum(effort.count.values()) * measured["answer"]
+    trials = (1 + len(adapter.starts)) * effort.trial * measured["control"]
+    measuring = 3 * sum(measured[m] for m in methods) + 10
+    first = taught * measured["teacher"] + answers + trials + measuring
+    each = (budget - first) * cores() * MARGIN / (len(methods) * seeds) - 3
+    steps = {name: int(each / measured[name]) for name in methods}
+    short = [name for name, n in steps.items() if n < LEAST]
+    if short and given:
+        need = (LEAST * max(measured[m] for m in methods) + 3) * len(methods) * seeds
+        minutes = (need / cores() / MARGIN + measuring + answers + trials) / (1 - share) / 60
+        raise AdapterError(
+            f"a budget of {budget / 60:g} minutes leaves {', '.join(short)} fewer than {LEAST} "
+            f"steps; take {minutes:.1f} minutes or more, fewer methods or fewer seeds"
+        )
+    return {"teacher": taught} | {name: max(LEAST, n) for name, n in steps.items()}
