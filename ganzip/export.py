@@ -214,8 +214,8 @@ def _ours(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
     name = re.fullmatch(rf"{re.escape(nets.__name__)}\.(\w+)\.(\w+)", card.architecture)
     if name is None:
         return None
-    known = [module.name for module in pkgutil.iter_modules(nets.__path__)]
-    if name[1] in known:
+    modules = [module.name for module in pkgutil.iter_modules(nets.__path__)]
+    if name[1] in modules:
         module = importlib.import_module(f"{nets.__name__}.{name[1]}")
         found = vars(module).get(name[2])
         # What a module imports is not its own: nothing but networks is ever called.
@@ -224,7 +224,7 @@ def _ours(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
                 return found
     raise UnknownArchitecture(
         f"{path} holds a {card.architecture}, which ganzip {version('ganzip')} has not (modules: "
-        f"{', '.join(known)}): install ganzip {card.provenance.get('ganzip')}, or hand over "
+        f"{', '.join(modules)}): install ganzip {card.provenance.get('ganzip')}, or hand over "
         "constructor="
     )
 

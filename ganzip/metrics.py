@@ -269,12 +269,12 @@ def perceptual_distance(
     """
     _check_alike(images, reference)
 
-    def apart(seen: Tensor, wanted: Tensor) -> Tensor:
-        return (seen - wanted).abs().flatten(1).mean(1) / wanted.abs().flatten(1).mean(1)
+    def apart(ours: Tensor, theirs: Tensor) -> Tensor:
+        return (ours - theirs).abs().flatten(1).mean(1) / theirs.abs().flatten(1).mean(1)
 
     parts = []
     for a, b in zip(images.split(batch), reference.split(batch), strict=True):
-        each = [apart(seen, wanted) for seen, wanted in zip(maps(a), maps(b), strict=True)]
+        each = [apart(ours, theirs) for ours, theirs in zip(maps(a), maps(b), strict=True)]
         parts.append(torch.stack(each).mean(0).cpu())
     return torch.cat(parts)
 
@@ -332,16 +332,16 @@ def fid(
     ``weights`` is ``assets.require("inception")``, ``mode`` as in ``features.inception``: state it
     beside the number. Nothing else in ganzip may be called FID.
     """
-    eye = features.inception(weights, mode, device=device)
-    return frechet_distance(features.embed(eye, images_a), features.embed(eye, images_b))
+    network = features.inception(weights, mode, device=device)
+    return frechet_distance(features.embed(network, images_a), features.embed(network, images_b))
 
 
 def kid(
     images_a: Tensor, images_b: Tensor, *, weights: Path, mode: str = "clean", device: str = "cpu"
 ) -> tuple[float, float]:
     """Kernel Inception distance, mean and spread over 100 subsets; arguments as for ``fid``."""
-    eye = features.inception(weights, mode, device=device)
-    return kernel_distance(features.embed(eye, images_a), features.embed(eye, images_b))
+    network = features.inception(weights, mode, device=device)
+    return kernel_distance(features.embed(network, images_a), features.embed(network, images_b))
 
 
 def _check_alike(images: Tensor, reference: Tensor) -> None:

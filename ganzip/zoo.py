@@ -46,10 +46,10 @@ def find(name: str) -> Path:
     there = files(paper) if paper.isidentifier() else {}
     if short in there:
         return there[short]
-    known = [f"{path.parents[2].name}/{path.stem}" for path in folder().glob(f"*/*/{PLACE}/*")]
+    every = [f"{path.parents[2].name}/{path.stem}" for path in folder().glob(f"*/*/{PLACE}/*")]
     raise FileNotFoundError(
         f"{name} is no file and no network of this repository, which has "
-        f"{', '.join(sorted(set(known))) or 'none yet'}; take one of those, or a path"
+        f"{', '.join(sorted(set(every))) or 'none yet'}; take one of those, or a path"
     )
 
 

@@ -39,7 +39,7 @@ def saved(paper, factor):
         distance = "KID-efflite2"
         names = {"val4": f"{distance} val 4x", "test4": f"{distance} test 4x"}
         found["table2"] = tables.sdakd_table(frame.loc[frame["method"] != "speed"], 2, names)
-        found["beside"] = paper_b.beside_distance(frame, "RealESRGAN", distance)
+        found["beside"] = paper_b.likeness_table(frame, "RealESRGAN", distance)
         found["claims"] = claims_table(sdakd_claims.claims(frame, distance))
     if paper == "nickel_dime":
         found["main"] = tables.nickel_dime_table(frame, "FD-digits", list(COMPARED))

@@ -122,7 +122,7 @@ def test_claims_and_tables_of_paper_b_without_some_rows():
     for frame in without(full, "SDAKD", "Ablation1", "Ablation3", "DCD"):
         check(sdakd_claims.claims(frame, distance))
         for network in ("GCFSR", "RealESRGAN"):
-            assert measure.beside_distance(frame, network, distance) is not None
+            assert measure.likeness_table(frame, network, distance) is not None
     few = full.loc[(full["method"] != "Ablation3") | (full["width"] != "1/4")]
     check(sdakd_claims.claims(few, distance))
 

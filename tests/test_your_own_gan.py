@@ -61,9 +61,9 @@ def seeded(build):
 
 
 def planned(adapter, methods=(), seeds=1, width=0.5, n=2):
-    seen = own.sight(adapter, SHORT, "")
+    seen = own.load_dataset(adapter, SHORT, "")
     common = own.settings(adapter, adapter, SHORT, width, seen)
-    steps = {"teacher": 3} | dict.fromkeys(own.served(adapter, methods), n)
+    steps = {"teacher": 3} | dict.fromkeys(own.methods_for(adapter, methods), n)
     return own.plan(adapter, SHORT, common, seen, steps, seeds)
 
 
@@ -260,11 +260,11 @@ def test_what_a_notebook_says_is_read():
     for text in ("width", "0.25", "parameters few"):
         with pytest.raises(AdapterError, match="expected one of"):
             own.fitting(IMAGE, own.target_of(text))
-    assert own.chosen_methods("mse, naive (C,C), NICKEL & DiME") == [
+    assert own.parse_methods("mse, naive (C,C), NICKEL & DiME") == [
         "mse", "naive (C,C)", "NICKEL & DiME"
     ]  # fmt: skip
-    assert own.chosen_methods("naive (C,1),mse") == ["naive (C,1)", "mse"]
-    assert own.chosen_methods("all") == own.chosen_methods("") == []
+    assert own.parse_methods("naive (C,1),mse") == ["naive (C,1)", "mse"]
+    assert own.parse_methods("all") == own.parse_methods("") == []
 
 
 def test_what_no_network_has_seen_fits_the_generator():
@@ -362,7 +362,7 @@ def broken(value):
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
 def test_weights_are_checked_when_planning(suffix, tmp_path, monkeypatch):
     """Foreign ones, numbers that are none, and files that hold something else."""
-    monkeypatch.setattr(own, "sight", None)  # loads data
+    monkeypatch.setattr(own, "load_dataset", None)  # loads data
     path = tmp_path / f"w{suffix}"
     save = save_file if suffix == ".safetensors" else torch.save
     contents = {
@@ -404,10 +404,10 @@ def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):
 
 def test_methods_that_cannot_serve_are_refused_with_a_reason():
     with pytest.raises(AdapterError, match="GS needs styles"):
-        own.served(IMAGE, ["GS"])
+        own.methods_for(IMAGE, ["GS"])
     with pytest.raises(AdapterError, match="no method 'nonesuch'"):
-        own.served(IMAGE, ["nonesuch"])
-    assert own.served(IMAGE, ["mse"]) == ["control", "mse"]
+        own.methods_for(IMAGE, ["nonesuch"])
+    assert own.methods_for(IMAGE, ["mse"]) == ["control", "mse"]
     shown = measure.applicability(compose.refusals(IMAGE), ["control", "mse"])
     assert shown.set_index("method").loc["GS", "why not"].startswith("needs styles")
     assert len(shown) == len(METHODS)

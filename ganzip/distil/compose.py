@@ -339,9 +339,9 @@ def first_blocks(s: Setup, D: nn.Module) -> Callable[[Tensor], Tensor]:
     name = layers[min(1, len(layers) - 1)]
 
     def phi(maps: Tensor) -> Tensor:
-        with taps(D, [name]) as seen:
+        with taps(D, [name]) as activations:
             D(F.interpolate(maps, (side, side)))
-        return seen[name]
+        return activations[name]
 
     return phi
 

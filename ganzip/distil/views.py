@@ -80,15 +80,15 @@ class WithMap(nn.Module):
     def __init__(self, D: nn.Module, layer: str, images: Tensor, like: torch.Size):
         super().__init__()
         self.D, self.layer, self.side = D, layer, tuple(like[-2:])
-        with features.evaluating(D), taps(D, [layer]) as seen:
+        with features.evaluating(D), taps(D, [layer]) as activations:
             D(images)
-        self.map = nn.Conv2d(seen[layer].shape[1], like[1], 1)
+        self.map = nn.Conv2d(activations[layer].shape[1], like[1], 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """D's logits."""
-        with taps(self.D, [self.layer]) as seen:
+        with taps(self.D, [self.layer]) as activations:
             logits = self.D(images)
-        self.map(nn.functional.interpolate(seen[self.layer], self.side))
+        self.map(nn.functional.interpolate(activations[self.layer], self.side))
         return logits
 
 
@@ -119,9 +119,9 @@ def inside(adapter: Adapter, names: Sequence[str]) -> list[str]:
 
 def shapes(net: nn.Module, given: Tensor, names: Sequence[str]) -> list[torch.Size]:
     """Shapes of the maps that modules give."""
-    with features.without_draws(), features.evaluating(net), taps(net, names) as seen:
+    with features.without_draws(), features.evaluating(net), taps(net, names) as activations:
         net(given)
-    return [seen[name].shape for name in names]
+    return [activations[name].shape for name in names]
 
 
 def convolutions(net: nn.Module) -> list[str]:
@@ -168,15 +168,15 @@ def pair(adapter: Adapter) -> tuple[str, str, torch.Size]:
     G, D = adapter.generator(1.0), adapter.critic()
     names, theirs = list(adapter.layers) or convolutions(G), judge_layers(adapter)
     images = torch.zeros(2, adapter.channels, adapter.size, adapter.size)
-    drawn = dict(zip(names, shapes(G, adapter.example(2), names), strict=True))
-    seen = dict(zip(theirs, shapes(D, images, theirs), strict=True))
+    my_shapes = dict(zip(names, shapes(G, adapter.example(2), names), strict=True))
+    its_shapes = dict(zip(theirs, shapes(D, images, theirs), strict=True))
 
     def apart(shape: torch.Size, side: float) -> float:
         return abs(math.log(shape[-1] / side))
 
-    mine = min(names[::-1], key=lambda n: apart(drawn[n], adapter.size / 4))
-    its = min(theirs, key=lambda n: apart(seen[n], drawn[mine][-1]))
-    return mine, its, drawn[mine]
+    mine = min(names[::-1], key=lambda n: apart(my_shapes[n], adapter.size / 4))
+    its = min(theirs, key=lambda n: apart(its_shapes[n], my_shapes[mine][-1]))
+    return mine, its, my_shapes[mine]
 
 
 class InColour(nn.Module):

@@ -60,6 +60,6 @@ def pick(units: Iterable[Unit], *, seed: int = 0, **config: Any) -> Unit:
     """The unit of a configuration; raises ValueError where the plan has none, or several."""
     found = find_units(units, seed=seed, **config)
     if len(found) != 1:
-        said = ", ".join(f"{name} = {value}" for name, value in config.items())
-        raise ValueError(f"{len(found)} units of {said}, seed = {seed}; expected 1: say more of it")
+        text = ", ".join(f"{name} = {value}" for name, value in config.items())
+        raise ValueError(f"{len(found)} units of {text}, seed = {seed}; expected 1: say more of it")
     return found[0]

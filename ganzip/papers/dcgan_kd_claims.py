@@ -19,7 +19,7 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
     """The paper's claims with verdicts from the rows, each by ``score`` and by ``distance``."""
     both, top = sorted(set(preset.mse) & set(preset.regular)), preset.teacher_d
     small, large = (both[0], both[-1]) if both else (0, 0)
-    said = published_figures()
+    quotes = published_figures()
     found: list[Claim] = []
 
     def of(method: str, d: int, metric: str) -> list[float]:
@@ -40,25 +40,25 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
     for m in dict.fromkeys([score, distance]) if both else ():
         for d in both:
             text = f"The student is better than a regular GAN of its size, d={d}"
-            found.append(claim(text, said["ahead"], m, of("mse", d, m), of("regular", d, m)))
+            found.append(claim(text, quotes["ahead"], m, of("mse", d, m), of("regular", d, m)))
         if small < large:
             text = f"The gap to the regular GAN is wider at d={small} than at d={large}"
             gaps = gap(small, m), gap(large, m)
             wider = ordering(
                 f"{text}, by {m}",
-                said["gaps"],
+                quotes["gaps"],
                 better=gaps[0],
                 worse=gaps[1],
                 higher_is_better=True,
             )
             found.append(wider)
             text = f"Compression costs: the student with d={large} is better than with d={small}"
-            found.append(claim(text, said["limit"], m, of("mse", large, m), of("mse", small, m)))
+            found.append(claim(text, quotes["limit"], m, of("mse", large, m), of("mse", small, m)))
         text = f"No student beats its teacher: d={top} is better than the student with d={large}"
         teacher = of("regular", top, m)
         found.append(claim(text, "in the text", m, teacher, of("mse", large, m)))
         text = f"No loss at the headline ratios: the student with d={small} equals its teacher"
-        worse = claim(text, said["headline"], m, teacher, of("mse", small, m))
+        worse = claim(text, quotes["headline"], m, teacher, of("mse", small, m))
         # Equality cannot be shown, only refuted.
         shown: Verdict = "contradicted" if worse.verdict == "supported" else "inconclusive"
         found.append(dataclasses.replace(worse, verdict=shown))

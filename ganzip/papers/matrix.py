@@ -81,11 +81,11 @@ def prepare(preset: str = "cpu", source: str = "", scale: float = 1.0) -> list[U
     units: list[Unit] = []
     for family in families(preset, source, scale).values():
         a = family.adapter
-        seen = own.sight(a, effort, source, paper=PAPER)
-        common = own.settings(a, a.name, effort, family.width, seen)
-        steps = dict.fromkeys(own.served(a, ()), family.steps)
+        dataset = own.load_dataset(a, effort, source, paper=PAPER)
+        common = own.settings(a, a.name, effort, family.width, dataset)
+        steps = dict.fromkeys(own.methods_for(a, ()), family.steps)
         units += own.plan(
-            a, effort, common, seen, steps, family.seeds, paper=PAPER, teacher=family.teacher
+            a, effort, common, dataset, steps, family.seeds, paper=PAPER, teacher=family.teacher
         )
     return in_order(units)
 

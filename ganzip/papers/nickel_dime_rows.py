@@ -172,7 +172,7 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
     All are about NICKEL & DiME: there is none without its rows.
     """
     paper = tables.nickel_dime_published([OURS]).dropna(subset="published_fid")
-    known = dict(zip(paper["p"], paper["published_fid"], strict=True))
+    fids = dict(zip(paper["p"], paper["published_fid"], strict=True))
     series: dict[tuple[str, float, str], list[float]] = {}
     for each in frame.sort_values("seed").to_dict("records"):
         if each["width"] != "":
@@ -182,9 +182,9 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
     def of(method: str, p: float, metric: str = distance) -> list[float]:
         return series.get((method, p, metric), [])
 
-    def better(a: str, b: str, p: float, said: str) -> Claim:
+    def better(a: str, b: str, p: float, published: str) -> Claim:
         text = f"p = {p:g}: {a} is better than {b}, by {distance}"
-        return ordering(text, said, better=of(a, p), worse=of(b, p), higher_is_better=False)
+        return ordering(text, published, better=of(a, p), worse=of(b, p), higher_is_better=False)
 
     rates = sorted({p for method, p, metric in series if method == OURS and metric == distance})
     if not rates:
@@ -192,8 +192,8 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
     mild, hard = rates[0], rates[-1]
     found: list[Claim] = []
     for p in rates:
-        said = "figure 4" + (f"; {OURS} has an FID of {known[p]:g}" if p in known else "")
-        found += [better(OURS, rival, p, said) for rival in RIVALS if of(rival, p)]
+        published = "figure 4" + (f"; {OURS} has an FID of {fids[p]:g}" if p in fids else "")
+        found += [better(OURS, rival, p, published) for rival in RIVALS if of(rival, p)]
     both = [rival for rival in RIVALS if of(rival, mild) and of(rival, hard)] if mild < hard else []
     for rival in both:
         gaps = [_pairs(of(rival, p), of(OURS, p), lambda a, b: a - b) for p in (hard, mild)]
@@ -207,8 +207,8 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
         text = f"p = {hard:g}: {OURS} keeps more recall than {rival}"
         found.append(_more(text, "figure 4", of(OURS, hard, recall), of(rival, hard, recall)))
     found += _about_the_full_model(of, mild)
-    for a, b, said in _parts(series, hard):
-        found.append(better(a, b, hard, said))
+    for a, b, published in _parts(series, hard):
+        found.append(better(a, b, hard, published))
     controls = ("fine-tune", SCRATCH)
     return found + [better(OURS, c, p, "no row") for p in rates for c in controls if of(c, p)]
 
@@ -220,12 +220,12 @@ def _pairs(
     return [how(x, y) for x, y in zip(a, b, strict=False)]
 
 
-def _more(text: str, said: str, a: Sequence[float], b: Sequence[float]) -> Claim:
-    return ordering(text, said, better=a, worse=b, higher_is_better=True)
+def _more(text: str, published: str, a: Sequence[float], b: Sequence[float]) -> Claim:
+    return ordering(text, published, better=a, worse=b, higher_is_better=True)
 
 
-def _less(text: str, said: str, a: Sequence[float], b: Sequence[float]) -> Claim:
-    return ordering(text, said, better=a, worse=b, higher_is_better=False)
+def _less(text: str, published: str, a: Sequence[float], b: Sequence[float]) -> Claim:
+    return ordering(text, published, better=a, worse=b, higher_is_better=False)
 
 
 def _about_logits(of: Callable[..., list[float]]) -> list[Claim]:
@@ -254,13 +254,13 @@ def _about_logits(of: Callable[..., list[float]]) -> list[Claim]:
 def _about_the_full_model(of: Callable[..., list[float]], mild: float) -> list[Claim]:
     """What the mildest rate costs, in percent of the teacher's distance."""
     table = tables.published(PAPER, "known")
-    (said,) = table.loc[table["quantity"].str.startswith("FID increase"), "value"]
+    (percent,) = table.loc[table["quantity"].str.startswith("FID increase"), "value"]
     full = of("teacher", 0.0)
     if not full or mild != 0.5:
         return []
     rise = [100 * (x / full[0] - 1) for x in of(OURS, mild)]
-    text = f"p = {mild:g}: {OURS} loses at most {said} % of the full model's distance"
-    return [_less(text, f"{said} %, caption of figure 4", rise, [float(said)] * len(rise))]
+    text = f"p = {mild:g}: {OURS} loses at most {percent} % of the full model's distance"
+    return [_less(text, f"{percent} %, caption of figure 4", rise, [float(percent)] * len(rise))]
 
 
 def _parts(series: Mapping[tuple[str, float, str], Any], p: float) -> list[tuple[str, str, str]]:

@@ -228,8 +228,8 @@ def train_pair(run: Run) -> None:
     The released generator lacks a D: one is trained against it or, where it is among the weights by
     path, taken.
     """
-    c, seen, balance = run.config, batches(run), list[Number]()
-    setup = setup_of(run, seen)
+    c, source, balance = run.config, batches(run), list[Number]()
+    setup = setup_of(run, source)
     steps = {"l1": c["l1_steps"], "stage2": c["n2"], "stage2-D": c["d2"], "train": c["n3"]}
     last = "gan" if c["method"] in NAIVE else "online" if c["method"] in ONLINE else "stage3"
 
@@ -239,9 +239,9 @@ def train_pair(run: Run) -> None:
             recipe = dataclasses.replace(recipe, lr=c["l1_lr"])
         if phase.name == "train":
             if c["method"] in WHOLE:
-                balance.extend(measure.balance_numbers(run, phase.players, seen))
+                balance.extend(measure.balance_numbers(run, phase.players, source))
             phase = dataclasses.replace(phase, name=last)
-        stage(run, phase, recipe.paced(phase.players, n), n, seen)
+        stage(run, phase, recipe.paced(phase.players, n), n, source)
 
     if measure.is_released(c):
         G, D = sr.teacher_generator(run), cast(Any, setup.critic(1.0, "D"))
@@ -250,11 +250,11 @@ def train_pair(run: Run) -> None:
         else:
 
             def shown(step: int) -> Batch:
-                batch = seen.batch(step)
+                batch = source.batch(step)
                 return dataclasses.replace(batch, cond=gan.target(batch))
 
             players = setup.recipe.paced(compose.critic(setup, D), c["n3"])
-            run.train(players, shown, c["n3"], {"D": D, **seen.state})
+            run.train(players, shown, c["n3"], {"D": D, **source.state})
     else:
         found = compose.distil(setup, compose.METHODS[method_of(c["method"])], fit)
         assert found.D is not None
@@ -262,14 +262,14 @@ def train_pair(run: Run) -> None:
     finish(run, G, D, balance)
 
 
-def batches(run: Run) -> sr.Seen:
+def batches(run: Run) -> sr.Batches:
     """What a unit sees: the teacher's answers beside, where it has a teacher that is finished."""
     method = run.config["method"]
     alone = method in (*NAIVE, *ONLINE, sr.CONTROL) and not measure.is_released(run.config)
     return sr.batches(run, teacher=None if alone else sr.teacher_generator(run))
 
 
-def setup_of(run: Run, seen: sr.Seen) -> Setup:
+def setup_of(run: Run, source: sr.Batches) -> Setup:
     """What a unit's method is handed."""
     c, names = run.config, {"teacher": "T", "deep D": "D_deep"}  # which decide first weights
     taught = c["method"] not in (*NAIVE, *ONLINE, sr.CONTROL)
@@ -309,7 +309,7 @@ def setup_of(run: Run, seen: sr.Seen) -> Setup:
     )
     return Setup(
         adapter=adapter, recipe=recipe_of(c), fresh=fresh, student=fresh, critic=critic,
-        judge=judge, new=new, draw=seen.batch, distance=lambda: distance(run),
+        judge=judge, new=new, draw=source.batch, distance=lambda: distance(run),
         maps=lambda: maps(run), first_blocks=lambda D: first_blocks(D, c), device=run.device,
         T=sr.teacher_generator(run) if taught and c["features"] else nn.Identity(),
     )  # fmt: skip
@@ -343,14 +343,16 @@ def method_of(name: str) -> str:
     return name.replace("_", " ") if name in ONLINE else "SDAKD"
 
 
-def stage(run: Run, phase: Phase, players: Sequence[Player], steps: int, seen: sr.Seen) -> None:
+def stage(
+    run: Run, phase: Phase, players: Sequence[Player], steps: int, source: sr.Batches
+) -> None:
     """One stage of a student, with a new average; after it G, what learns with it and D are best.
 
     Judged after every epoch, and kept as G, is the average of G.
     """
     c, nets = run.config, {k: net for k, net in phase.nets.items() if k != "average"}
     if "G" not in nets:  # D alone
-        run.train(players, phase.draw, steps, {**nets, **seen.state}, phase=phase.name)
+        run.train(players, phase.draw, steps, {**nets, **source.state}, phase=phase.name)
         return
     optimisers = {player.name: player.optimiser for player in players}
     own = optimisers.get("S", optimisers.get("G"))
@@ -370,7 +372,7 @@ def stage(run: Run, phase: Phase, players: Sequence[Player], steps: int, seen: s
         players,
         phase.draw,
         steps,
-        {**nets, "average": average, "best": best, **seen.state},
+        {**nets, "average": average, "best": best, **source.state},
         phase=phase.name,
         samples=lambda: images_of(average, shown),
         epoch=c["epoch"],
@@ -429,8 +431,8 @@ def demand(unit: Unit) -> Demand:
     shape = json.dumps({name: c[name] for name in names})
     (small, weights), (full, _) = _counts(shape, c["C"], "G"), _counts(shape, "1", "G")
     judge, its = _counts(shape, c["disc"], "D")
-    beside = {"OMGD": 8, "DCD": 4, "DCD_modified": 4}.get(c["method"], 1)
-    step = 4 * small + 9 * judge + beside * full
+    teachers = {"OMGD": 8, "DCD": 4, "DCD_modified": 4}.get(c["method"], 1)
+    step = 4 * small + 9 * judge + teachers * full
     return Demand(c["steps"] * c["batch"] * step, 4 * (weights + its))
 
 
@@ -446,8 +448,8 @@ def _counts(shape: str, C: str, kind: str) -> tuple[int, int]:
         return two[0] + more * (two[0] - one[0]), two[1] + more * (two[1] - one[1])
     with torch.device("meta"):
         net = sr.generator(c, C) if kind == "G" else sr.discriminator(c, C)
-        seen = sr.example(c) if kind == "G" else torch.zeros(1, 3, c["size"], c["size"])
-    return metrics.macs(net, seen), metrics.params(net)
+        given = sr.example(c) if kind == "G" else torch.zeros(1, 3, c["size"], c["size"])
+    return metrics.macs(net, given), metrics.params(net)
 
 
 @functools.cache

@@ -58,8 +58,10 @@ def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> l
         return tables.values(frame, method=method, width=C, metric=metric)
 
     def better(a: str, b: str, C: str, text: str = "") -> Claim:
-        said = [printed[method, C] for method in (a, b) if (method, C) in printed]
-        published = f"FID {said[0]:.2f} against {said[1]:.2f}" if len(said) == 2 else "no row"
+        numbers = [printed[method, C] for method in (a, b) if (method, C) in printed]
+        published = (
+            f"FID {numbers[0]:.2f} against {numbers[1]:.2f}" if len(numbers) == 2 else "no row"
+        )
         text = f"{network}, C = {C}: {text or f'{a} is better than {b}'}"
         return smaller(frame, text, published, metric, (a, C), (b, C))
 
@@ -86,9 +88,9 @@ def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> l
         ran = set(zip(frame["method"], frame["width"].astype(str), strict=True))
         found = [claim for claim in found if "no runs" not in claim.ours] if ran else found
     for wide, narrow in pairwise(sizes):
-        said = [printed["SDAKD", C] for C in (wide, narrow)]
+        numbers = [printed["SDAKD", C] for C in (wide, narrow)]
         text = f"{network}: SDAKD at C = {wide} is better than at C = {narrow}"
-        published = f"FID {said[0]:.2f} against {said[1]:.2f}"
+        published = f"FID {numbers[0]:.2f} against {numbers[1]:.2f}"
         found.append(smaller(frame, text, published, metric, ("SDAKD", wide), ("SDAKD", narrow)))
     found += [better("SDAKD", sr.CONTROL, C) for C in sizes if of(sr.CONTROL, C)]
     if of(sr.BALANCED, "1/4"):
@@ -174,11 +176,11 @@ def gap_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
 
     found = []
     for method in ("OMGD", "DCD"):
-        said = [printed(n, method) / printed(n, "SDAKD") for n in ("RealESRGAN", "GCFSR")]
+        numbers = [printed(n, method) / printed(n, "SDAKD") for n in ("RealESRGAN", "GCFSR")]
         found.append(
             ordering(
                 f"C = 1/2: {method} is nearer to SDAKD on RealESRGAN than on GCFSR",
-                f"{said[0]:.2f} times its FID against {said[1]:.2f} times",
+                f"{numbers[0]:.2f} times its FID against {numbers[1]:.2f} times",
                 better=gaps("RealESRGAN", method),
                 worse=gaps("GCFSR", method),
                 higher_is_better=False,
@@ -211,11 +213,11 @@ def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
         [a - b for a, b in zip(ours[before], ours[after], strict=False)]
         for before, after in pairwise(chain)
     ]
-    said = [printed[before] - printed[after] for before, after in pairwise(chain)]
+    numbers = [printed[before] - printed[after] for before, after in pairwise(chain)]
     most = [
         ordering(
             f"GCFSR, C = 1/4: the student discriminator adds more than {part}",
-            f"FID {said[2]:.2f} against {said[i]:.2f}",
+            f"FID {numbers[2]:.2f} against {numbers[i]:.2f}",
             better=gains[2],
             worse=gains[i],
             higher_is_better=True,
@@ -247,7 +249,7 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
         worse=apart[1],
         higher_is_better=False,
     )
-    probability, known = of("Ablation3", "P(fake)"), of("Ablation3", "AUC")
+    probability, auc = of("Ablation3", "P(fake)"), of("Ablation3", "AUC")
     low = {p <= 0.25 for p in probability}
     shown: Verdict = "inconclusive"
     if len(low) == 1:
@@ -256,7 +258,7 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
         f"{network}, C = 1/4: P(fake) under the teacher's discriminator is near 0 (below 0.25 for "
         "every seed; a threshold, no test)",
         "figure 3",
-        f"{tables.spread(probability)}, AUC {tables.spread(known)}",
+        f"{tables.spread(probability)}, AUC {tables.spread(auc)}",
         shown,
     )
     skewed, balanced = (of(method, "P(fake)", "1/2") for method in ("DCD", "DCD_modified"))
@@ -293,11 +295,11 @@ def speed_claim(timed: pd.DataFrame, network: str) -> Claim:
     sizes = ["1", "1/2", "1/4", "1/8"]
     gains = [[x[b] / x[a] for a, b in pairwise(sizes)] for x in (mine, printed)]
     falling = all(a > b for a, b in pairwise(gains[0]))
-    said = [" ".join(f"{x[size]:.2f}" for size in sizes) for x in (printed, mine)]
+    numbers = [" ".join(f"{x[size]:.2f}" for size in sizes) for x in (printed, mine)]
     return Claim(
         f"{network}: each halving of C speeds up less than the one before (one timing, no test)",
-        f"speed-ups {said[0]}",
-        f"{said[1]}",
+        f"speed-ups {numbers[0]}",
+        f"{numbers[1]}",
         "supported" if falling else "contradicted",
     )
 

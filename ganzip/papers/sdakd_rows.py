@@ -202,7 +202,7 @@ def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]
 
 
 def balance_numbers(
-    run: Run, players: Sequence[Player], seen: sr.Seen, steps: int = 5
+    run: Run, players: Sequence[Player], source: sr.Batches, steps: int = 5
 ) -> list[Number]:
     """The three terms of eq. (3) at the start of stage 3, and the lambda2 that balances them.
 
@@ -215,7 +215,7 @@ def balance_numbers(
     with parallel.alone():
         for step in range(steps):
             torch.manual_seed(step_seed(c["seed"], step))
-            for name, term in player.terms(seen.batch(step)).items():
+            for name, term in player.terms(source.batch(step)).items():
                 sums[name] = sums.get(name, 0.0) + term.item() / steps
     supervised = sums["l1"] + sums["perceptual"]
     adversarial = sums["adversarial"] / c["lambda2"]
@@ -288,7 +288,7 @@ def columns(units: Sequence[Unit], network: str, distance: str) -> dict[str, str
     }
 
 
-def beside_distance(frame: pd.DataFrame, network: str, distance: str) -> pd.DataFrame:
+def likeness_table(frame: pd.DataFrame, network: str, distance: str) -> pd.DataFrame:
     """What stands beside the distance: likeness to truth and teacher on test images, and steps.
 
     One line a method and C: means over factors and seeds, the spread of the distance.

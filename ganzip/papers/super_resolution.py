@@ -248,9 +248,9 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
             truth = floats(run, "high", part, start, stop)
             conds = [conditioned(truth, [f] * len(truth), c) for f in c["shown"]]
             return torch.cat([images_of(T, cond) for cond in conds], 1).half().numpy()
-        with taps(T, ["last"]) as seen:
+        with taps(T, ["last"]) as activations:
             image = T(floats(run, "low", part, start, stop).to(run.device))
-        whole = torch.cat([image, seen["last"]], 1) if part == "train" else image
+        whole = torch.cat([image, activations["last"]], 1) if part == "train" else image
         return whole.half().cpu().numpy()
 
     fill = {"high": high, "low": low, "teacher": teacher}[what]
@@ -281,7 +281,7 @@ def released(device: str) -> nn.Module:
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class Batches:
     """What the steps of a unit see: a function from a step to its batch, and its state, if any."""
 
     batch: Callable[[int], Batch]
@@ -293,7 +293,7 @@ class Seen:
         return {} if self.pool is None else {"pool": self.pool}
 
 
-def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
+def batches(run: Run, *, teacher: nn.Module | None = None) -> Batches:
     """Batches of a unit: input, ground truth, and as target the ground truth or the teacher's.
 
     With a teacher, the target is its image, and its last feature map stands beside. Real-ESRGAN's
@@ -347,18 +347,20 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Seen:
         return Batch(low, real, target, features if teacher else None)
 
     if c["stored"]:
-        return Seen(kept)
+        return Batches(kept)
     drawn = degraded if pool else enlarged if c["network"] == "GCFSR" else plain
     if teacher is None:
-        return Seen(drawn, pool)
+        return Batches(drawn, pool)
 
     @torch.no_grad()
     def taught(step: int) -> Batch:
         batch = parted(drawn(step))  # each process asks for its own images alone
-        with stylegan2.stored_noise(teacher), taps(teacher, [tap(c)]) as seen:
-            return dataclasses.replace(batch, target=teacher(batch.cond), features=seen[tap(c)])
+        with stylegan2.stored_noise(teacher), taps(teacher, [tap(c)]) as activations:
+            return dataclasses.replace(
+                batch, target=teacher(batch.cond), features=activations[tap(c)]
+            )
 
-    return Seen(taught, pool)
+    return Batches(taught, pool)
 
 
 def conditioned(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) -> Tensor:

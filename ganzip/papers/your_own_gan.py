@@ -82,16 +82,16 @@ def prepare(
     a = adapter if isinstance(adapter, Adapter) else adapters.load(adapter, preset=preset)
     family.check(a)
     width = fitting(a, target or {"width": 0.25}, device)
-    chosen = served(a, methods)
-    seen = sight(a, effort, source)
-    common = settings(a, adapter, effort, width, seen)
+    chosen = methods_for(a, methods)
+    dataset = load_dataset(a, effort, source)
+    common = settings(a, adapter, effort, width, dataset)
     measured, seeds = rates(a, common, chosen, device), seeds or effort.seeds
     budget = 60 * (minutes or effort.minutes) * presets.times(1000, scale) / 1000
     steps = divided(a, effort, measured, chosen, seeds, budget, given=bool(minutes))
-    return plan(a, effort, common, seen, steps, seeds)
+    return plan(a, effort, common, dataset, steps, seeds)
 
 
-def served(adapter: Adapter, methods: Collection[str]) -> list[str]:
+def methods_for(adapter: Adapter, methods: Collection[str]) -> list[str]:
     """The methods asked for that can serve, the control first. Raises AdapterError."""
     refused = compose.refusals(adapter)
     for name in methods:
@@ -105,7 +105,7 @@ def served(adapter: Adapter, methods: Collection[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Dataset:
     """The data: what all units' configurations say of them, and the judge's unit where one is."""
 
     source: str
@@ -113,14 +113,14 @@ class Sight:
     judge: Unit | None = None
 
 
-def sight(adapter: Adapter, effort: Effort, source: str, *, paper: str = PAPER) -> Sight:
+def load_dataset(adapter: Adapter, effort: Effort, source: str, *, paper: str = PAPER) -> Dataset:
     """Load the data; raises DataError."""
     if adapter.latent:
         source, cache = source or "digits", files.runs_folder() / "cache"
         images = data.load(source, size=adapter.size, channels=adapter.channels, cache=cache)
         found = judging.settings(images, effort.name, effort.n_images) | {"size": adapter.size}
         judge = judging.unit(paper, found, images, effort.judge_steps, source, batch=64)
-        return Sight(source, found | {"mask": paper_c.content(images)}, judge)
+        return Dataset(source, found | {"mask": paper_c.content(images)}, judge)
     pieces = sr.load_pieces(source or "photos")
     span = adapter.span or adapter.size
     sr.check_sizes(pieces, span)
@@ -128,14 +128,14 @@ def sight(adapter: Adapter, effort: Effort, source: str, *, paper: str = PAPER) 
     found = {"data": pieces.name, "fingerprint": pieces.fingerprint, "preset": effort.name}
     found |= {"precision": presets.precision(effort.name)}
     more = {"channels": adapter.channels, "mask": "everything", "n_images": effort.count["test"]}
-    return Sight(pieces.source, {**found, **shape, **more, "count": dict(effort.count)})
+    return Dataset(pieces.source, {**found, **shape, **more, "count": dict(effort.count)})
 
 
 def settings(
-    adapter: Adapter, named: str | Adapter, effort: Effort, width: float, seen: Sight
+    adapter: Adapter, named: str | Adapter, effort: Effort, width: float, dataset: Dataset
 ) -> dict[str, Any]:
     """What all units of a generator share."""
-    return dict(seen.config) | {
+    return dict(dataset.config) | {
         "adapter": named if isinstance(named, str) else adapter.name,
         "networks": family.fingerprint(adapter),
         "width": width,
@@ -154,7 +154,7 @@ def plan(
     adapter: Adapter,
     effort: Effort,
     common: Mapping[str, Any],
-    seen: Sight,
+    dataset: Dataset,
     steps: Mapping[str, int],
     seeds: int,
     *,
@@ -166,13 +166,13 @@ def plan(
     steps: of every method, and of "teacher". teacher: a unit that has the teacher's G and D.
     """
     presets.check_units(len(steps) * seeds, 1.0, seeds)
-    judge = {} if seen.judge is None else {"judge": seen.judge}
+    judge = {} if dataset.judge is None else {"judge": dataset.judge}
 
     def unit(method: str, needs: Mapping[str, Unit], n: int, seed: int = 0, **own: Any) -> Unit:
         slug = re.sub("[^a-z0-9]+", "-", f"{adapter.name} {method}".lower()).strip("-")
         config = {**common, "method": method, "seed": seed, "steps": n, "ema": EMA, **own}
         config["code"] = code_of(method)
-        return Unit(paper, f"{slug}-seed{seed}", config, {**judge, **needs}, n, seen.source)
+        return Unit(paper, f"{slug}-seed{seed}", config, {**judge, **needs}, n, dataset.source)
 
     teacher = teacher or unit("teacher", {}, steps["teacher"])
     own = {"trial": effort.trial, "moments": effort.moments, "passes": effort.passes}
@@ -245,10 +245,10 @@ def train_teacher(run: Run, a: Adapter) -> None:
 
 def answered(run: Run, a: Adapter, T: nn.Module) -> Callable[[int], Batch]:
     """Batches in which the teacher's image is what is given."""
-    known = examples.batches(run, a, T)
+    pairs = examples.batches(run, a, T)
 
     def batch(step: int) -> Batch:
-        found = known(step)
+        found = pairs(step)
         return Batch(gan.target(found), found.real)
 
     return batch
@@ -345,7 +345,7 @@ def target_of(text: str) -> dict[str, float]:
         raise AdapterError(f"target is {text!r}; {error}") from None
 
 
-def chosen_methods(text: str) -> list[str]:
+def parse_methods(text: str) -> list[str]:
     """Methods as notebooks have them, with commas between; "all" and nothing are all."""
     names = [name.strip() for name in re.split(r",(?!C\)|1\))", text) if name.strip()]
     return [] if names == ["all"] else names

@@ -104,15 +104,15 @@ def rates(
     key = [common["networks"], common["width"], common["batch"], common["size"], device]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     path = files.runs_folder() / PAPER / f"rates-{adapter.name}-{digest}.json"
-    known: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     with suppress(OSError, ValueError):  # absent or torn: measured anew
-        known = {str(k): float(v) for k, v in json.loads(path.read_bytes()).items()}
-    wanted = [m for m in (*methods, "teacher", "answer") if m not in known]
+        seconds = {str(k): float(v) for k, v in json.loads(path.read_bytes()).items()}
+    wanted = [m for m in (*methods, "teacher", "answer") if m not in seconds]
     if wanted:
         with torch.random.fork_rng(), cpu_threads(1):
-            known |= stopwatch(adapter, common, wanted, torch.device(device))
-        files.write(path, json.dumps(known, indent=1).encode())
-    return known
+            seconds |= stopwatch(adapter, common, wanted, torch.device(device))
+        files.write(path, json.dumps(seconds, indent=1).encode())
+    return seconds
 
 
 def stopwatch(
@@ -124,9 +124,9 @@ def stopwatch(
     real = torch.rand(a.batch, a.channels, a.size, a.size, device=device) * 2 - 1
     T, D = frozen(a.full()).to(device), frozen(a.critic()).to(device)
     last = views.four_layers(a)[-1]
-    with torch.no_grad(), taps(T, [last]) as seen:
+    with torch.no_grad(), taps(T, [last]) as activations:
         T(cond[:2])
-    shown = seen[last][:1].expand(a.batch, -1, -1, -1)
+    shown = activations[last][:1].expand(a.batch, -1, -1, -1)
     batch, stored = Batch(cond, real, real, shown), None if a.latent else views.StoredTeacher()
     if stored:
         stored.synthesis.images = real

@@ -79,8 +79,8 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
     picks = None
     if T is not None and "pairs" in c:
         pool = data.batch_indices(c["pairs"], c["batch"], c["seed"])
-        known = (pairs(run, a, T, what) for what in ("z", "images"))
-        picks = [data.batches_of(rows, pool, device) for rows in known]
+        sets = (pairs(run, a, T, what) for what in ("z", "images"))
+        picks = [data.batches_of(rows, pool, device) for rows in sets]
 
     @torch.no_grad()
     def batch(step: int) -> Batch:
@@ -90,9 +90,9 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
         if picks is not None:
             rows, images = (pick(step) for pick in picks)
             return Batch(rows, shown, data.to_float(images))
-        with stylegan2.stored_noise(T), taps(T, [last]) as seen:
+        with stylegan2.stored_noise(T), taps(T, [last]) as activations:
             target = T(z)
-        return Batch(z, shown, target, seen[last])
+        return Batch(z, shown, target, activations[last])
 
     return batch
 
@@ -160,9 +160,9 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
         teacher = teacher_of(run.unit, run.root, a).to(run.device) if T is None else T
         given = torch.from_numpy(np.array(stored(run, a, "cond", part, T)[start:stop])).float()
         last = views.four_layers(a)[-1]
-        with stylegan2.stored_noise(teacher), taps(teacher, [last]) as seen:
+        with stylegan2.stored_noise(teacher), taps(teacher, [last]) as activations:
             image = teacher(given.to(run.device))
-        flat = torch.cat([image.flatten(1), seen[last].flatten(1)], 1)
+        flat = torch.cat([image.flatten(1), activations[last].flatten(1)], 1)
         return flat.half().cpu().numpy()
 
     if what == "high":

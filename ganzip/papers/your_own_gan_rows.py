@@ -222,10 +222,10 @@ def shortfall(means: Mapping[str, float], best: str) -> str:
     nothing, the better of the untrained start and the enlarged input.
     """
     free = {"its untrained start": "start", "the enlarged input": "input"}
-    known = {label: means[name] for label, name in free.items() if name in means}
-    if not known:
+    others = {label: means[name] for label, name in free.items() if name in means}
+    if not others:
         return ""
-    label, costless = min(known.items(), key=lambda item: item[1])
+    label, costless = min(others.items(), key=lambda item: item[1])
     teacher, own = means["teacher"], means[best]
     if teacher >= costless:
         return (
@@ -257,14 +257,14 @@ def beside_input(mine: Mapping[str, Any], free: Mapping[str, Any], metric: str) 
     return f"Beside the enlarged input: {'; '.join(parts)}."
 
 
-def applicability(refused: Mapping[str, str], served: Sequence[str]) -> pd.DataFrame:
+def applicability(refused: Mapping[str, str], methods: Sequence[str]) -> pd.DataFrame:
     """Every method, whether it can serve this generator, and why not."""
     lines = [
         {
             "method": method,
             "paper": METHODS[method].paper,
-            "trained": "yes" if method in served else "",
-            "why not": refused.get(method, "" if method in served else "not asked for"),
+            "trained": "yes" if method in methods else "",
+            "why not": refused.get(method, "" if method in methods else "not asked for"),
         }
         for method in METHODS
     ]
