@@ -99,13 +99,13 @@ def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def options(generators: Sequence[Generator], choice: Mapping[str, Any], name: str) -> list[Any]:
-    """Values of one of ``CHOICES`` among the generators that fit what was choice before it."""
+    """Values of one of ``CHOICES`` among the generators that fit what was chosen before it."""
     fitting = matching(generators, choice)
     return sorted({one.facts[name] for one in fitting if name in one.facts})
 
 
 def matching(generators: Sequence[Generator], choice: Mapping[str, Any]) -> list[Generator]:
-    """Generators that have the choice values, where they have such a value at all."""
+    """Generators that have the values of a choice, where they have such a value at all."""
     return [g for g in generators if all(g.facts.get(k, v) == v for k, v in choice.items())]
 
 
