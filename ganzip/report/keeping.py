@@ -268,7 +268,7 @@ def redraw_all(places: Iterable[Path]) -> int:
             try:
                 tables = its.result()
             except OlderPlan as error:
-                tqdm.write(f"left as it was jobs: {error}")
+                tqdm.write(f"left as it was drawn: {error}")
                 continue
             tqdm.write(
                 f"{place}: {', '.join(tables) or 'all tables'} {'differ' if tables else 'equal'}"

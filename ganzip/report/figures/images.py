@@ -32,7 +32,7 @@ def sample_grid(
     cell = min(max((WIDTH - left) / count, 0.25), 1.0)
     pitch = max(cell * height / width, 0.22 * max(map(_lines, images))) + 0.14
     size = (left + count * cell, len(rows) * pitch + 0.28 * bool(title) + 0.22 * bool(headers))
-    figure, grid = subplots(*size, nrows=len(rows), squeeze=False)
+    figure, grid = subplots(*size, nrows=len(rows), layout="compressed", squeeze=False)
     for axes, (label, row) in zip(grid.flat, rows.items(), strict=True):
         strip(axes, label, row)
     first = grid.flat[0]
@@ -98,8 +98,8 @@ def comparison(
     pitch = cell * (height / width + 1) + 0.2 * max(map(_lines, texts), default=0) + 0.2
     page = (len(images) * (cell + 0.08), count * pitch + 0.2 * max(map(_lines, images)))
     ratios = [height / width, 1] * count
-    across = {"ncols": len(images), "height_ratios": ratios, "squeeze": False}
-    figure, grid = subplots(*page, nrows=2 * count, **across)
+    across = {"ncols": len(images), "height_ratios": ratios, "layout": "compressed"}
+    figure, grid = subplots(*page, nrows=2 * count, squeeze=False, **across)
     for column, (label, pictures) in zip(grid.T, columns.items(), strict=True):
         column[0].set_title(label, loc="center", fontsize=10)
         for row, (picture, (top, left, size)) in enumerate(zip(pictures, zooms, strict=True)):
