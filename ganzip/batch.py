@@ -71,7 +71,7 @@ def run_within(
     pictures = (
         call
         for paper in request.papers
-        for call in paper_module(paper).shown([u for u in units if u.paper == paper], root)
+        for call in paper_module(paper).figure_calls([u for u in units if u.paper == paper], root)
     )
     for line in budget.draw(pictures, schedule.kill + (schedule.end - schedule.kill) / 3):
         print(line)

@@ -390,7 +390,7 @@ def logits(unit: Unit, root: Path, n: int = 297, *, judge: Unit | None = None) -
     return compute_once(unit, root, f"logits-of-{judge.name}", found, n)
 
 
-def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
+def figure_calls(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
     """Calls that compute and store what notebook 1 shows of finished units: ``compute_once``."""
     first = [unit for unit in find_units(units, seed=0) if unit.done(root)]
     students = find_units(first, method="mse")

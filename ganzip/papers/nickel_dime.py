@@ -483,7 +483,7 @@ def logits(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
     return compute_once(unit, root, "logits", found, n)
 
 
-def shown(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
+def figure_calls(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], object]]:
     """Calls that compute and store what notebook 3 shows of finished units: ``compute_once``."""
     first = [unit for unit in find_units(units, seed=0) if unit.done(root)]
     rates = [unit.config["p"] for unit in first if 0 < unit.config.get("p", 0) <= 0.9]

@@ -390,7 +390,7 @@ def logits(unit: Unit, root: Path) -> dict[str, Tensor]:
     return {"real": real.logit(), "generated": fake.logit()}
 
 
-def shown(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
+def figure_calls(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], object]]:
     """Calls that compute and keep what notebook 2 shows of finished units: see ``compute_once``."""
 
     def there(network: str, *rows: tuple[str, str]) -> list[Unit]:
