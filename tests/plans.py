@@ -25,7 +25,7 @@ def kind(unit: Unit) -> tuple:
     """What decides which code a unit runs."""
     c = unit.config
     keys = ("method", "network", "adapter", "loss", "kernel", "kernels", "by_batch", "n2", "d2")
-    return (unit.paper, *(str(c.get(k)) for k in keys), *sorted(unit.needs))
+    return (unit.paper, *(str(c.get(k)) for k in keys), bool(c.get("alpha")), *sorted(unit.needs))
 
 
 # Methods that serve a generator of noise in a way of their own, or that one alone.
@@ -65,7 +65,8 @@ def few(kinds: list[tuple[Unit, Callable]]) -> list[tuple[Unit, Callable]]:
     for unit, _ in kinds:
         c = unit.config
         net = c.get("network") or c.get("adapter")
-        marks = {c["method"], (unit.paper, net, "teacher" in unit.needs)}
+        kin = c["method"].split()[0].rstrip("123,")  # variants of a method run its code
+        marks = {(kin, bool(c.get("alpha"))), (unit.paper, net, "teacher" in unit.needs)}
         marks |= {(net, c["method"])} if c["method"] in ("SDAKD", "NICKEL & DiME") else set()
         if not marks <= seen and (unit.paper != own.PAPER or net == FAMILIES[-1]):
             seen |= marks
