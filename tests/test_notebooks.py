@@ -13,7 +13,8 @@ import papermill
 import pytest
 from PIL import Image
 
-from ganzip import processes
+from ganzip import export, processes
+from ganzip.papers import adapters
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -134,3 +135,16 @@ def test_nbval_sees_a_changed_number_and_no_changed_time(tmp_path):
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
     assert "1 failed, 2 passed" in done.stdout and "62078" in done.stdout
+
+
+def test_the_lines_of_notebook_4_run_a_student_without_ganzip(tmp_path):
+    texts = [cell.source for cell in read(ROOT / "notebooks" / "4_your_own_gan.ipynb").cells]
+    blocks = [code for text in texts for code in re.findall(r"```python\n(.*?)```", text, re.S)]
+    (code,) = [block for block in blocks if "InferenceSession" in block]
+    its = adapters.load(f"{ROOT / 'notebooks' / 'my_gan.py'}:adapter")
+    export.to_onnx(its.generator(0.25).eval(), its.example(2), tmp_path / "student.onnx")
+    Image.new("RGB", (20, 12), "red").save(tmp_path / "small.png")
+    alone = f"{code}\nimport sys\nassert not {{'ganzip', 'torch'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", alone], cwd=tmp_path, check=True)
+    with Image.open(tmp_path / "large.png") as large:
+        assert large.size == (40, 24)
