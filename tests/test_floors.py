@@ -1,7 +1,11 @@
 """Imports run one way: a module imports only modules of lower floors, and few of its own."""
 
 import ast
+import re
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 import ganzip
 
@@ -178,3 +182,15 @@ def test_the_lowest_floor_is_torch_only():
             "time",
             "torch.distributed",
         }, name
+
+
+@pytest.mark.parametrize("paper", ["dcgan_kd", "sdakd", "nickel_dime"])
+def test_a_papers_module_has_what_is_looked_up_in_it_by_name(paper):
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        pattern = r"(?:paper_module|import_module)\((?!module\))[^()]*\)\.(\w+)"
+        found |= set(re.findall(pattern, path.read_text()))
+    assert {"prepare", "work", "network_of", "generator_of"} <= found
+    module = import_module(f"ganzip.papers.{paper}")
+    lacking = {name for name in found if not hasattr(module, name)}
+    assert lacking <= ({"generator_of"} if paper == "sdakd" else set())  # no noise to walk through

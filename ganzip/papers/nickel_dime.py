@@ -51,6 +51,9 @@ from ganzip.papers.nickel_dime_networks import (
     teacher_sizes,
     with_released_sizes,
 )
+from ganzip.papers.nickel_dime_networks import (
+    network_of as network_of,  # looked up here by ``zoo``
+)
 from ganzip.papers.nickel_dime_rows import OURS, PAPER, SCRATCH, labels, sizes, width
 from ganzip.presets import WITHOUT, NickelDime
 from ganzip.train import Batch, lazy, step_seed
