@@ -46,6 +46,7 @@ SETS = {
     "faces-lfw-112": "LFW faces",
     "faces-ffhq-style-256": "FFHQ-style faces",
     "photos-bsds-train": "BSDS photos",
+    "photos-bsds-test": "BSDS photos",
 }
 
 
