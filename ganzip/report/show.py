@@ -27,7 +27,7 @@ QUALITY = 90  # of JPEG; colours have the full resolution
 BUDGET = {*tables.BUDGET, "data", "our_metric", "our_teacher_d", "blocks"}
 OPENING = {
     "dcgan_kd": "samples.png",
-    "sdakd": "photo.png",
+    "sdakd": "networks.png",
     "nickel_dime": "networks.png",
     "your_own_gan": "cpu/unseen.png",
 }
