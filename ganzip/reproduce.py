@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ganzip import batch, files, parameters, processes
-from ganzip.parameters import ParameterError
-from ganzip.report import keeping
-from ganzip.report.keeping import NAMES, OWN
-from ganzip.units.plan import Request
+from ganzip.parameters import OWN, ParameterError
+from ganzip.units.plan import NAMES, Request
 
 # make's variables and the parameters that they are.
 VARIABLES = {
@@ -70,6 +68,8 @@ def reproduce(request: Request, jobs: int = 0) -> int:
 
 def keep(request: Request, jobs: int = 0) -> int:
     """Reproduce, and keep what came out in figures/; at the defaults also two notebooks."""
+    from ganzip.report import keeping  # what counts a plan needs no matplotlib
+
     if code := reproduce(request, jobs):
         return code
     at_defaults, notebooks = not request.parameters(), files.repository() / "notebooks"
@@ -86,6 +86,8 @@ def keep(request: Request, jobs: int = 0) -> int:
 
 def references() -> int:
     """Execute at smoke what nbval replays, into tests/notebooks/."""
+    from ganzip.report import keeping
+
     os.environ["GANZIP_RUNS"] = str(files.runs_folder().resolve() / "nbval")
     shutil.rmtree(files.runs_folder(), ignore_errors=True)
     for notebook in sorted((files.repository() / "notebooks").glob("*.ipynb")):

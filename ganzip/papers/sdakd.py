@@ -427,8 +427,9 @@ def demand(unit: Unit) -> Demand:
     c = unit.config
     if c["method"] == "speed":
         return Demand()
-    names = ("network", "net", "d_net", "d_width", "size", "start")
-    shape = json.dumps({name: c[name] for name in names})
+    shape = {name: c[name] for name in ("net", "d_net", "d_width", "size")}
+    network = "GCFSR" if c["network"] == "GCFSR" else "RealESRGAN"  # plain inputs cost the same
+    shape = json.dumps(shape | {"network": network})
     (small, weights), (full, _) = _counts(shape, c["C"], "G"), _counts(shape, "1", "G")
     judge, its = _counts(shape, c["disc"], "D")
     teachers = {"OMGD": 8, "DCD": 4, "DCD_modified": 4}.get(c["method"], 1)

@@ -39,14 +39,13 @@ from ganzip.parameters import OWN
 from ganzip.report import figures
 from ganzip.units import manifests
 from ganzip.units.bundles import HEADER
-from ganzip.units.plan import PAPER_NOTEBOOKS, Request
+from ganzip.units.plan import NAMES, PAPER_NOTEBOOKS, Request
 from ganzip.units.transfer import pack, read_request
 
 RUN = "run.zip"
 SUMMARY = "run.json"
 SO_FAR = "so-far.json"  # in its place, of a run that is not complete
 REFERENCE = "reference"  # the tag of the cell that says which run a notebook shows
-NAMES = {**PAPER_NOTEBOOKS, OWN: "4_your_own_gan"}
 FIGURES = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen"}  # of notebook 4
 
 

@@ -15,6 +15,7 @@ from ganzip.units.run import Run, check_sharing
 from ganzip.units.unit import Demand, Unit, output_folder
 
 PAPER_NOTEBOOKS = {"dcgan_kd": "1_dcgan_kd", "sdakd": "2_sdakd", "nickel_dime": "3_nickel_dime"}
+NAMES = {**PAPER_NOTEBOOKS, parameters.OWN: "4_your_own_gan"}  # of notebooks, by paper
 
 
 @dataclass(frozen=True)
