@@ -121,14 +121,16 @@ def sizes(run: Run, G: nn.Module) -> list[Number]:
 
 
 def convergence(units: Sequence[Unit], root: Path) -> pd.DataFrame:
-    """Evaluations over training of finished units: method, p, seed, step, metric, value."""
-    parts = []
-    for unit in units:
-        frame = read_history(unit, root)
-        frame = frame.loc[frame["player"] == "validation"].rename(columns={"term": "metric"})
-        named = {k: unit.config[k] for k in ("method", "p", "seed")}
-        parts.append(frame.drop(columns="player").assign(**named))
+    """The evaluations of finished units."""
+    parts = [evaluations(read_history(unit, root), unit.config) for unit in units]
     return pd.concat(parts, ignore_index=True)
+
+
+def evaluations(history: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
+    """Those of a unit over its training: columns step, metric, value, method, p, seed."""
+    frame = history.loc[history["player"] == "validation"].rename(columns={"term": "metric"})
+    named = {name: config[name] for name in ("method", "p", "seed")}
+    return frame.drop(columns="player").assign(**named)
 
 
 def figure3(

@@ -6,6 +6,7 @@ what students of ``RealESRGAN-bicubic`` are trained for, on other photos.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,7 +41,7 @@ def networks() -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def enlarged() -> dict[str, Tensor]:
+def enlarged(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """Images (3, 3, H, W) in [-1, 1] by label: inputs, bicubic, every network's, the truth."""
     photos = data.photos("photos")
     pieces = [
@@ -49,16 +50,17 @@ def enlarged() -> dict[str, Tensor]:
     truth = data.to_float(torch.stack(pieces))
     small = degrade.bicubic(truth, SIDE // FACTOR, SIDE // FACTOR).clamp(-1, 1)
     shown = {"input": small, "bicubic": degrade.bicubic(small, SIDE, SIDE).clamp(-1, 1)}
-    for label, G in networks().items():
+    for label, G in networks.items():
         shown[f"{label}\n{metrics.params(G) / 1e6:.2f} M"] = images_of(G, small).clamp(-1, 1)
     return shown | {"truth": truth}
 
 
 def figure() -> Figure | None:
     """A column a network, each image over its detail, PSNR beneath; None without kept students."""
-    if not networks():
+    kept = networks()
+    if not kept:
         return None
-    shown = enlarged()
+    shown = enlarged(kept)
     truth = shown["truth"]
     captions = {
         label: [f"{value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]

@@ -14,17 +14,21 @@ import json
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ganzip import files, parameters, processes, zoo
+from ganzip.papers.nickel_dime_rows import evaluations
 from ganzip.report import figures, keeping, tables
 from ganzip.units import manifests, read_rows
 from ganzip.units.plan import Request
 from ganzip.units.transfer import pack
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PACKED, ROWS, CURVES = "so-far.zip", "rows.csv", "so-far"
 # What tells networks apart, and what is shown of them, by paper.
@@ -45,74 +49,61 @@ def runs_of(paper: str) -> list[Path]:
     return sorted(path.parent for path in (keeping.folder() / paper).glob(f"*/{keeping.SO_FAR}"))
 
 
-def keep(given: Request, root: Path, into: Path) -> list[Path]:
+def keep(request: Request, root: Path, into: Path) -> list[Path]:
     """Pack what is done of a plan into ``into``, a folder a paper; returns the runs' folders.
 
     Raises ValueError, before anything is written, where nothing is done or everything is.
     """
-    plans = {paper: Request(**{**vars(given), "papers": (paper,)}) for paper in given.papers}
-    done = {paper: sum(u.done(root) for u in plan.units()) for paper, plan in plans.items()}
-    for paper, plan in plans.items():
-        n = len(plan.units())
-        if done[paper] in (0, n):
-            remedy = "make keep" if done[paper] else "python -m ganzip.batch run"
-            raise ValueError(
-                f"{paper}: {done[paper]} of {n} units are done, expected some; {remedy}"
-            )
+    plans = {paper: replace(request, papers=(paper,)) for paper in request.papers}
+    units = {paper: plan.units() for paper, plan in plans.items()}
+    done = {paper: [u for u in its if u.done(root)] for paper, its in units.items()}
+    for paper, its in done.items():
+        n = len(units[paper])
+        if len(its) in (0, n):
+            remedy = "make keep" if its else "python -m ganzip.batch run"
+            raise ValueError(f"{paper}: {len(its)} of {n} units are done, expected some; {remedy}")
     places = []
     for paper, plan in plans.items():
-        units = plan.units()
         place = into / paper / plan.folder(paper, root).name
         place.mkdir(parents=True, exist_ok=True)
         pack(plan, root, place / PACKED, losses=False)
-        ready = [unit for unit in units if unit.done(root)]
-        frame = read_rows(ready, root)
-        tables.save(frame, place / ROWS)
-        facts = keeping.summarise(place / PACKED) | {"planned": len(units)}
+        tables.save(read_rows(done[paper], root), place / ROWS)
+        facts = keeping.summarise(place / PACKED) | {"planned": len(units[paper])}
         files.write(place / keeping.SO_FAR, (json.dumps(facts, indent=1) + "\n").encode())
-        zoo.keep(units, root, place / zoo.PLACE)
+        zoo.keep(units[paper], root, place / zoo.PLACE)
         places.append(place)
     return places
 
 
 def table(place: Path) -> pd.DataFrame:
-    """What is measured so far, a line a method and width: mean, its spread, how many seeds."""
+    """What is measured so far, a line a method and width: "mean ± std" and how many seeds."""
     frame = pd.read_csv(place / ROWS, low_memory=False)
     by = BY[place.parent.name]
-    columns = {}
+    columns = []
     for pattern in SHOWN[place.parent.name]:
         its = frame.loc[frame["metric"].str.fullmatch(pattern)]
-        for metric in its["metric"].unique():
-            columns[metric] = its.loc[its["metric"] == metric].groupby(by, sort=False)["value"]
-
-    def text(values: pd.Series) -> str:
-        numbers = values.tolist()
-        more = f" ± {tables.short(stdev(numbers))}" if len(numbers) > 1 else ""
-        return tables.short(fmean(numbers)) + more
-
-    found = pd.DataFrame({name: group.agg(text) for name, group in columns.items()}).fillna("")
-    seeds = next(iter(columns.values())).count()
-    return found.assign(seeds=seeds.reindex(found.index)).reset_index()
+        for metric, rows in its.groupby("metric", sort=False):
+            found = rows.groupby(by, sort=False)["value"].agg(["mean", "std"])
+            columns.append(found.add_prefix(f"{metric}_"))
+    seeds = its.groupby(by, sort=False)["seed"].nunique().rename("seeds")
+    whole = pd.concat([*columns, seeds], axis=1).reset_index()
+    return tables.with_spread(tables.tidy(whole))
 
 
 def course(place: Path) -> pd.DataFrame:
-    """Evaluations over training of a run of paper C: method, p, seed, step, metric, value."""
-    parts = [pd.DataFrame(columns=["method", "p", "seed", "step", "metric", "value"])]
+    """Evaluations over training of a run of paper C's students, see ``evaluations`` there."""
+    parts = []
     with zipfile.ZipFile(place / PACKED) as held:
         for name in held.namelist():
-            if not name.endswith(f"/{manifests.NAME}"):
-                continue
-            c = json.loads(held.read(name))["config"]
-            frame = pd.read_csv(
-                io.BytesIO(held.read(name.replace(manifests.NAME, manifests.HISTORY)))
-            )
-            if c.get("p") and "scores" in c:
-                frame = frame.rename(columns={"term": "metric"}).drop(columns="player")
-                parts.append(frame.assign(method=c["method"], p=c["p"], seed=c["seed"]))
-    return pd.concat(parts if len(parts) == 1 else parts[1:], ignore_index=True)
+            if name.endswith(f"/{manifests.NAME}"):
+                config = json.loads(held.read(name))["config"]
+                if config.get("p") and "scores" in config:
+                    history = held.read(name.replace(manifests.NAME, manifests.HISTORY))
+                    parts.append(evaluations(pd.read_csv(io.BytesIO(history)), config))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def curves(place: Path) -> Any:
+def curves(place: Path) -> Figure | None:
     """A figure of paper C: distance and recall over training, students of the extreme rate.
 
     None where no student is done.
@@ -131,8 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ganzip.report.ongoing", description="Keep what is done of a long run."
     )
     parser.options(parameters.Keeping)
-    given = Request(**parser.check(parameters.Keeping, parser.parse_args(arguments)))
-    print("\n".join(map(str, keep(given, files.runs_folder(), keeping.folder()))))
+    request = Request(**parser.check(parameters.Keeping, parser.parse_args(arguments)))
+    print("\n".join(map(str, keep(request, files.runs_folder(), keeping.folder()))))
     return 0
 
 

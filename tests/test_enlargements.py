@@ -1,0 +1,47 @@
+"""Kept enlargers beside bicubic enlargement and the released teacher."""
+
+import pytest
+import torch
+
+from ganzip import export, metrics, zoo
+from ganzip.nets.realesrgan import RRDBNet
+from ganzip.papers import super_resolution as sr
+from ganzip.report import enlargements
+
+
+@pytest.fixture
+def students(tmp_path, monkeypatch):
+    """Two kept students, the larger one written first."""
+    monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
+    for C, width in (("1/4", 0.25), ("1/8", 0.125)):
+        card = export.Card(
+            arguments={"blocks": 1, "width": width},
+            input_shape=(1, 3, 8, 8),
+            training={"network": sr.PLAIN, "method": "SDAKD", "C": C},
+        )
+        path = tmp_path / "sdakd" / "night" / zoo.PLACE / f"{'ba'[width < 0.2]}.safetensors"
+        export.save(path, RRDBNet(blocks=1, width=width), card)
+
+
+def test_without_kept_students_there_is_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
+    assert enlargements.figure() is None
+
+
+def test_every_column_is_of_one_size_and_students_go_from_small_to_large(students, monkeypatch):
+    monkeypatch.setattr(sr, "released", lambda device: RRDBNet(blocks=1))
+    shown = enlargements.enlarged(enlargements.networks())
+    first, second, *rest = shown
+    assert (first, second, rest[-1]) == ("input", "bicubic", "truth")
+    assert [label.partition("\n")[2][:7] for label in rest[:2]] == ["C = 1/8", "C = 1/4"]
+    assert rest[2].startswith("teacher")
+    truth = shown["truth"]
+    assert all(images.shape == truth.shape for label, images in shown.items() if label != "input")
+    assert shown["input"].shape[-1] * enlargements.FACTOR == truth.shape[-1]
+    assert metrics.psnr(shown["bicubic"], truth).min() > 18  # squares of the same place
+    assert torch.equal(truth, truth.clamp(-1, 1))
+
+
+def test_the_larger_detail_lies_inside_every_photo():
+    for _, (top, left, size) in enlargements.PLACES.values():
+        assert 0 <= min(top, left) and max(top, left) + size <= enlargements.SIDE
