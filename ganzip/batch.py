@@ -135,9 +135,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with processes.program("ganzip.batch"):
-        try:
-            sys.exit(main())
-        except (ValueError, OSError, ImportError) as error:
-            print(f"ganzip.batch: {error}", file=sys.stderr)
-            sys.exit(2)
+    with processes.program("ganzip.batch", ImportError):
+        sys.exit(main())

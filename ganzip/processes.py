@@ -134,14 +134,18 @@ def interruptible() -> Iterator[list[int]]:
 
 
 @contextmanager
-def program(name: str) -> Iterator[None]:
+def program(name: str, *refusals: type[Exception]) -> Iterator[None]:
     """A whole program: ``interruptible``, told in a line, and over by the signal that came.
 
     So shells and make see that it was interrupted, and nothing waits for libraries to end in order.
+    A ValueError, an OSError and one of ``refusals`` are told in a line too; the status is then 2.
     """
     with interruptible() as signals:
         try:
             yield
+        except (ValueError, OSError, *refusals) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            sys.exit(2)
         except KeyboardInterrupt:
             print(f"{name}: interrupted; the same call goes on from there", file=sys.stderr)
             sys.stderr.flush()

@@ -158,9 +158,5 @@ def main(verb: str) -> int:
 
 
 if __name__ == "__main__":
-    with processes.program("ganzip"):
-        try:
-            sys.exit(main(sys.argv[1]))
-        except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-            print(f"ganzip: {error}", file=sys.stderr)
-            sys.exit(2)
+    with processes.program("ganzip", RuntimeError, subprocess.CalledProcessError):
+        sys.exit(main(sys.argv[1]))

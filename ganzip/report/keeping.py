@@ -290,9 +290,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with processes.program("ganzip.report.keeping"):
-        try:
-            sys.exit(main())
-        except (ValueError, OSError, RuntimeError) as error:
-            print(f"ganzip.report.keeping: {error}", file=sys.stderr)
-            sys.exit(2)
+    with processes.program("ganzip.report.keeping", RuntimeError):
+        sys.exit(main())

@@ -128,9 +128,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with processes.program("ganzip.report.ongoing"):
-        try:
-            sys.exit(main())
-        except (ValueError, OSError, RuntimeError) as error:
-            print(f"ganzip.report.ongoing: {error}", file=sys.stderr)
-            sys.exit(2)
+    with processes.program("ganzip.report.ongoing", RuntimeError):
+        sys.exit(main())
