@@ -40,6 +40,10 @@ def test_every_column_is_of_one_size_and_students_go_from_small_to_large(student
     assert shown["input"].shape[-1] * enlargements.FACTOR == truth.shape[-1]
     assert metrics.psnr(shown["bicubic"], truth).min() > 18  # squares of the same place
     assert torch.equal(truth, truth.clamp(-1, 1))
+    details = enlargements.details(shown)
+    (top, left, size), (small, *_) = enlargements.PLACES["china"][1], details["input"]
+    assert torch.equal(details["truth"][0], truth[0, :, top:, left:][:, :size, :size])
+    assert small.shape[-1] * enlargements.FACTOR == size
 
 
 def test_the_larger_detail_lies_inside_every_photo():

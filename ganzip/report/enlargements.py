@@ -29,20 +29,19 @@ PLACES = {
 }
 
 
-def networks() -> dict[str, nn.Module]:
-    """The kept students, smallest first, and the released teacher, by label; none: no students."""
-    found: dict[str, nn.Module] = {}
+def students() -> dict[tuple[str, str], nn.Module]:
+    """The kept students by method and C, smallest first."""
+    found: dict[tuple[str, str], nn.Module] = {}
     for path in zoo.files("sdakd").values():
         its = export.card(path).training
         if its["network"] == sr.PLAIN:
-            found[f"{its['method']}\nC = {its['C']}"] = export.load(path)
-    ordered = dict(sorted(found.items(), key=lambda item: (metrics.params(item[1]), item[0])))
-    return ordered | {"teacher": sr.released("cpu")} if ordered else {}
+            found[its["method"], its["C"]] = export.load(path)
+    return dict(sorted(found.items(), key=lambda item: (metrics.params(item[1]), item[0])))
 
 
 @torch.no_grad()
 def enlarged(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Images (3, 3, H, W) in [-1, 1] by label: inputs, bicubic, every network's, the truth."""
+    """Images (3, 3, H, W) in [-1, 1] by name: inputs, bicubic, every network's, the truth."""
     photos = data.photos("photos")
     pieces = [
         photos[name][:, top:, left:][:, :SIDE, :SIDE] for name, ((top, left), _) in PLACES.items()
@@ -50,9 +49,27 @@ def enlarged(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     truth = data.to_float(torch.stack(pieces))
     small = degrade.bicubic(truth, SIDE // FACTOR, SIDE // FACTOR).clamp(-1, 1)
     shown = {"input": small, "bicubic": degrade.bicubic(small, SIDE, SIDE).clamp(-1, 1)}
-    for label, G in networks.items():
-        shown[f"{label}\n{metrics.params(G) / 1e6:.2f} M"] = images_of(G, small).clamp(-1, 1)
+    shown |= {name: images_of(G, small).clamp(-1, 1) for name, G in networks.items()}
     return shown | {"truth": truth}
+
+
+def details(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The squares that are shown larger, (3, 3, h, h), by name; h is smaller for the input."""
+
+    def cut(images: Tensor) -> Tensor:
+        scale = images.shape[-1] / SIDE
+        places = [[round(n * scale) for n in zoom] for _, zoom in PLACES.values()]
+        squares = zip(images, places, strict=True)
+        return torch.stack([each[:, y : y + h, x : x + h] for each, (y, x, h) in squares])
+
+    return {name: cut(images) for name, images in shown.items()}
+
+
+def networks() -> dict[str, nn.Module]:
+    """Kept students, smallest first, and the released teacher, by a label; none: no students."""
+    found = {f"{method}\nC = {C}": G for (method, C), G in students().items()}
+    found |= {"teacher": sr.released("cpu")} if found else {}
+    return {f"{label}\n{metrics.params(G) / 1e6:.2f} M": G for label, G in found.items()}
 
 
 def figure() -> Figure | None:

@@ -26,10 +26,12 @@ from typing import Any
 import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ganzip import data, explore, files, metrics, papers, zoo
 from ganzip.measure.images import noise
 from ganzip.nets import dcgan
+from ganzip.papers import super_resolution as sr
 from ganzip.report import enlargements, figures, keeping, ongoing, tables
 from ganzip.units import bundles
 
@@ -186,28 +188,38 @@ def speed(case: str) -> str:
 # The front figure ---------------------------------------------------------------------------------
 
 
+def most_trained(paper: str) -> Path:
+    """The run that trained longest, complete or not; one of preset night before all others."""
+
+    def rank(place: Path) -> tuple[bool, float]:
+        its = keeping.summary(place)
+        return its["preset"] == zoo.MAIN, its["cpu_seconds"]
+
+    return max([keeping.reference(paper), *ongoing.runs_of(paper)], key=rank)
+
+
 def front_figure() -> Figure:
-    """Quality against what is saved, of the reference run of each paper, over pictures."""
-    A, B, C = map(keeping.reference, PAPERS)
-    d, full = min(_widths(A, "mse")), max(_widths(A, "regular"))
-    digits = {"teacher": f"regular-d{full:g}-seed0", f"taught\nd = {d:g}": f"mse-d{d:g}-seed0"}
+    """Quality against what is saved, of the run of each paper that trained longest, over pictures.
+
+    Those of papers B and C are drawn by the networks that come along.
+    """
+    A, B, C = map(most_trained, PAPERS)
+    (d, wider, *_), full = sorted(_widths(A, "mse")), max(_widths(A, "regular"))
+    digits = {"teacher": f"regular-d{full:g}-seed0"}
+    digits |= {f"taught\nd = {size:g}": f"mse-d{size:g}-seed0" for size in (wider, d)}
     digits |= {f"alone\nd = {d:g}": f"regular-d{d:g}-seed0"}
-    p = round(1 - min(_widths(C, OURS)), 4)
-    pruned = {"teacher": "teacher-seed0", f"N & D\np = {p:g}": f"nickel-dime-p{p * 100:.0f}-seed0"}
-    pruned |= {f"CAGC\np = {p:g}": f"cagc-p{p * 100:.0f}-seed0"}
-    photos = _pictures(B, "realesrgan-sdakd-c14-seed0", "figure4")
-    rows = ("input", "input, 4x"), ("C = 1/4", "C = 1/4"), ("teacher", "teacher")
-    distance = "Fréchet distance, lower is better"
     taught = ratios(A, {"regular": "alone", "mse": "taught"}, "FD-", ("regular", full))
+    enlargers = {"control GT": "control", "naive (C,C)": "naive", "SDAKD": "SDAKD"}
     super_resolved = ratios(
         B,
-        {"control GT": "control", "naive (C,C)": "naive", "SDAKD": "SDAKD"},
-        "KID-.* test mean",
+        enlargers,
+        "KID-[^ ]+ test mean",
         ("teacher", "1"),
         {"input": "enlarged input"},
-        network="RealESRGAN",
+        network=sr.PLAIN,
     )
     pruning = {"fine-tune": "fine-tuned", "CAGC": "CAGC", OURS: "N & D"}
+    distance = "Fréchet distance, lower is better"
     return figures.front(
         {
             f"A. DCGAN, {_data(A, 'DCGAN')}": (
@@ -215,18 +227,38 @@ def front_figure() -> Figure:
                 distance,
                 {text: _pictures(A, unit, "samples")[:6] for text, unit in digits.items()},
             ),
-            f"B. Real-ESRGAN, {_data(B, 'RealESRGAN')}": (
+            f"B. Real-ESRGAN, {_data(B, sr.PLAIN)}": (
                 super_resolved,
                 "kernel distance, lower is better",
-                {text: photos[name] for text, name in rows},
+                _enlargements({m: text for m, text in enlargers.items() if m != "control GT"}),
             ),
             f"C. StyleGAN2, {_data(C, 'StyleGAN2')}": (
                 ratios(C, pruning, "FD-", ("teacher", 1.0)),
                 distance,
-                {text: _pictures(C, unit, "samples")[:6] for text, unit in pruned.items()},
+                _samples(pruning),
             ),
         }
     )
+
+
+def _enlargements(methods: Mapping[str, str]) -> dict[str, Tensor]:
+    """Details of photos, the input's, by the teacher and by kept students of C = 1/4."""
+    C = "1/4"
+    networks = {text: enlargements.students()[method, C] for method, text in methods.items()}
+    teacher = {"teacher": sr.released("cpu")}
+    shown = enlargements.details(enlargements.enlarged(networks | teacher))
+    names = {"teacher": "teacher"} | {t: f"{t}\nC = {C}" for t in reversed([*networks])}
+    return {text: shown[name] for name, text in (names | {"input": "input, 4x"}).items()}
+
+
+def _samples(methods: Mapping[str, str]) -> dict[str, Tensor]:
+    """Images of the same noise by the teacher and by kept students of paper C's extreme rate."""
+    networks = explore.of_zoo("nickel_dime")
+    p = max(one.facts["p"] for one in networks)
+    by = {one.facts["method"]: one for one in networks if one.facts["p"] in (0, p)}
+    texts = {"teacher": "teacher"} | {m: f"{methods[m]}\np = {p:g}" for m in reversed([*methods])}
+    z = noise(6, by["teacher"].latent)
+    return {text: by[method].draw(z) for method, text in texts.items()}
 
 
 def networks_figure(paper: str) -> Figure | None:
@@ -252,8 +284,9 @@ def _widths(place: Path, method: str) -> list[float]:
 def _data(place: Path, network: str) -> str:
     """The data set of a network's rows."""
     rows = _rows(place)
-    names = rows.loc[(rows["network"] == network) & (rows["method"] != "speed"), "dataset"]
-    return SETS.get(name := str(names.iloc[-1]), name)
+    its = rows.loc[(rows["network"] == network) & (rows["method"] != "speed"), "dataset"]
+    names = str(its.iloc[-1]).split("+")
+    return " and ".join(dict.fromkeys(SETS.get(name, name) for name in names))
 
 
 def ratios(
@@ -385,6 +418,7 @@ def _templates() -> jinja2.Environment:
         "summary": keeping.summary,
         "reference": keeping.reference,
         "runs_of": keeping.runs_of,
+        "most_trained": most_trained,
         "ongoing": ongoing.runs_of,
         "so_far": ongoing.table,
         "networks": zoo.overview,

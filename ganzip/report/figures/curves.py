@@ -318,7 +318,8 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
 
     A column is a frame with columns method, ratio (times fewer parameters than the teacher's; 1 for
     a level), mean and std, its methods from the control to the distilled one; what its vertical
-    axis is called; and pictures by label. Both axes are logarithmic.
+    axis is called; and pictures by label. Axes are logarithmic; the vertical one is linear where a
+    mean is not above 0, as an unbiased estimate may be.
     """
     figure = plt.figure(figsize=(1.45 * WIDTH, 5.6))
     plt.close(figure)
@@ -339,13 +340,15 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
             place = (1.0 if teacher else 0.02, mean)
             axes.annotate(text, place, xycoords=("axes fraction", "data"), **at)
         axes.set_title(title, fontweight="bold")
-        axes.set(yscale="log", xlabel="times fewer parameters", ylabel=ylabel)
+        axes.set(xlabel="times fewer parameters", ylabel=ylabel)
         log_ticks(axes, "x", sorted(set(lines["ratio"].round(1))))
         axes.margins(y=0.12)
-        low, high = axes.get_ylim()
-        steps = (n * 10**k for k in range(-2, 5) for n in (1, 2, 5))
-        ticks = [tick for tick in steps if low <= tick <= high]
-        log_ticks(axes, "y", ticks, [f"{tick:g}" for tick in ticks])
+        if min(frame["mean"]) > 0:
+            axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            steps = (n * 10**k for k in range(-2, 5) for n in (1, 2, 5))
+            ticks = [tick for tick in steps if low <= tick <= high]
+            log_ticks(axes, "y", ticks, [f"{tick:g}" for tick in ticks])
         where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.1)}
         axes.legend(**where, ncols=3, fontsize=9, handlelength=1.2, columnspacing=1)
         for below, (label, batch) in zip(strips, images.items(), strict=True):
