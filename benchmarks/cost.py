@@ -26,9 +26,9 @@ from torch import nn
 
 from benchmarks.__main__ import RESULTS, machine
 from benchmarks.cases import shaken, stylegan2_players
+from benchmarks.checkpointing import checkpointed
 from benchmarks.measure import Call, Pair, compare, kept_per_image
 from ganzip import files, processes
-from ganzip.checkpointing import checkpointed
 from ganzip.nets import stylegan2
 from ganzip.train import Batch, Terms, train
 

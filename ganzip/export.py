@@ -56,27 +56,7 @@ COLUMNS = [
 
 
 class StudentError(ValueError):
-    """A file that ``load`` cannot make a network of: what all of its errors are."""
-
-
-class TornFile(StudentError):
-    """A truncated file, or one that is no safetensors at all."""
-
-
-class NoCard(StudentError):
-    """A safetensors file that ``save`` did not write."""
-
-
-class NewerFormat(StudentError):
-    """A file of a later ganzip."""
-
-
-class UnknownArchitecture(StudentError):
-    """A card whose network is neither in ``ganzip.nets`` nor handed over."""
-
-
-class Misfit(StudentError):
-    """A card whose arguments build no network, or another one than the weights are of."""
+    """A file that ``load`` cannot make a network of: the text says why, and what helps."""
 
 
 class OnnxError(RuntimeError):
@@ -115,7 +95,7 @@ def save(
     """Write a network and its card as one safetensors file, whole or not at all.
 
     dtype: of the floating-point tensors in the file; ``load`` gives them in 32 bits. Returns the
-    card as written: numbers that are not finite became None. Raises Misfit where the card's
+    card as written: numbers that are not finite became None. Raises StudentError where the card's
     arguments do not build this network, ValueError for a card that JSON cannot hold or weights that
     ``dtype`` cannot.
     """
@@ -150,13 +130,12 @@ def load(path: str | Path, constructor: Callable[..., nn.Module] | None = None) 
     """The network of a file that ``save`` wrote, on the CPU and frozen.
 
     Networks of ``ganzip.nets`` are found by their name; for one of your own hand over its
-    ``constructor``, for a file decides about no code. Raises FileNotFoundError, or the StudentError
-    that fits.
+    ``constructor``, for a file decides about no code. Raises FileNotFoundError or StudentError.
     """
     held = card(path)
     constructor = constructor or _ours(held, path)
     if constructor is None:
-        raise UnknownArchitecture(
+        raise StudentError(
             f"{path} holds a {held.architecture}, which is not in ganzip.nets: hand over what "
             f"builds it, load({str(path)!r}, constructor={held.architecture.rpartition('.')[2]})"
         )
@@ -171,12 +150,12 @@ def card(path: str | Path) -> Card:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise TornFile(
+        raise StudentError(
             f"{path}, {Path(path).stat().st_size:,} bytes, is torn or no safetensors file "
             f"({error}): get it again"
         ) from error
     if KEY not in metadata:
-        raise NoCard(
+        raise StudentError(
             f"{path} has no card (its metadata: {', '.join(metadata) or 'none'}), expected one "
             f"under {KEY!r} as ganzip.export.save writes it: build the network yourself and load "
             "the tensors with safetensors"
@@ -189,18 +168,18 @@ def _parsed(text: str, path: str | Path) -> Card:
         fields = json.loads(text)
         found = fields.pop("format")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise NoCard(
+        raise StudentError(
             f"{path} has a card that is no JSON with a format ({error!r}): get it again"
         ) from error
     if found != FORMAT:
-        raise NewerFormat(
+        raise StudentError(
             f"{path} has format {found}, ganzip {version('ganzip')} reads {FORMAT}: "
             "pip install -U ganzip"
         )
     try:
         card = Card(**fields)
     except TypeError as error:
-        raise NoCard(f"{path} has a card of other fields ({error}): get it again") from error
+        raise StudentError(f"{path} has a card of other fields ({error}): get it again") from error
     return replace(
         card,
         input_shape=tuple(card.input_shape),
@@ -222,7 +201,7 @@ def _ours(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
         if isinstance(found, type) and issubclass(found, nn.Module):
             if found.__module__ == module.__name__:
                 return found
-    raise UnknownArchitecture(
+    raise StudentError(
         f"{path} holds a {card.architecture}, which ganzip {version('ganzip')} has not (modules: "
         f"{', '.join(modules)}): install ganzip {card.provenance.get('ganzip')}, or hand over "
         "constructor="
@@ -236,7 +215,7 @@ def _built(
         with torch.random.fork_rng(devices=[]):  # weights that are thrown away draw nothing
             net = constructor(**card.arguments)
     except Exception as error:  # whatever a constructor raises of arguments it does not know
-        raise Misfit(
+        raise StudentError(
             f"{path}: {card.architecture} refuses the card's arguments {dict(card.arguments)} "
             f"({error}): give the card the arguments that the network was built with"
         ) from error
@@ -244,7 +223,7 @@ def _built(
     wrong = [name for name in {**own, **state} if _shape(own, name) != _shape(state, name)]
     if wrong:
         name = wrong[0]
-        raise Misfit(
+        raise StudentError(
             f"{path}: {name} is {_shape(state, name)}, expected {_shape(own, name)} "
             f"({len(wrong)} such tensors) of {card.architecture} with {dict(card.arguments)}: give "
             "the card the arguments that the network was built with"
@@ -300,7 +279,9 @@ def to_onnx(
     """
     with _still(net) as still:
         example = example.detach().cpu()
-        free = _takes_any_size(still, example) if sizes is None else sizes
+        free = sizes
+        if sizes is None:
+            free = _is_image(example) and _takes(still, example[:1].repeat(1, 1, 1, 2))
         content = _converted(still, example, free)
         answer, difference = _session(content), 0.0
         for probe in (example, *_probes(still, example, free)):
@@ -379,7 +360,6 @@ def variants(
     folder: str | Path,
     *,
     name: str = "network",
-    threads: int = 1,
     passes: int = 20,
 ) -> Any:
     """Write ``name``.onnx, .fp16.onnx and .int8.onnx and measure them beside PyTorch: a DataFrame.
@@ -388,8 +368,8 @@ def variants(
     calibrates the 8 bits, the second half measures.
     A row a variant: runtime, precision, file, bytes (PyTorch's are its tensors'); max_difference
     and mean_difference of its outputs from PyTorch's, psnr (dB, images alone); latency_ms, the
-    median of ``passes`` calls for one input on the CPU, in turns with the others, and threads; note
-    says why a variant is not there. One thread is timed in CPU seconds, more in wall seconds.
+    median of ``passes`` calls for one input on the CPU, in CPU time of one thread and in turns with
+    the others; note says why a variant is not there.
     """
     import pandas as pd
 
@@ -405,25 +385,25 @@ def variants(
         "int8": lambda: quantised(exact, calibrating),
     }
     size = sum(t.numel() * t.element_size() for t in net.state_dict().values())
-    blank = {"runtime": "onnxruntime", "file": "", "threads": threads, "note": ""}
+    blank = {"runtime": "onnxruntime", "file": "", "threads": 1, "note": ""}
     rows: dict[str, dict[str, Any]] = {
         "PyTorch": {**blank, "runtime": "PyTorch", "precision": "fp32", "bytes": size}
     }
-    with _still(net) as still, cpu_threads(threads):
+    with _still(net) as still, cpu_threads(1):
         images = _in_parts(still, measured)
         calls: dict[str, Callable[[], object]] = {"PyTorch": lambda: still(measured[:1])}
         for precision, make in makers.items():
             row = rows[precision] = {**blank, "precision": precision}
             try:
                 path = make()
-                answer = _session(path.read_bytes(), threads)
+                answer = _session(path.read_bytes())
                 found = _in_parts(answer, measured)
             except Exception as error:  # the reason stands in the table, the others go on
                 row["note"] = f"{type(error).__name__}: {error}".splitlines()[0]
                 continue
             calls[precision] = functools.partial(answer, measured[:1])
             row |= {"file": path.name, "bytes": path.stat().st_size, **_quality(found, images)}
-        taken = metrics.latency(calls, passes, wall=threads > 1)
+        taken = metrics.latency(calls, passes)
     for key, seconds in taken.items():
         rows[key]["latency_ms"] = 1000 * seconds
     return pd.DataFrame([*rows.values()], columns=COLUMNS)
@@ -470,21 +450,17 @@ def _converted(net: nn.Module, example: Tensor, free: bool) -> bytes:
     return model.SerializeToString()
 
 
-def _session(content: bytes, threads: int = 1) -> Callable[[Tensor], Tensor]:
-    """An ONNX file as a function."""
+def _session(content: bytes) -> Callable[[Tensor], Tensor]:
+    """An ONNX file as a function, on one thread of the CPU."""
     onnxruntime = optional("onnxruntime", REMEDY)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return lambda x: torch.from_numpy(session.run(None, {"input": x.numpy()})[0])
 
 
 def _is_image(x: Tensor) -> bool:
     return x.ndim == 4 and x.shape[2:].numel() > 1
-
-
-def _takes_any_size(net: nn.Module, example: Tensor) -> bool:
-    return _is_image(example) and _takes(net, example[:1].repeat(1, 1, 1, 2))
 
 
 def _takes(net: nn.Module, x: Tensor) -> bool:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,18 +48,17 @@ def latency(
     count: int = 50,
     *,
     on_gpu: bool = False,
-    wall: bool = False,
 ) -> dict[Key, float]:
     """Median seconds of ``count`` calls of each, in turns, after two that do not count.
 
-    CPU seconds of this process; ``wall``, those of a clock, as several threads take them;
-    ``on_gpu``, the time until the GPU is done. Turns spread over all what else the machine does.
+    CPU seconds of this process; ``on_gpu``, the time until the GPU is done. Turns spread over all
+    what else the machine does.
     """
 
     def now() -> float:
         if on_gpu:
             torch.cuda.synchronize()
-        return time.perf_counter() if wall or on_gpu else time.process_time()
+        return time.perf_counter() if on_gpu else time.process_time()
 
     taken: dict[Key, list[float]] = {key: [] for key in passes}
     for i in range(2 + count):
@@ -93,62 +90,34 @@ def inception_score_cross_entropy(probabilities: Tensor) -> float:
     return -(p.mean(0) * p.clamp_min(torch.finfo(p.dtype).tiny).log().mean(0)).sum().item()
 
 
-CHUNK = 8192  # features whose moments are taken at once
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean (d,), unbiased covariance (d, d) and size of a set of features, in float64."""
-
-    mean: Tensor
-    cov: Tensor
-    n: int
-
-
-def moments(chunks: Iterable[Tensor], name: str = "features") -> Moments:
-    """Moments of a set of features that comes in chunks (n_i, d), of which one is kept at a time.
-
-    Chunks are merged as in Chan, Golub and LeVeque 1983, which is exact about a distant mean.
-    """
-    n, mean, scatter = 0, torch.zeros(()), torch.zeros(())
-    for chunk in chunks:
-        x = _checked(chunk, name)
-        m, its_mean = len(x), x.mean(0)
-        apart = its_mean - mean
-        own = _gram(x - its_mean if x is chunk else x.sub_(its_mean))  # a copy of ours is ours
-        scatter = own.addr_(apart, apart, alpha=n * m / (n + m)).add_(scatter) if n else own
-        mean = mean + apart * (m / (n + m))
-        n += m
-    if n < 2:
-        raise ValueError(f"{name} of {n} images; a covariance takes at least 2")
-    return Moments(mean, scatter / (n - 1), n)
-
-
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Frechet distance of the Gaussians fitted to features (n, d) and (m, d).
 
-    |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Heusel et al. 2017. With no more images
-    than dimensions, the last trace is exactly the nuclear norm of the product of the centred
-    features; else see ``frechet_from_moments``. Biased upwards for few images: compare equal n.
+    |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), Heusel et al. 2017. The last trace is the
+    sum of the roots of the eigenvalues of S_a S_b or, with no more images than dimensions, exactly
+    the nuclear norm of the product of the centred features. Biased upwards for few images: compare
+    equal n.
     """
-    if a.shape[1:] == b.shape[1:] and a.ndim == 2 and a.shape[1] < min(len(a), len(b)):
-        named = (a, "the first features"), (b, "the second features")
-        return frechet_from_moments(*(moments(x.split(CHUNK), name) for x, name in named))
     a, b = _checked_pair(a, b)
-    root_a, root_b = _root(a), _root(b)
-    own = root_a.square().sum() + root_b.square().sum()
-    shared = torch.linalg.svdvals(root_a @ root_b.T).sum()
-    return _frechet(a.mean(0) - b.mean(0), own - 2 * shared)
+    if (fewest := min(len(a), len(b))) < 2:
+        raise ValueError(f"features of {fewest} images; a covariance takes at least 2")
+    apart = a.mean(0) - b.mean(0)
+    if a.shape[1] < fewest:
+        cov_a, cov_b = _covariance(a), _covariance(b)
+        own = cov_a.trace() + cov_b.trace()
+        shared = _eigenvalues(cov_a, cov_b).clamp_min(0).sqrt().sum()
+    else:
+        root_a, root_b = _root(a), _root(b)
+        own = root_a.square().sum() + root_b.square().sum()
+        shared = torch.linalg.svdvals(root_a @ root_b.T).sum()
+    return max(0.0, (apart.square().sum() + own - 2 * shared).item())  # rounding may go below 0
 
 
-def frechet_from_moments(a: Moments, b: Moments) -> float:
-    """``frechet_distance`` of two sets that are too large to keep.
-
-    With S_a = L L^T, tr (S_a S_b)^(1/2) is the sum of the roots of the eigenvalues of L^T S_b L.
-    L is a Cholesky factor or, where S_a is singular, made of eigenvectors.
-    """
-    shared = _eigenvalues(a.cov, b.cov).clamp_min(0).sqrt().sum()
-    return _frechet(a.mean - b.mean, a.cov.trace() + b.cov.trace() - 2 * shared)
+def _covariance(x: Tensor) -> Tensor:
+    """Unbiased covariance (d, d); numpy sees that it is symmetric, and does half the work."""
+    if x.device.type != "cpu":
+        return x.T.cov()
+    return torch.from_numpy(np.atleast_2d(np.cov(x.numpy(), rowvar=False)))
 
 
 def _eigenvalues(a: Tensor, b: Tensor) -> Tensor:
@@ -167,14 +136,6 @@ def _eigenvalues(a: Tensor, b: Tensor) -> Tensor:
         values, vectors = torch.linalg.eigh(a)
         factor = vectors * values.clamp_min(0).sqrt()
     return torch.linalg.eigvalsh(factor.T @ b @ factor)
-
-
-def _gram(x: Tensor) -> Tensor:
-    """x.T @ x; numpy sees that it is symmetric, and does half the work."""
-    if x.device.type != "cpu":
-        return x.T @ x
-    rows = x.numpy()
-    return torch.from_numpy(rows.T @ rows)
 
 
 def kernel_distance(
@@ -324,26 +285,6 @@ def auc(scores_real: Tensor, scores_fake: Tensor) -> float:
     return below.double().mean().item() / (2 * len(fake))
 
 
-def fid(
-    images_a: Tensor, images_b: Tensor, *, weights: Path, mode: str = "clean", device: str = "cpu"
-) -> float:
-    """Frechet Inception distance of two sets of images in [-1, 1], by clean-fid's Inception.
-
-    ``weights`` is ``assets.require("inception")``, ``mode`` as in ``features.inception``: state it
-    beside the number. Nothing else in ganzip may be called FID.
-    """
-    network = features.inception(weights, mode, device=device)
-    return frechet_distance(features.embed(network, images_a), features.embed(network, images_b))
-
-
-def kid(
-    images_a: Tensor, images_b: Tensor, *, weights: Path, mode: str = "clean", device: str = "cpu"
-) -> tuple[float, float]:
-    """Kernel Inception distance, mean and spread over 100 subsets; arguments as for ``fid``."""
-    network = features.inception(weights, mode, device=device)
-    return kernel_distance(features.embed(network, images_a), features.embed(network, images_b))
-
-
 def _check_alike(images: Tensor, reference: Tensor) -> None:
     if images.ndim != 4 or images.shape != reference.shape or not len(images):
         raise ValueError(
@@ -395,14 +336,8 @@ def _negentropy(p: Tensor) -> Tensor:
     return torch.xlogy(p, p).sum(-1)
 
 
-def _frechet(apart: Tensor, traces: Tensor) -> float:
-    return max(0.0, (apart.square().sum() + traces).item())  # rounding may go below 0
-
-
 def _root(x: Tensor) -> Tensor:
     """R, at most (d, d), with R^T R the covariance of x (n, d)."""
-    if len(x) < 2:
-        raise ValueError(f"features of {len(x)} images; a covariance takes at least 2")
     centred = (x - x.mean(0)) / math.sqrt(len(x) - 1)
     return torch.linalg.qr(centred, mode="r").R if len(x) > x.shape[1] else centred
 

@@ -6,9 +6,9 @@ Presets differ in numbers alone: smoke, cpu, night, gpu and paper run the same c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from ganzip import parameters
 from ganzip.families import (
@@ -21,74 +21,10 @@ from ganzip.families import (
     rows_of_tables,
 )
 
+Numbers = TypeVar("Numbers", "DcganKd", "NickelDime", SuperResolution)
 NAMES = parameters.PRESETS
 MOST_UNITS = 20_000  # of a plan
 MOST_STEPS = 10**9 - 1  # of a schedule: checkpoints bear their step in nine digits
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a plan has to know of a set of images, in the place of one that is not here.
-
-    classes: 0 without labels. dark: whether things stand on black. aligned: whether all images are
-    squares of one size, as aligned faces are. side: pixels of the shorter side of a photo.
-    """
-
-    name: str
-    channels: int = 3
-    classes: int = 0
-    dark: bool = False
-    aligned: bool = False
-    side: int = 1024
-
-
-SETS = {
-    "digits": Facts(name="digits", channels=1, classes=10, dark=True),
-    "mnist": Facts(name="mnist", channels=1, classes=10, dark=True),
-    "fashion": Facts(name="fashion", channels=1, classes=10, dark=True),
-    "cifar10": Facts(name="cifar10", classes=10),
-    "celeba": Facts(name="celeba"),
-    "ffhq": Facts(name="ffhq", aligned=True),
-    "photos": Facts(name="photos"),
-}
-# Which sets each preset is meant for, by paper: of paper B GCFSR's and Real-ESRGAN's.
-MEANT = {
-    "dcgan_kd": {
-        "smoke": "digits",
-        "cpu": "digits",
-        "night": "mnist",
-        "gpu": "mnist",
-        "paper": "mnist",
-    },
-    "sdakd": {
-        "smoke": "photos",
-        "cpu": "photos",
-        "night": "ffhq,photos",
-        "gpu": "ffhq,photos",
-        "paper": "ffhq,photos",
-    },
-    "nickel_dime": {
-        "smoke": "digits",
-        "cpu": "digits",
-        "night": "mnist",
-        "gpu": "mnist",
-        "paper": "ffhq",
-    },
-}
-
-
-def facts(paper: str, preset: str, source: str = "") -> tuple[Facts, ...]:
-    """What is known of sets that are not here: of well-known ones by name, else of the meant ones.
-
-    One or, "a,b" of paper B, two; ``source`` is a notebook's ``data``, "" for the meant sets.
-    """
-    meant = MEANT[paper][preset].split(",")
-    named = [name.strip() for name in source.split(",")] if source else meant
-    found = []
-    for i, name in enumerate(named):
-        usual = SETS[meant[min(i, len(meant) - 1)]]
-        found.append(SETS.get(name, dataclasses.replace(usual, name=name)))
-    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +49,9 @@ class DcganKd:
     name: str
     size: int  # pixels
     teacher_d: int
-    teacher_gan: str  # how teacher and regular GANs train: "gan" (DCGAN) or "wgan" (W-DCGAN)
+    teacher_gan: str = (
+        "gan"  # how teacher and regular GANs train: "gan" (DCGAN) or "wgan" (W-DCGAN)
+    )
     regular: Mapping[int, int]  # figure 2, and the regular column of table 1
     mse: Mapping[int, int]  # the student column
     cached: Mapping[int, int]  # students taught from the cache
@@ -122,7 +60,8 @@ class DcganKd:
     letter: Mapping[int, int]  # regular GANs with the reference code's settings, untuned
     other: Mapping[int, int]  # the other of gan and wgan
     penalty: Mapping[int, int]  # W-DCGAN with gradient penalty in place of clipping
-    alphas: tuple[float, ...]  # eq. (4): 0 is the control at equal steps, figure 11 shows 1e-4
+    # Eq. (4): 0 is the control at equal steps, figure 11 shows 1e-4.
+    alphas: tuple[float, ...] = (0.0, 1e-4, 1e-2, 1e-1)
     gan_recipe: Recipe
     teacher_recipe: Recipe  # of DCGANs with d = teacher_d
     wgan_recipe: Recipe
@@ -164,22 +103,19 @@ def dcgan_kd(
     steps = dataclasses.replace
     if preset == "smoke":
         chosen = DcganKd(
-            name=preset, size=16, teacher_d=4, teacher_gan="gan",
-            regular={2: 1, 4: 1, 8: 1}, mse={2: 1}, cached={2: 1}, joint={2: 1}, warm={2: 1},
-            letter={2: 1}, other={2: 1},
-            penalty={2: 1}, alphas=(0.0, 1e-4),
-            gan_recipe=steps(GAN, steps=150), teacher_recipe=steps(TEACHER, steps=150),
-            wgan_recipe=steps(WGAN, steps=2),
+            name=preset, size=16, teacher_d=4, regular={2: 1, 4: 1, 8: 1},
+            mse={2: 1}, cached={2: 1}, joint={2: 1}, warm={2: 1}, letter={2: 1}, other={2: 1},
+            penalty={2: 1}, alphas=(0.0, 1e-4), gan_recipe=steps(GAN, steps=150),
+            teacher_recipe=steps(TEACHER, steps=150), wgan_recipe=steps(WGAN, steps=2),
             letter_recipe=steps(LETTER, steps=50), mse_recipe=steps(MSE, steps=200),
             joint_recipe=steps(JOINT, steps=50),
             judge_steps=200, cache_pairs=512, n_images=500,
         )  # fmt: skip
     elif preset == "cpu":
         chosen = DcganKd(
-            name=preset, size=16, teacher_d=16, teacher_gan="gan",
+            name=preset, size=16, teacher_d=16,
             regular={2: 3, 4: 3, 8: 3, 16: 3, 24: 1}, mse={2: 3, 4: 3, 8: 3}, cached={4: 3},
             joint={4: 1}, warm={4: 3}, letter={2: 3}, other={4: 1}, penalty={4: 1},
-            alphas=(0.0, 1e-4, 1e-2, 1e-1),
             gan_recipe=steps(GAN, steps=2000), teacher_recipe=steps(TEACHER, steps=2000),
             wgan_recipe=steps(WGAN, steps=500, lr=1e-3, d_lr=1e-3),
             letter_recipe=steps(LETTER, steps=2000),
@@ -187,50 +123,48 @@ def dcgan_kd(
             judge_steps=1500, cache_pairs=20_000, n_images=5000,
         )  # fmt: skip
     elif preset == "night":
+        gan = steps(GAN, steps=10_000, lr=5e-4)
         chosen = DcganKd(
-            name=preset, size=32, teacher_d=32, teacher_gan="gan",
+            name=preset, size=32, teacher_d=32,
             regular={2: 5, 4: 5, 8: 5, 16: 5, 32: 5, 48: 2}, mse={2: 5, 4: 5, 8: 5, 16: 5},
             cached={4: 3}, joint={4: 3}, warm={4: 3}, letter={2: 3, 4: 1}, other={4: 1, 32: 1},
-            penalty={4: 1}, alphas=(0.0, 1e-4, 1e-2, 1e-1),
-            gan_recipe=steps(GAN, steps=10_000, lr=5e-4),
-            teacher_recipe=steps(GAN, steps=10_000, lr=5e-4),
+            penalty={4: 1}, gan_recipe=gan, teacher_recipe=gan,
             wgan_recipe=steps(WGAN, steps=2500, lr=1e-3, d_lr=1e-3),
             letter_recipe=steps(LETTER, steps=10_000),
             mse_recipe=steps(MSE, steps=15_000), joint_recipe=steps(JOINT, steps=5000),
             judge_steps=3000, cache_pairs=50_000, n_images=5000,
         )  # fmt: skip
     elif preset == "gpu":
+        gan = steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4)
         chosen = DcganKd(
-            name=preset, size=64, teacher_d=128, teacher_gan="gan",
+            name=preset, size=64, teacher_d=128,
             regular={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1, 128: 1, 192: 1},
             mse={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1}, cached={4: 3}, joint={8: 1}, warm={8: 3},
-            letter={2: 1, 4: 1, 8: 1}, other={8: 1}, penalty={8: 1}, alphas=(0.0, 1e-4, 1e-2, 1e-1),
-            gan_recipe=steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4),
-            teacher_recipe=steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4),
+            letter={2: 1, 4: 1, 8: 1}, other={8: 1}, penalty={8: 1},
+            gan_recipe=gan, teacher_recipe=gan,
             wgan_recipe=steps(WGAN, steps=4000), letter_recipe=steps(LETTER, steps=20_000),
             mse_recipe=steps(MSE, steps=30_000, lr=2e-3), joint_recipe=steps(JOINT, steps=20_000),
             judge_steps=4000, cache_pairs=200_000, n_images=10_000,
         )  # fmt: skip
     else:
-        teacher_d, gan = (256, "wgan") if grey else (64, "wgan") if labels else (128, "gan")
-        sizes = {2: 3, 4: 3, 8: 3, 16: 3, 32: 3, 48: 3, 64: 3, 128: 3, 256: 3}
+        teacher_d, kind = (256, "wgan") if grey else (64, "wgan") if labels else (128, "gan")
+        sizes, gan = (2, 4, 8, 16, 32, 48, 64, 128, 256), steps(LETTER, steps=79_000)
         chosen = DcganKd(
-            name=preset, size=64, teacher_d=teacher_d, teacher_gan=gan,
-            regular=sizes, mse={d: n for d, n in sizes.items() if d < teacher_d},
+            name=preset, size=64, teacher_d=teacher_d, teacher_gan=kind,
+            regular=dict.fromkeys(sizes, 3), mse={d: 3 for d in sizes if d < teacher_d},
             cached={4: 3}, joint={8: 3}, warm={8: 3},
             letter={2: 3, 4: 3, 8: 3}, other={8: 3}, penalty={8: 3},
-            alphas=(0.0, 1e-4, 1e-3, 1e-2, 1e-1),
-            gan_recipe=steps(LETTER, steps=79_000), teacher_recipe=steps(LETTER, steps=79_000),
-            wgan_recipe=steps(WGAN, steps=50_000),
-            letter_recipe=steps(LETTER, steps=79_000), mse_recipe=steps(MSE, steps=50_000, lr=2e-3),
-            joint_recipe=steps(LETTER, steps=50_000),
+            alphas=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), gan_recipe=gan, teacher_recipe=gan,
+            wgan_recipe=steps(WGAN, steps=50_000), letter_recipe=gan,
+            mse_recipe=steps(MSE, steps=50_000, lr=2e-3), joint_recipe=steps(LETTER, steps=50_000),
             judge_steps=10_000, cache_pairs=1_000_000, n_images=50_000,
         )  # fmt: skip
-    chosen = scaled(chosen, scale, seeds)
-    rows = sum(sum(v.values()) for v in vars(chosen).values() if isinstance(v, Mapping))
-    doses = [n for sizes in (chosen.joint, chosen.warm) for n in sizes.values()]
-    others = (len(chosen.alphas) - 1) * sum(doses)
-    check_units(rows + others, scale, seeds)
+    recipes = [k for k, v in vars(chosen).items() if isinstance(v, Recipe)]
+    rows = [k for k, v in vars(chosen).items() if isinstance(v, Mapping)]
+    chosen = scaled(chosen, scale, seeds, recipes, rows)
+    doses = count(chosen.joint, chosen.warm)
+    units = count(*(getattr(chosen, name) for name in rows)) + (len(chosen.alphas) - 1) * doses
+    check_units(units, scale, seeds)
     return chosen
 
 
@@ -244,9 +178,13 @@ def sdakd(
     """
     check(preset, scale, seeds)
     with_ = dataclasses.replace
+    # What Real-ESRGAN's two columns share.
+    held = {"validation": 100, "test": 100}
+    tuned = {"lr": 2e-3, "d_lr": 4e-4, "l1_lr": 2e-3, "cosine": True}
     if preset == "smoke":
-        tiny = {"size": 32, "base": 256, "cap": 8}
-        few = {"train": 16, "validation": 8, "test": 8}
+        tiny, few = {"size": 32, "base": 256, "cap": 8}, {"train": 16, "validation": 8, "test": 8}
+        photo = {"net": {"blocks": 4}, "size": 32, "span": 80, "square": 80, "count": few}
+        photo |= {"d_width": 1 / 8, "batch": 4, "d_steps": 4}
         families = (
             with_(
                 GCFSR, net=tiny | {"latent": 8}, d_net=tiny, size=32, span=64, square=32, count=few,
@@ -255,22 +193,19 @@ def sdakd(
                 seeds=rows_of_tables(1, 1, 1, True), speed=tiny | {"latent": 8}, speed_input=32,
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 8,
-                size=32, span=80, square=80,
-                count=few, stored=True, batch=4, teacher_steps=8, naive_steps=14,
-                steps=7, d_steps=4, epoch=7, lr=2e-3, d_lr=4e-4, l1_lr=2e-3,
-                cosine=True, ema=0.9,
+                REAL_ESRGAN, **photo, **tuned, start="nearest", stored=True, teacher_steps=8,
+                naive_steps=14, steps=7, epoch=7, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, False), speed={"blocks": 1}, speed_input=8,
             ),
             with_(
-                PLAIN, net={"blocks": 4}, d_width=1 / 8, size=32, span=80, square=80, count=few,
-                batch=4, teacher_steps=4, naive_steps=10, steps=5, d_steps=4, epoch=5,
+                PLAIN, **photo, teacher_steps=4, naive_steps=10, steps=5, epoch=5,
                 seeds=rows_of_plain(1, 1),
             ),
         )  # fmt: skip
-        chosen = Sdakd(name=preset, families=families, passes=5)
     elif preset == "cpu":
         small = {"size": 32, "base": 1024, "cap": 32}
+        photo = {"net": {"blocks": 4}, "size": 64, "batch": 4, "d_steps": 24}
+        photo |= {"count": {"train": 96, "validation": 32, "test": 32}}
         families = (
             with_(
                 GCFSR, net=small | {"latent": 32}, d_net=small, size=32, span=96, square=32,
@@ -281,92 +216,68 @@ def sdakd(
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 32}, speed_input=32,
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 4}, start="nearest", d_width=1 / 4,
-                size=64, span=96, square=96,
-                count={"train": 96, "validation": 32, "test": 32}, stored=True, batch=4,
-                teacher_steps=200, naive_steps=90, steps=45, d_steps=24, epoch=45,
-                lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, ema=0.98,
+                REAL_ESRGAN, **photo, **tuned, start="nearest", d_width=1 / 4, span=96, square=96,
+                stored=True, teacher_steps=200, naive_steps=90, steps=45, epoch=45, ema=0.98,
                 seeds=rows_of_tables(2, 1, 1, False), speed_input=16,
             ),
             with_(
-                PLAIN, net={"blocks": 4}, size=64, span=104, square=104,
-                count={"train": 96, "validation": 32, "test": 32}, batch=4,
-                teacher_steps=40, naive_steps=160, steps=80, d_steps=24, epoch=80,
-                seeds=rows_of_plain(2, 1),
+                PLAIN, **photo, span=104, square=104, teacher_steps=40, naive_steps=160, steps=80,
+                epoch=80, seeds=rows_of_plain(2, 1),
             ),
         )  # fmt: skip
-        chosen = Sdakd(name=preset, families=families)
     elif preset == "night":
         small = {"size": 64, "base": 2048, "cap": 64}
+        photo = {"net": {"blocks": 4}, "span": 160, "square": 160, "count": {"train": 400} | held}
+        photo |= {"batch": 4, "d_steps": 200, "ema": 0.99}
         families = (
             with_(
                 GCFSR, net=small | {"latent": 64}, d_net=small, size=64, span=192, square=64,
-                count={"train": 3000, "validation": 100, "test": 100},
+                count={"train": 3000} | held,
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=8, teacher_steps=6000,
                 naive_steps=2000, steps=1000, d_steps=300, epoch=250,
                 lr=5e-3, betas=(0.9, 0.99), cosine=True, ema=0.995, stand_in=1.0,
                 seeds=rows_of_tables(3, 2, 2, True), speed={"size": 64}, speed_input=64,
             ),
             with_(
-                REAL_ESRGAN, net={"blocks": 4}, start="bicubic", d_width=1 / 4,
-                size=96, span=160, square=160,
-                count={"train": 400, "validation": 100, "test": 100}, stored=True, batch=4,
-                teacher_steps=800, naive_steps=1000, steps=500, d_steps=200, epoch=125,
-                lr=2e-3, d_lr=4e-4, l1_lr=2e-3, cosine=True, warmup=10, ema=0.99,
+                REAL_ESRGAN, **photo, **tuned, start="bicubic", d_width=1 / 4, size=96, stored=True,
+                teacher_steps=800, naive_steps=1000, steps=500, epoch=125, warmup=10,
                 seeds=rows_of_tables(3, 2, 2, False), speed_input=32,
             ),
             with_(
-                PLAIN, net={"blocks": 4}, size=64, span=160, square=160,
-                count={"train": 400, "validation": 100, "test": 100}, batch=4,
-                teacher_steps=400, naive_steps=2000, steps=1000, d_steps=200, epoch=250,
-                lr=2e-3, l1_lr=2e-3, ema=0.99,
-                seeds=rows_of_plain(3, 1, ("Ablation3", "SDAKD balanced")),
+                PLAIN, **photo, **tuned, size=64, teacher_steps=400, naive_steps=2000, steps=1000,
+                epoch=250, seeds=rows_of_plain(3, 1, ("Ablation3", "SDAKD balanced")),
             ),
         )  # fmt: skip
-        chosen = Sdakd(name=preset, families=families)
     elif preset == "gpu":
         half = {"size": 128, "base": 16384, "cap": 256}
+        every = {"size": 128, "square": 128, "count": {"train": 4000} | held, "batch": 32}
+        every |= {"naive_steps": 4000, "steps": 2000, "d_steps": 1000, "epoch": 500, "ema": 0.99}
+        photo = every | {"net": {"blocks": 8}, "span": 160, "square": 160, "teacher_steps": 2000}
+        photo |= {"lr": 5e-4, "l1_lr": 5e-4, "seeds": rows_of_tables(3, 1, 1, False)}
         families = (
             with_(
-                GCFSR, net=half | {"latent": 512}, d_net=half, size=128, span=192, square=128,
-                count={"train": 4000, "validation": 100, "test": 100},
-                factors=(32, 32, 16, 8), shown=(32, 16, 8), batch=32, teacher_steps=4000,
-                naive_steps=4000, steps=2000, d_steps=1000, epoch=500,
-                cosine=True, ema=0.99,
+                GCFSR, **every, net=half | {"latent": 512}, d_net=half, span=192,
+                factors=(32, 32, 16, 8), shown=(32, 16, 8), teacher_steps=4000, cosine=True,
                 seeds=rows_of_tables(3, 1, 1, True),
             ),
-            with_(
-                REAL_ESRGAN, net={"blocks": 8}, start="nearest", size=128, span=160, square=160,
-                count={"train": 4000, "validation": 100, "test": 100}, pool=160, batch=32,
-                teacher_steps=2000, naive_steps=4000, steps=2000, d_steps=1000, epoch=500,
-                lr=5e-4, d_lr=2e-4, l1_lr=5e-4, cosine=True, ema=0.99,
-                seeds=rows_of_tables(3, 1, 1, False),
-            ),
-            with_(
-                PLAIN, net={"blocks": 8}, size=128, span=160, square=160,
-                count={"train": 4000, "validation": 100, "test": 100}, stored=False, batch=32,
-                teacher_steps=2000, naive_steps=4000, steps=2000, d_steps=1000, epoch=500,
-                lr=5e-4, d_lr=2e-4, l1_lr=5e-4, ema=0.99, seeds=rows_of_tables(3, 1, 1, False),
-            ),
+            with_(REAL_ESRGAN, **photo, start="nearest", pool=160, d_lr=2e-4, cosine=True),
+            with_(PLAIN, **photo, stored=False, d_lr=2e-4),
         )  # fmt: skip
-        chosen = Sdakd(name=preset, families=families)
     else:
+        plain = with_(REAL_ESRGAN, network=PLAIN.network, pool=0, speed={})
         families = (
             with_(GCFSR, fresh=True, seeds=rows_of_tables(3, 3, 3, True)),
             with_(REAL_ESRGAN, fresh=True, seeds=rows_of_tables(3, 3, 3, False)),
-            with_(
-                REAL_ESRGAN, network=PLAIN.network, fresh=True, pool=0, speed={},
-                seeds=rows_of_tables(3, 3, 3, False),
-            ),
-        )  # fmt: skip
-        chosen = Sdakd(name=preset, families=families)
+            with_(plain, fresh=True, seeds=rows_of_tables(3, 3, 3, False)),
+        )
+    chosen = Sdakd(name=preset, families=families, passes=5 if preset == "smoke" else 50)
     if aligned:
         first, *rest = chosen.families
         chosen = with_(chosen, families=(with_(first, span=0), *rest))
-    chosen = with_(chosen, families=tuple(lengthened(f, scale, seeds) for f in chosen.families))
-    rows = (sum(n.values()) for family in chosen.families for n in family.seeds.values())
-    check_units(sum(rows), scale, seeds)
-    return chosen
+    steps = ("teacher_steps", "naive_steps", "steps", "d_steps", "epoch")
+    families = tuple(scaled(f, scale, seeds, steps, ["seeds"]) for f in chosen.families)
+    check_units(count(*(family.seeds for family in families)), scale, seeds)
+    return with_(chosen, families=families)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,30 +298,32 @@ class NickelDime:
     steps: int  # of every student, whatever its method
     sparse_steps: int  # those of GS before it is pruned
     epoch: int  # steps from one evaluation to the next
-    lr: float  # of all networks, before the correction for lazy regularisation
-    teacher_lr: float
+    lr: float = 2.5e-3  # of all networks, before the correction for lazy regularisation
+    teacher_lr: float = 2.5e-3
     half_life: float  # images after which half of G's average is new
     teacher_half_life: float
     gamma: float  # R1, every 16 steps
-    path: float  # weight of path lengths, every 4 steps; 0 does without
-    mixing: float  # probability of mixed styles
+    path: float = 0.0  # weight of path lengths, every 4 steps; 0 does without
+    mixing: float = 0.0  # probability of mixed styles
     nickel: float = 10.0
-    dime: float  # DiME's weighted terms at the start, by kernels that the paper has no weight for
+    dime: float = 10.0  # DiME's terms at the start, of kernels that the paper has no weight for
     moment_batch: int  # images whose moments are compared at once; the released code has 8
     moments: int  # images of the teacher in the global moments
     lite: int  # pixels that EfficientNet-Lite0 sees as a kernel
     energy: int  # channels of ITGC's energy
     langevin: int  # and steps of its sampling
     prune_images: int
-    prune_rates: tuple[float, ...]  # of the figure without fine-tuning
+    # Of the figure without fine-tuning.
+    prune_rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
     n_images: int  # generated images a metric sees
     judge_steps: int
     encoder_steps: int
     encoder_batch: int
     passes: int = 50  # timed forward passes of a generator
     seeds: Mapping[str, Mapping[float, int]]
-    ablations: Mapping[float, int]  # of DiME: its kernels, and targets taken from the batch
-    scratch: Mapping[float, int]  # of generators that learn from the data alone
+    # Of DiME, its kernels and targets taken from the batch; of GANs that learn from the data alone.
+    ablations: Mapping[float, int] = field(default_factory=lambda: {0.9: 1})
+    scratch: Mapping[float, int] = field(default_factory=lambda: {0.9: 1})
 
 
 # The paper's methods and rates, and a control.
@@ -438,11 +351,10 @@ def nickel_dime(
         chosen = NickelDime(
             name=preset, net={"size": 16, "base": 256, "cap": 32}, latent=32, layers=2, group=4,
             batch=16, teacher_steps=2800, steps=320, sparse_steps=80, epoch=40,
-            lr=2.5e-3, teacher_lr=4e-3, half_life=500, teacher_half_life=1000,
-            gamma=0.1, path=0.0, mixing=0.0, dime=10.0, moment_batch=16, moments=2000, lite=32,
-            energy=8, langevin=5, prune_images=256, prune_rates=(0.1, 0.3, 0.5, 0.7, 0.8, 0.9),
-            n_images=1500, judge_steps=600, encoder_steps=250, encoder_batch=96,
-            seeds=rows, ablations={0.9: 1}, scratch={0.9: 1},
+            teacher_lr=4e-3, half_life=500, teacher_half_life=1000,
+            gamma=0.1, moment_batch=16, moments=2000, lite=32, energy=8, langevin=5,
+            prune_images=256, n_images=1500, judge_steps=600, encoder_steps=250, encoder_batch=96,
+            seeds=rows,
         )  # fmt: skip
         if preset == "smoke":
             chosen = dataclasses.replace(
@@ -468,11 +380,10 @@ def nickel_dime(
         chosen = NickelDime(
             name=preset, net={"size": 16, "base": 1024, "cap": 128}, latent=32, layers=2, group=4,
             batch=16, teacher_steps=4000, steps=3000, sparse_steps=750, epoch=250,
-            lr=2.5e-3, teacher_lr=4e-3, half_life=1000, teacher_half_life=2000,
-            gamma=0.1, path=0.0, mixing=0.0, dime=10.0, moment_batch=16, moments=10_000, lite=32,
-            energy=16, langevin=5, prune_images=400, prune_rates=(0.1, 0.3, 0.5, 0.7, 0.8, 0.9),
-            n_images=2000, judge_steps=2000, encoder_steps=1000, encoder_batch=96,
-            seeds=rows, ablations={0.9: 1}, scratch={0.9: 1},
+            teacher_lr=4e-3, half_life=1000, teacher_half_life=2000,
+            gamma=0.1, moment_batch=16, moments=10_000, lite=32, energy=16, langevin=5,
+            prune_images=400, n_images=2000, judge_steps=2000, encoder_steps=1000,
+            encoder_batch=96, seeds=rows,
         )  # fmt: skip
     elif preset == "gpu":
         rows = {name: {0.7: 1, 0.9: 1} for name in (*COMPARED, "fine-tune")}
@@ -480,65 +391,58 @@ def nickel_dime(
         chosen = NickelDime(
             name=preset, net={"size": 64, "base": 8192, "cap": 256}, latent=256, layers=8, group=8,
             batch=64, teacher_steps=12_000, steps=1000, sparse_steps=250, epoch=125,
-            lr=2.5e-3, teacher_lr=2.5e-3, half_life=5000, teacher_half_life=5000,
-            gamma=0.05, path=2.0, mixing=0.9, dime=10.0, moment_batch=64, moments=20_000, lite=128,
+            half_life=5000, teacher_half_life=5000,
+            gamma=0.05, path=2.0, mixing=0.9, moment_batch=64, moments=20_000, lite=128,
             energy=32, langevin=10, prune_images=400, prune_rates=PRUNED,
             n_images=10_000, judge_steps=4000, encoder_steps=2000, encoder_batch=256,
-            seeds={**rows, WITHOUT: {0.9: 1}}, ablations={0.9: 1}, scratch={0.9: 1},
+            seeds={**rows, WITHOUT: {0.9: 1}},
         )  # fmt: skip
     else:
         rows = {name: dict.fromkeys(PRUNED, 3) for name in (*COMPARED, "fine-tune", WITHOUT)}
         chosen = NickelDime(
             name=preset, net={"size": 256, "base": 16384, "cap": 512}, latent=512, layers=8,
             group=8, batch=64, teacher_steps=390_625, steps=625_000, sparse_steps=200_000,
-            epoch=3125, lr=2.5e-3, teacher_lr=2.5e-3, half_life=20_000, teacher_half_life=20_000,
-            gamma=1.0, path=2.0, mixing=0.9, dime=10.0, moment_batch=8, moments=50_000, lite=128,
+            epoch=3125, half_life=20_000, teacher_half_life=20_000,
+            gamma=1.0, path=2.0, mixing=0.9, moment_batch=8, moments=50_000, lite=128,
             energy=32, langevin=10, prune_images=400, prune_rates=PRUNED,
             n_images=50_000, judge_steps=10_000, encoder_steps=10_000, encoder_batch=256,
-            seeds=rows, ablations={0.9: 1}, scratch={0.9: 1},
+            seeds=rows,
         )  # fmt: skip
     names = ("teacher_steps", "steps", "sparse_steps", "epoch")
-    chosen = dataclasses.replace(
-        chosen,
-        **{name: times(getattr(chosen, name), scale) for name in names},
-        seeds=multiplied(chosen.seeds, scale, seeds),
-        ablations=more(chosen.ablations, scale, seeds),
-        scratch=more(chosen.scratch, scale, seeds),
-    )
-    count = sum(sum(n.values()) for n in (*chosen.seeds.values(), chosen.scratch))
-    check_units(count + ABLATED * sum(chosen.ablations.values()), scale, seeds)
+    chosen = scaled(chosen, scale, seeds, names, ["seeds", "ablations", "scratch"])
+    units = count(chosen.seeds, chosen.scratch) + ABLATED * count(chosen.ablations)
+    check_units(units, scale, seeds)
     return chosen
 
 
-def scaled(preset: DcganKd, scale: float, least: int) -> DcganKd:
-    """The preset with all steps and seeds multiplied, at least one of each."""
-    changed: dict[str, Any] = {}
-    for field in dataclasses.fields(preset):
-        value = getattr(preset, field.name)
+def scaled(
+    preset: Numbers, scale: float, least: int, steps: Sequence[str], rows: Sequence[str]
+) -> Numbers:
+    """A preset, or one of its networks, with steps and seeds multiplied, at least one of each.
+
+    steps: names of numbers of steps, or of recipes. rows: names of seeds by size, also by method;
+    no row has fewer than ``least``.
+    """
+
+    def longer(value: Any) -> Any:
         if isinstance(value, Recipe):
-            changed[field.name] = dataclasses.replace(value, steps=times(value.steps, scale))
-        elif isinstance(value, Mapping):
-            changed[field.name] = more(value, scale, least)
-    return dataclasses.replace(preset, **changed)
+            return dataclasses.replace(value, steps=times(value.steps, scale))
+        return times(value, scale)
+
+    def more(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: more(part) for key, part in value.items()}
+        return max(least, times(value, scale))
+
+    changes = {name: longer(getattr(preset, name)) for name in steps}
+    changes |= {name: more(getattr(preset, name)) for name in rows}
+    return dataclasses.replace(preset, **changes)
 
 
-def lengthened(family: SuperResolution, scale: float, least: int) -> SuperResolution:
-    """The family with all steps and seeds multiplied, at least one of each."""
-    names = ("teacher_steps", "naive_steps", "steps", "d_steps", "epoch")
-    changed: dict[str, Any] = {name: times(getattr(family, name), scale) for name in names}
-    return dataclasses.replace(family, **changed, seeds=multiplied(family.seeds, scale, least))
-
-
-def multiplied(
-    seeds: Mapping[str, Mapping[Any, int]], scale: float, least: int
-) -> dict[str, dict[Any, int]]:
-    """Numbers of seeds by method and size, times the scale."""
-    return {method: more(sizes, scale, least) for method, sizes in seeds.items()}
-
-
-def more(seeds: Mapping[Any, int], scale: float, least: int) -> dict[Any, int]:
-    """Numbers of seeds by size, times the scale, none below ``least``."""
-    return {size: max(least, times(n, scale)) for size, n in seeds.items()}
+def count(*rows: Mapping[Any, Any]) -> int:
+    """How many units rows have: seeds by size, also by method."""
+    values = [value for its in rows for value in its.values()]
+    return sum(count(value) if isinstance(value, Mapping) else value for value in values)
 
 
 def precision(preset: str) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganzip import data, files, presets
+from ganzip import data, files, presets, sets
 from ganzip.data import Images
 from ganzip.papers import dcgan_kd, nickel_dime, sdakd
 from ganzip.papers import super_resolution as sr
@@ -30,7 +30,7 @@ WORKS = {"dcgan_kd": dcgan_kd.work, "sdakd": sdakd.work, "nickel_dime": nickel_d
 FEW = 8  # images that are measured: a group of the minibatch deviation
 
 
-def some(facts: presets.Facts, size: int, channels: int, n: int) -> Images:
+def some(facts: sets.Facts, size: int, channels: int, n: int) -> Images:
     """Images in the place of a set: random ones would be as good."""
     pixels = torch.full((n, channels, size, size), 0 if facts.dark else 128, dtype=torch.uint8)
     labels = torch.arange(n) % facts.classes if facts.classes else None
@@ -39,7 +39,7 @@ def some(facts: presets.Facts, size: int, channels: int, n: int) -> Images:
 
 def of_images(paper: str, preset: str) -> tuple[list[Unit], Images]:
     """The plan of paper A or C with few images measured, and the images."""
-    (facts, *_) = presets.facts(paper, preset)
+    (facts, *_) = sets.facts(paper, preset)
     if paper == "dcgan_kd":
         grey, labels = facts.channels == 1, facts.classes > 0
         a = presets.dcgan_kd(preset, grey=grey, labels=labels)
@@ -59,7 +59,7 @@ def of_photos(preset: str) -> tuple[list[Unit], dict[str, sr.Pieces]]:
     b = presets.sdakd(preset, aligned=preset == "paper")
     count = {"train": 64, "validation": FEW, "test": FEW}
     families = [dataclasses.replace(f, count=count, pool=2 * f.batch) for f in b.families]
-    faces, photos = (grey_photo(sr.stand_in(its)) for its in presets.facts("sdakd", preset))
+    faces, photos = (grey_photo(sr.stand_in(its)) for its in sets.facts("sdakd", preset))
     held = {f.network: faces if f.network == "GCFSR" else photos for f in families}
     b = dataclasses.replace(b, families=tuple(families), passes=1)
     return sdakd.plan(b, held), {pieces.source: pieces for pieces in (faces, photos)}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.checkpointing import checkpointed
 from benchmarks.measure import kept_per_image
-from ganzip.checkpointing import checkpointed
 from ganzip.losses import path_lengths
 from ganzip.nets.stylegan2 import Discriminator, Generator, stored_noise
 from ganzip.taps import taps

@@ -4,11 +4,9 @@ import io
 import json
 import os
 import pickle
-import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-import ganzip
 from ganzip import data
 from ganzip.data import (
     DataError,
@@ -184,10 +181,10 @@ def test_paths_start_at_root_or_at_the_working_directory(tmp_path, monkeypatch):
     write_zip(tmp_path / "a.zip", rgb_set()[0])
     assert len(load("a.zip", root=tmp_path)) == 18
     monkeypatch.setenv("GANZIP_DATA", str(tmp_path))
-    assert data.root() == tmp_path
+    assert data.named.root() == tmp_path
     assert len(load("a.zip")) == 18
     monkeypatch.delenv("GANZIP_DATA")
-    assert data.root() is None
+    assert data.named.root() is None
     fails("a.zip", "not found", "GANZIP_DATA")
     monkeypatch.chdir(tmp_path)
     assert len(load("a.zip")) == 18
@@ -498,37 +495,6 @@ def test_progress_is_shown_for_large_sets_only(tmp_path, capsys):
 
 
 # Download -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def torchvision(monkeypatch):
-    """A stand-in for torchvision.datasets, which would need a network."""
-    datasets = SimpleNamespace()
-    compat = SimpleNamespace(ensure_torchvision=lambda: None)
-    monkeypatch.setattr(ganzip, "_compat", compat, raising=False)
-    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
-    return datasets
-
-
-def test_download_fetches_only_what_is_missing(tmp_path, torchvision):
-    def mnist(root, download):
-        write_mnist(Path(root) / "MNIST" / "raw", noise(3, 5, 5), np.zeros(3, np.uint8))
-        calls.append(download)
-
-    calls, torchvision.MNIST = [], mnist
-    for _ in range(2):
-        assert len(load("mnist", root=tmp_path, download=True)) == 3
-    assert calls == [True]
-
-
-def test_download_errors(tmp_path, torchvision):
-    def broken(root, download):
-        raise RuntimeError("no\nnetwork")
-
-    torchvision.CIFAR10 = broken
-    fails("cifar10", tmp_path, "no network", "by hand", root=tmp_path, download=True)
-    fails("cifar10", "set GANZIP_DATA", download=True)
-    fails("faces", "cannot be downloaded", "celeba", root=tmp_path, download=True)
 
 
 # Ranges and batches -------------------------------------------------------------------------------

@@ -146,9 +146,7 @@ def test_a_card_survives_unicode_and_numbers_of_numpy(tmp_path):
 def test_a_network_of_ones_own_is_built_by_what_is_handed_over(tmp_path):
     net, path = Doubled(2), tmp_path / "own.safetensors"
     export.save(path, net, Card(arguments={"channels": 2}, input_shape=(1, 3, 8, 8)))
-    with pytest.raises(
-        export.UnknownArchitecture, match=r"own\.safetensors.*Doubled.*constructor="
-    ):
+    with pytest.raises(export.StudentError, match=r"own\.safetensors.*Doubled.*constructor="):
         export.load(path)
     again = export.load(path, constructor=Doubled)
     assert again.get_parameter("conv.weight").equal(net.conv.weight)
@@ -156,31 +154,33 @@ def test_a_network_of_ones_own_is_built_by_what_is_handed_over(tmp_path):
 
 def test_a_newer_format_is_refused(saved):
     rewritten(saved, format=export.FORMAT + 1)
-    with pytest.raises(export.NewerFormat, match=r"student.*format 2.*reads 1: pip install -U"):
+    with pytest.raises(export.StudentError, match=r"student.*format 2.*reads 1: pip install -U"):
         ganzip.load(saved)
 
 
 def test_a_foreign_file_is_refused(tmp_path):
     path = tmp_path / "foreign.safetensors"
     save_file({"x": torch.zeros(2)}, path, {"format": "pt"})
-    with pytest.raises(export.NoCard, match=r"foreign.*no card \(its metadata: format\).*expected"):
+    with pytest.raises(
+        export.StudentError, match=r"foreign.*no card \(its metadata: format\).*expected"
+    ):
         ganzip.load(path)
     for text in ("{", "[]", "{}", '{"format": 1, "colour": "red"}'):
         save_file({"x": torch.zeros(2)}, path, {export.KEY: text})
-        with pytest.raises(export.NoCard, match=r"foreign.*get it again"):
+        with pytest.raises(export.StudentError, match=r"foreign.*get it again"):
             ganzip.load(path)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
 def test_a_torn_file_is_seen(saved, kept):
     saved.write_bytes(saved.read_bytes()[:kept])
-    with pytest.raises(export.TornFile, match=r"student.*bytes, is torn.*get it again"):
+    with pytest.raises(export.StudentError, match=r"student.*bytes, is torn.*get it again"):
         ganzip.load(saved)
 
 
 def test_another_kind_of_file_and_none_at_all(tmp_path):
     (tmp_path / "net.pt").write_bytes(pickle.dumps({"x": 1}))
-    with pytest.raises(export.TornFile, match="no safetensors"):
+    with pytest.raises(export.StudentError, match="no safetensors"):
         ganzip.load(tmp_path / "net.pt")
     with pytest.raises(FileNotFoundError, match=r"absent.*no file"):
         ganzip.load(tmp_path / "absent")
@@ -201,25 +201,26 @@ def test_another_kind_of_file_and_none_at_all(tmp_path):
 )
 def test_a_file_decides_about_no_code(saved, name):
     rewritten(saved, architecture=name, arguments={"command": "true"})
-    with pytest.raises(export.UnknownArchitecture, match=rf"student.*{re.escape(name)}"):
+    with pytest.raises(export.StudentError, match=rf"student.*{re.escape(name)}"):
         ganzip.load(saved)
 
 
 def test_weights_that_do_not_fit(saved):
     rewritten(saved, arguments={"d": 5, "size": 16, "latent": 8})
     with pytest.raises(
-        export.Misfit, match=r"student.*stages\.0\.0\.weight is \(8, 8, 4, 4\), expected \(8, 10,"
+        export.StudentError,
+        match=r"student.*stages\.0\.0\.weight is \(8, 8, 4, 4\), expected \(8, 10,",
     ):
         ganzip.load(saved)
     rewritten(saved, arguments={"deep": 1})
-    with pytest.raises(export.Misfit, match=r"refuses the card's arguments \{'deep': 1\}"):
+    with pytest.raises(export.StudentError, match=r"refuses the card's arguments \{'deep': 1\}"):
         ganzip.load(saved)
 
 
 def test_a_card_that_is_wrong_is_not_written(tmp_path):
     net, card, _ = built("dcgan")
     path = tmp_path / "x"
-    with pytest.raises(export.Misfit, match="such tensors"):
+    with pytest.raises(export.StudentError, match="such tensors"):
         export.save(path, net, replace(card, arguments={"d": 3, "size": 16, "latent": 8}))
     with pytest.raises(ValueError, match=r"the card says a\.B, the network is a ganzip"):
         export.save(path, net, replace(card, architecture="a.B"))

@@ -12,7 +12,7 @@ import ganzip
 PACKAGE = Path(ganzip.__file__).parent
 FLOORS = {
     0: [
-        *"_compat device files parallel processes checkpointing train taps".split(),
+        *"_compat device files parallel processes train taps".split(),
         *("losses", "nets.width", "units.manifests"),
     ],
     1: [
@@ -33,6 +33,7 @@ FLOORS = {
         "metrics",
         "families",
         "presets",
+        "sets",
         "report.tables",
         "report.claims",
         "export",

@@ -5,18 +5,15 @@ import toy
 import trust
 
 from ganzip import files
-from ganzip.report import keeping
 from ganzip.units import (
     Damaged,
     Unit,
     bundles,
     perform,
-    read_figure_data,
     read_rows,
     read_state,
     transfer,
 )
-from ganzip.units.bundles import BundleError
 from ganzip.units.pool import _find_unfinished
 from ganzip.units.transfer import OTHER, merge
 
@@ -130,25 +127,3 @@ def test_tables_come_only_with_every_unit_of_their_paper(made, tmp_path):
         assert not list(root.rglob("main.csv"))
         assert len(merge(made[1])[0]) == 1
         assert list(root.rglob("main.csv"))
-
-
-def test_a_kept_run_of_older_code_is_taken_anyhow_and_then_has_hashes(tmp_path, monkeypatch):
-    place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2" / keeping.RUN
-    with bundles.open_bundle(place) as bundle:
-        if bundle.header.format > 1:
-            pytest.skip("the kept run is of today's format")
-        assert not [packed.fault for packed in bundle.units if packed.fault]
-        packed = next(each for each in bundle.units if "shown/samples.pt" in each.entries)
-        told = packed.manifest
-        assert told is not None
-        monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-        unit = Unit("dcgan_kd", told.unit, {**told.config, "code": "new"})
-        assert transfer._receive(bundle, packed, unit, tmp_path, [])
-        rows = bundle.archive.read(packed.entries["rows.csv"])
-        shown = bundles.read_figure_entry(bundle.archive, packed.entries["shown/samples.pt"])
-    assert unit.done(tmp_path) and unit.read(tmp_path, "rows.csv") == rows
-    _, ours = read_figure_data((unit.folder(tmp_path) / "shown/samples.pt").read_bytes())
-    assert ours.equal(shown)
-    assert set(unit.manifest(tmp_path)["files"]) == {"rows.csv", "history.csv"}
-    with pytest.raises(BundleError, match="format 1, which names no hashes.*--anyhow"):
-        merge(place)

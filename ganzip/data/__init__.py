@@ -18,33 +18,9 @@ from ganzip.data import decoding, named
 from ganzip.data.batches import batch_indices, batches_of, real_batches
 from ganzip.data.images import DataAbsent, DataError, Images, describe, to_float, to_uint8
 from ganzip.data.kept import KNOWN, known_images, known_parts
-from ganzip.data.named import root, set_name
+from ganzip.data.named import set_name
 from ganzip.data.part_sources import part_sources, photo_parts
 from ganzip.data.photo_sets import cut_photos, deal_photos, photos, split_photos
-
-__all__ = [
-    "DataAbsent",
-    "DataError",
-    "Images",
-    "batch_indices",
-    "batches_of",
-    "cut_photos",
-    "deal_photos",
-    "describe",
-    "known",
-    "known_images",
-    "known_parts",
-    "load",
-    "part_sources",
-    "photo_parts",
-    "photos",
-    "real_batches",
-    "root",
-    "set_name",
-    "split_photos",
-    "to_float",
-    "to_uint8",
-]
 
 DEFAULT_SIZE = {"digits": 16, "celeba": 178}
 
@@ -57,7 +33,6 @@ def load(
     split: str = "train",
     root: str | Path | None = None,
     cache: str | Path | None = None,
-    download: bool = False,
 ) -> Images:
     """Load digits, mnist, fashion, cifar10, celeba, or the folder or zip of images at a path.
 
@@ -71,7 +46,7 @@ def load(
     ``trees.class_labels``. `root` defaults to GANZIP_DATA; relative paths also start at the working
     directory. `cache` names a folder where decoded pixels are kept and memory-mapped from; an entry
     belongs to one state of its source (paths, bytes, modification times), and old ones are yours to
-    delete. `download` lets torchvision fetch a missing named set into `root`. Raises DataError.
+    delete. Raises DataError.
     """
     if split not in ("train", "test"):
         raise DataError(f"split={split!r}: expected 'train' or 'test'")
@@ -81,7 +56,7 @@ def load(
         raise DataError(f"channels={channels}: expected 1 (grey), 3 (RGB), or None (as stored)")
     name = str(name)
     size = size or DEFAULT_SIZE.get(name)
-    source = named.find(name, split, root, download)
+    source = named.find(name, split, root)
     if cache is None or not source.files:
         content = source.read()
         pixels, fingerprint = decoding.decode(source, content, size, channels)

@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ganzip.data.images import DataError, Images
-from ganzip.data.photo_sets import SHARES
+from ganzip.data.images import DataError, Images, describe
 
 KNOWN = 8  # images that stay known of a set
+FINGERPRINT = r"^[0-9a-f]{12}$"
+
+
+class Part(BaseModel):
+    """A part of a photo, as the manifests of ``photo_sets`` have it; top, ..., width in pixels."""
+
+    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True)
+
+    photo: str
+    sha256: Annotated[str, Field(pattern=FINGERPRINT)]
+    part: Literal["train", "validation", "test"]
+    top: Annotated[int, Field(ge=0)]
+    left: Annotated[int, Field(ge=0)]
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+
+
+PARTS = TypeAdapter(Annotated[list[Part], Field(min_length=1)], config=ConfigDict(defer_build=True))
 
 
 def known_images(content: bytes) -> Images:
     """What a file of ``cache/known`` holds of a set of images; raises DataError for any other."""
-    fields = {"name", "labels", "fingerprint", "pixels", "facts"}
     try:
-        few = torch.load(io.BytesIO(content), weights_only=True)
-        if not isinstance(few, dict) or set(few) != fields or few["labels"] is not None:
-            raise ValueError(f"expected {', '.join(sorted(fields))}")
-        pixels, facts = few["pixels"], few["facts"]
+        images = Images(**torch.load(io.BytesIO(content), weights_only=True))
+        pixels, facts = images.pixels, images.facts or {}
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or not 1 <= len(pixels) <= KNOWN:
             raise ValueError(f"pixels are {pixels.dtype} {tuple(pixels.shape)}")
-        _, channels, height, width = pixels.shape
-        side = height if height == width else f"{height}x{width}"
-        told = {"name": few["name"], "size": side, "channels": channels}
-        told |= {"fingerprint": few["fingerprint"]}
-        told |= {k: facts[k] for k in ("count", "classes") if type(facts[k]) is int}
-        if facts != told or facts["count"] < len(pixels) or facts["classes"] < 0:
+        counts = {name: facts[name] for name in ("count", "classes") if type(facts[name]) is int}
+        if images.labels is not None or facts != describe(replace(images, facts=None)) | counts:
             raise ValueError("its facts are not those of its images")
-        if not re.fullmatch(r"[0-9a-f]{12}", few["fingerprint"]):
+        if counts["count"] < len(pixels) or counts["classes"] < 0:
+            raise ValueError(f"its counts are {counts}")
+        if not re.fullmatch(FINGERPRINT, images.fingerprint):
             raise ValueError("its fingerprint is none")
     except Exception as error:  # torch and pickle raise a dozen kinds for what is torn or foreign
         own = str(error) if type(error) is ValueError else "it cannot be read"
         raise DataError(f"nothing that a run keeps of a set of images ({own:.100})") from error
-    return Images(**few)
+    return images
 
 
 def known_parts(content: bytes) -> list[dict[str, Any]]:
@@ -45,20 +58,8 @@ def known_parts(content: bytes) -> list[dict[str, Any]]:
 
     Raises DataError for any other.
     """
-    kinds = {"photo": str, "sha256": str, "part": str}
-    kinds |= dict.fromkeys(("top", "left", "height", "width"), int)
     try:
-        found = json.loads(content)
-        if not isinstance(found, list) or not found:
-            raise ValueError("expected a list of parts")
-        for entry in found:
-            if {k: type(v) for k, v in entry.items()} != kinds:
-                raise ValueError(f"expected {', '.join(kinds)} of each part")
-            if entry["part"] not in SHARES or not re.fullmatch(r"[0-9a-f]{12}", entry["sha256"]):
-                raise ValueError(f"found part {entry['part']!a:.40} of {entry['sha256']:.12}")
-            if min(entry["top"], entry["left"]) < 0 or min(entry["height"], entry["width"]) < 1:
-                raise ValueError("a part has no pixels")
-    except (ValueError, AttributeError, RecursionError) as error:
-        own = str(error) if type(error) is ValueError else "it cannot be read"
-        raise DataError(f"nothing that a run keeps of a set of photos ({own:.100})") from error
-    return found
+        return [part.model_dump() for part in PARTS.validate_json(content)]
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]["msg"]
+        raise DataError(f"nothing that a run keeps of a set of photos ({fault:.100})") from error

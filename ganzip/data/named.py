@@ -56,20 +56,14 @@ def root() -> Path | None:
     return Path(folder).expanduser() if folder else None
 
 
-def find(name: str, split: str, folder: str | Path | None, download: bool = False) -> Source:
+def find(name: str, split: str, folder: str | Path | None) -> Source:
     """The set of this name or path, of which nothing but the names of files is read.
 
     folder: that of all sets; None is ``root()``. Raises DataError.
     """
     if name == "digits":
         return Source("digits", Path("digits"), [], partial(_digits, split))
-    base = root() if folder is None else Path(folder).expanduser()
-    found = _first(name, split, base)
-    if found is None and download:
-        _download(name, base)
-        found = _first(name, split, base)
-    if found is None:
-        raise absent(name, split, base)
+    found = find_path(name, split, folder)
     if name in IDX:
         labels = found.with_name(found.name.replace("images-idx3", "labels-idx1"))
         return Source(name, found, state(found, labels), partial(_idx, found, labels))
@@ -91,13 +85,15 @@ def find(name: str, split: str, folder: str | Path | None, download: bool = Fals
     return trees.open_tree(pair[split], trees.everything, classes_of=pair["train"])
 
 
-def find_tree(name: str, folder: str | Path | None) -> Path:
-    """The folder or zip of a path; raises DataAbsent."""
+def find_path(name: str, split: str, folder: str | Path | None) -> Path:
+    """Where the set of this name or path lies; raises DataAbsent."""
     base = root() if folder is None else Path(folder).expanduser()
-    found = _first(name, "train", base)
-    if found is None:
-        raise absent(name, "train", base)
-    return found
+    places = _places(name, base)
+    found = (place / file for place in places for file in _files(name, split))
+    path = next((path for path in found if path.exists()), None)
+    if path is None:
+        raise absent(name, split, base)
+    return path
 
 
 def absent(name: str, split: str, base: Path | None) -> DataAbsent:
@@ -112,15 +108,11 @@ def absent(name: str, split: str, base: Path | None) -> DataAbsent:
     if name not in FOLDERS:
         wanted, remedy = "a folder or zip of this name", f"{remedy}, or give its whole path"
     else:
-        wanted, fetch = " or ".join(files), f"ganzip.data.load({name!r}, download=True)"
-        remedy += f"; a call of {fetch} fetches it there"
+        wanted = " or ".join(files)
+        remedy += (
+            f"; torchvision.datasets.{TORCHVISION[name]}(root, download=True) fetches it there"
+        )
     return DataAbsent(f"{name}: not found, looked for {wanted} in {looked}; {remedy}")
-
-
-def _first(name: str, split: str, base: Path | None) -> Path | None:
-    names, places = _files(name, split), _places(name, base)
-    found = (place / file for place in places for file in names)
-    return next((path for path in found if path.exists()), None)
 
 
 def _files(name: str, split: str) -> list[str]:
@@ -151,24 +143,6 @@ def _places(name: str, base: Path | None) -> list[Path]:
 def _own_name(folder: Path) -> str:
     named = folder.parent if folder.name == "raw" else folder
     return named.name.lower()
-
-
-def _download(name: str, base: Path | None) -> None:
-    if name not in TORCHVISION:
-        known = ", ".join(TORCHVISION)
-        raise DataError(f"{name}: cannot be downloaded, expected {known}; give an existing path")
-    if base is None:
-        raise DataError(f"{name}: there is no folder to download to; set GANZIP_DATA to one")
-    from ganzip import _compat
-
-    _compat.ensure_torchvision()
-    from torchvision import datasets
-
-    try:
-        getattr(datasets, TORCHVISION[name])(root=str(base), download=True)
-    except (OSError, RuntimeError) as error:
-        found = f"torchvision could not download it into {base} ({reason(error)})"
-        raise DataError(f"{name}: {found}; put the files there by hand") from error
 
 
 # Reading a set: everything but the pixels is checked here -----------------------------------------

@@ -32,7 +32,7 @@ def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> Ma
     """
     if str(name) == "photos":
         return _embedded_photos()
-    path = named.find_tree(str(name), root)
+    path = named.find_path(str(name), "train", root)
     return _Photos(path, trees.image_names(path))
 
 

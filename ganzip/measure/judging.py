@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, metrics, presets
+from ganzip import assets, data, features, metrics, presets, sets
 from ganzip.data import Images
 from ganzip.features import Features
 from ganzip.measure.images import distances, score_numbers
@@ -28,7 +28,7 @@ REFERENCE = 10_000  # real images, at most, that generated ones are compared wit
 UNLABELLED = 500  # images measured where an ImageNet network judges, which is slow on a CPU
 
 
-def stand_in(facts: presets.Facts) -> Callable[..., Images]:
+def stand_in(facts: sets.Facts) -> Callable[..., Images]:
     """In the place of ``data.known`` where the images are not here: a plan that is only counted.
 
     Its units bear the fingerprint ``ABSENT`` and are never trained.

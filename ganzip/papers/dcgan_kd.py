@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, export, features, files, metrics, presets, zoo
+from ganzip import data, export, features, files, metrics, presets, sets, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
@@ -75,8 +75,8 @@ def prepare(
 
 
 def outline(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
-    """The plan where the data are not here, to be counted; see ``presets.facts``."""
-    (facts, *_) = presets.facts(PAPER, preset, source)
+    """The plan where the data are not here, to be counted; see ``sets.facts``."""
+    (facts, *_) = sets.facts(PAPER, preset, source)
     return prepare(preset, facts.name, scale, seeds, find=judging.stand_in(facts))
 
 

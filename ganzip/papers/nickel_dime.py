@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, data, features, files, metrics, presets, prune
+from ganzip import assets, data, features, files, metrics, presets, prune, sets
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
@@ -89,8 +89,8 @@ def prepare(
 
 
 def outline(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
-    """The plan where the data are not here, to be counted; see ``presets.facts``."""
-    (facts, *_) = presets.facts(PAPER, preset, source)
+    """The plan where the data are not here, to be counted; see ``sets.facts``."""
+    (facts, *_) = sets.facts(PAPER, preset, source)
     chosen, images = preset_of(preset, facts.name, scale, seeds, find=judging.stand_in(facts))
     return plan(chosen, images, facts.name)
 

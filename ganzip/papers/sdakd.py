@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, export, features, metrics, presets, zoo
+from ganzip import assets, export, features, metrics, presets, sets, zoo
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
 from ganzip.distil.family import Adapter
@@ -70,8 +70,8 @@ def prepare(
 
 
 def outline(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
-    """The plan where the photos are not here, to be counted; see ``presets.facts``."""
-    first, *others = map(sr.stand_in, presets.facts(sr.PAPER, preset, source))
+    """The plan where the photos are not here, to be counted; see ``sets.facts``."""
+    first, *others = map(sr.stand_in, sets.facts(sr.PAPER, preset, source))
     real = others[0] if others else first
     held = {"GCFSR": first, "RealESRGAN": real, sr.PLAIN: real}
     return plan(presets.sdakd(preset, aligned=first.aligned, scale=scale, seeds=seeds), held)

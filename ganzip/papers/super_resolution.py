@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, files, parallel, presets
+from ganzip import assets, data, degrade, features, files, parallel, sets
 from ganzip.measure.images import images_of
 from ganzip.nets import enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.taps import taps
@@ -106,7 +106,7 @@ def known_pieces(source: str) -> Pieces:
     return pieces
 
 
-def stand_in(facts: presets.Facts) -> Pieces:
+def stand_in(facts: sets.Facts) -> Pieces:
     """In the place of photos that are not here: a plan that is only counted."""
     entry = {"photo": facts.name, "sha256": ABSENT, "part": "train", "top": 0, "left": 0}
     width = facts.side if facts.aligned else facts.side * 3 // 2

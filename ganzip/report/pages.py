@@ -33,7 +33,7 @@ from ganzip.measure.images import noise
 from ganzip.nets import dcgan
 from ganzip.papers import super_resolution as sr
 from ganzip.report import enlargements, figures, keeping, ongoing, tables
-from ganzip.units import bundles
+from ganzip.units import read_figure_data
 
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
@@ -321,7 +321,7 @@ def _pictures(place: Path, unit: str, name: str) -> Any:
     """Pictures that a kept run holds of a unit: one batch, or several by label."""
     with zipfile.ZipFile(place / keeping.RUN) as entries:
         (path,) = [n for n in entries.namelist() if re.search(rf"/{unit}-\w+/shown/{name}\.pt", n)]
-        pictures = bundles.read_figure_entry(entries, path)
+        _, pictures = read_figure_data(entries.read(path))
     if isinstance(pictures, dict):
         return {label: data.to_float(images) for label, images in pictures.items()}
     return data.to_float(pictures)

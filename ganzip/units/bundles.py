@@ -66,8 +66,8 @@ class BundleError(ValueError):
 class Header(BaseModel):
     """What a bundle says of itself.
 
-    format: 1, of older code, has no ``files``. preset, data, scale, papers, seeds: what was
-    reproduced. device ... numpy: where. files: all entries.
+    preset, data, scale, papers, seeds: what was reproduced. device ... numpy: where. files: all
+    entries.
     """
 
     model_config = ConfigDict(defer_build=True, strict=True, frozen=True, allow_inf_nan=False)
@@ -132,12 +132,6 @@ class Bundle:
     outputs: list[str]
     size: int
 
-    def read(self, entry: str) -> bytes:
-        """An entry's content; of what figures show in the form of today's files."""
-        content = self.archive.read(entry)
-        old = self.header.format == 1 and "/shown/" in entry
-        return files.seal(content) if old else content
-
 
 @contextmanager
 def open_bundle(path: Path) -> Iterator[Bundle]:
@@ -167,33 +161,19 @@ UNREADABLE = (
 
 def read_header(archive: zipfile.ZipFile, path: Path) -> Header:
     """What a bundle says of itself; raises BundleError."""
-    _check_header(archive, path)
+    if HEADER not in archive.namelist():
+        raise BundleError(f"{path} is no bundle: it has no {HEADER}")
     try:
         header = manifests.parse_json(Header, archive.read(HEADER))
     except ValueError as error:
         raise BundleError(f"{path}: {HEADER}: {error}; get the bundle again") from error
-    if header.format > FORMAT:
-        raise BundleError(f"{path} is of format {header.format}, expected {FORMAT}: update ganzip")
+    if header.format != FORMAT:
+        found = f"is of format {header.format}, expected {FORMAT}"
+        raise BundleError(f"{path} {found}: make it with the ganzip that reads it")
     return header
 
 
-def _check_header(archive: zipfile.ZipFile, path: Path) -> None:
-    if HEADER not in archive.namelist():
-        raise BundleError(f"{path} is no bundle: it has no {HEADER}")
-    if archive.getinfo(HEADER).file_size > HEADER_MIB << 20:
-        raise BundleError(f"{path} is no bundle: its {HEADER} is too large for one")
-
-
-def read_figure_entry(archive: zipfile.ZipFile, entry: str) -> Any:
-    """What an entry of ``shown/`` shows; raises ValueError where it is damaged."""
-    content = archive.read(entry)
-    if manifests.parse_json(Header, archive.read(HEADER)).format == 1:
-        content = files.seal(content)
-    return read_figure_data(content)[1]
-
-
 def _read_bundle(archive: zipfile.ZipFile, path: Path) -> Bundle:
-    _check_header(archive, path)
     _check_entries(archive, path)
     header = read_header(archive, path)
     entries = {name for name in archive.namelist() if name != HEADER}
@@ -211,7 +191,7 @@ def _read_bundle(archive: zipfile.ZipFile, path: Path) -> Bundle:
             place = f"{paper}/units/{folder}"
             if content is not None:
                 units.setdefault(place, {})[name] = entry
-                fault = fault or _find_content_fault(name, content, header.format)
+                fault = fault or _find_content_fault(name, content)
             if fault:
                 faults.setdefault(place, f"{name} {fault}")
         elif fault or content is None:
@@ -267,8 +247,6 @@ def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
 
 def _find_difference(header: Header, entry: str, content: bytes | None) -> str:
     """How an entry differs from what the header says of it."""
-    if header.format == 1:
-        return ""
     file = header.files.get(entry)
     if file is None:
         return f"is not named by {HEADER}: the bundle was altered"
@@ -300,7 +278,7 @@ def _check_stored(content: bytes) -> None:
             raise ValueError("is packed, as torch packs nothing")
 
 
-def _find_content_fault(name: str, content: bytes, form: int) -> str:
+def _find_content_fault(name: str, content: bytes) -> str:
     """Why a unit's file cannot be what its name says."""
     try:
         if name == HISTORY:
@@ -308,8 +286,8 @@ def _find_content_fault(name: str, content: bytes, form: int) -> str:
         elif name == WEIGHTS:
             from_safetensors(content)
         elif name.startswith("shown/"):
-            _check_stored(content if form == 1 else files.unseal(content))
-            read_figure_data(files.seal(content) if form == 1 else content)
+            _check_stored(files.unseal(content))
+            read_figure_data(content)
         elif name.startswith("samples/"):
             array = np.load(io.BytesIO(content), allow_pickle=False)
             if array.dtype != np.uint8 or array.ndim != 4:
@@ -339,58 +317,47 @@ def _read_unit(
     archive: zipfile.ZipFile, header: Header, place: str, entries: Mapping[str, str], fault: str
 ) -> BundleUnit:
     paper, _, folder = place.split("/")
-    manifest, name = None, folder
+    if manifests.NAME not in entries:
+        fault = fault or f"{manifests.NAME} is missing"
+        return BundleUnit(paper, folder, None, entries, fault)
     try:
-        if manifests.NAME in entries:
-            manifest = manifests.read(archive.read(entries[manifests.NAME]))
-            name = manifest.unit
+        manifest = manifests.read(archive.read(entries[manifests.NAME]))
     except ValueError as error:
         fault = fault or f"{manifests.NAME}: {error}"
-    if not fault:
-        fault = _find_unit_fault(archive, header, paper, folder, manifest, entries)
-    return BundleUnit(paper, name, manifest, entries, fault)
+        return BundleUnit(paper, folder, None, entries, fault)
+    fault = fault or _find_unit_fault(archive, header, place, manifest, entries)
+    return BundleUnit(paper, manifest.unit, manifest, entries, fault)
 
 
 def _find_unit_fault(
     archive: zipfile.ZipFile,
     header: Header,
-    paper: str,
-    folder: str,
-    manifest: Manifest | None,
+    place: str,
+    manifest: Manifest,
     entries: Mapping[str, str],
 ) -> str:
-    """Why the files of a unit do not make one."""
-    if manifest is None:
-        return f"{manifests.NAME} is missing"
+    """Why the files of a unit, each of which is what the header says, do not make one."""
+    paper, _, folder = place.split("/")
+    steps = manifest.config.get("steps")
     if paper not in header.papers:
         return f"its paper is none of {', '.join(header.papers)}"
-    if manifest.format != header.format:
-        return f"its manifest is of format {manifest.format}, the bundle of {header.format}"
-    if not isinstance(manifest.config.get("steps"), int):
-        return f"its configuration has steps {manifest.config.get('steps')!r:.40}, no number"
+    if not isinstance(steps, int):
+        return f"its configuration has steps {steps!r:.40}, no number"
     if unit_key(paper, manifest.config, manifest.needs) != manifest.key:
         return f"its configuration does not give its key {manifest.key}: the manifest was altered"
     if folder != f"{manifest.unit}-{manifest.key}":
         return f"its folder is that of another unit than {manifest.unit}-{manifest.key}"
     present = {name for name in entries if name != manifests.NAME and not name.startswith("shown/")}
-    names = set(manifest.files) or {ROWS, HISTORY} | (present & {WEIGHTS})
-    if manifest.format == 1:
-        names |= {name for name in present if name.startswith("samples/")}
-    if present != names:
-        other = min(present ^ names)
+    if differing := present ^ set(manifest.files):
+        other = min(differing)
         return f"{other} is {'not named by its manifest' if other in present else 'missing'}"
-    for name in present:
-        content = archive.read(entries[name])
-        if name == ROWS and (fault := find_rows_fault(content, paper, manifest.config)):
-            return f"{name}: {fault}"
-        if name == HISTORY and (last := _last_step(content)) not in (0, manifest.config["steps"]):
-            return f"{name}: ends at step {last} of {manifest.config['steps']}"
-        sha = manifest.weights_sha256 if name == WEIGHTS else None
-        if manifest.format == FORMAT:
-            sha = manifest.files[name].sha256
-        if sha and files.sha256(content) != sha:
-            kind = "weights are" if name == WEIGHTS else f"{name} is"
-            return f"its {kind} not what its manifest says"
+    for name, file in manifest.files.items():
+        if header.files[entries[name]] != file:
+            return f"{name} is not what its manifest says"
+    if fault := find_rows_fault(archive.read(entries[ROWS]), paper, manifest.config):
+        return f"{ROWS}: {fault}"
+    if (last := _last_step(archive.read(entries[HISTORY]))) not in (0, steps):
+        return f"{HISTORY}: ends at step {last} of {steps}"
     return ""
 
 

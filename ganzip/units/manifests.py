@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -46,17 +46,16 @@ class File(BaseModel):
 class Manifest(BaseModel):
     """What ``manifest.json`` says.
 
-    format: 1, written by older code, has no ``files`` and no ``sha256``. stands_for: the key of the
-    unit in whose folder it is, where it was taken in for a unit of another configuration. files:
-    those that are there; a bundle may leave weights and samples out. What else stands in the file
-    (device, versions) is kept as it is.
+    stands_for: the key of the unit in whose folder it is, where it was taken in for a unit of
+    another configuration. files: those that are there; a bundle may leave weights and samples out.
+    What else stands in the file (device, versions) is kept as it is.
     """
 
     model_config = ConfigDict(
         defer_build=True, strict=True, extra="allow", allow_inf_nan=False, frozen=True
     )
 
-    format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
+    format: Literal[2]
     unit: Name
     key: Key
     config: dict[str, JsonValue]
@@ -66,21 +65,18 @@ class Manifest(BaseModel):
     wall_seconds: Seconds
     processes: Annotated[int, Field(ge=1, le=65536)] = 1
     stands_for: Key | None = None
-    files: dict[str, File] = {}
-    sha256: Digest | None = None
+    files: dict[str, File]
+    sha256: Digest
 
     @model_validator(mode="after")
     def _check_files(self) -> Self:
-        if self.format == FORMAT:
-            if self.sha256 is None:
-                raise ValueError("has no sha256 of its own")
-            if absent := {ROWS, HISTORY} - set(self.files):
-                raise ValueError(f"names no {min(absent)}")
-            if others := [name for name in self.files if not re.fullmatch(FILE, name)]:
-                raise ValueError(f"{others[0]!r} is no file of a unit")
-            weights = self.files.get(WEIGHTS)
-            if weights and weights.sha256 != self.weights_sha256:
-                raise ValueError("names two sha256 of the weights")
+        if absent := {ROWS, HISTORY} - set(self.files):
+            raise ValueError(f"names no {min(absent)}")
+        if others := [name for name in self.files if not re.fullmatch(FILE, name)]:
+            raise ValueError(f"{others[0]!r} is no file of a unit")
+        weights = self.files.get(WEIGHTS)
+        if weights and weights.sha256 != self.weights_sha256:
+            raise ValueError("names two sha256 of the weights")
         return self
 
 
@@ -99,10 +95,9 @@ def describe(content: bytes) -> dict[str, Any]:
 def read(content: bytes) -> Manifest:
     """The manifest in a file; raises ValueError, in one line, for what is none or was altered."""
     manifest = parse_json(Manifest, content)
-    if manifest.format == FORMAT:
-        fields = json.loads(content)
-        if fields.pop("sha256") != _sha256(fields):
-            raise ValueError("was altered: its own sha256 does not match")
+    fields = json.loads(content)
+    if fields.pop("sha256") != _sha256(fields):
+        raise ValueError("was altered: its own sha256 does not match")
     return manifest
 
 

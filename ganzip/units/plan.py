@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ganzip import parallel, parameters, presets
+from ganzip import parallel, parameters, sets
 from ganzip.data import DataAbsent, DataError
 from ganzip.files import runs_folder
 from ganzip.units.pool import UnitsFailed
@@ -56,8 +56,8 @@ class Request:
                     raise
                 why = str(error)
             units += paper_module(paper).outline(self.preset, self.data, self.scale, self.seeds)
-            sets = " and ".join(f.name for f in presets.facts(paper, self.preset, self.data))
-            notes.append(f"{paper} is counted for {sets}; name your images by DATA ({why})")
+            names = " and ".join(f.name for f in sets.facts(paper, self.preset, self.data))
+            notes.append(f"{paper} is counted for {names}; name your images by DATA ({why})")
         return units, notes
 
     def folder(self, paper: str, root: Path) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ganzip import files
 from ganzip.units import bundles, manifests
 from ganzip.units.bundles import HEADER, NOTES, Bundle, BundleError, BundleUnit, set_names
-from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS, Manifest
+from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS, File, Manifest
 from ganzip.units.plan import PAPER_NOTEBOOKS, REQUEST_FIELDS, Request
 from ganzip.units.run import surroundings
 from ganzip.units.unit import ABSENT, Unit, read_figure_data, receive_unit, verify_unit
@@ -92,19 +92,11 @@ def merge(path: Path, *, anyhow: bool = False) -> tuple[list[str], list[str]]:
     A unit is taken whole, if this checkout plans one of the same configuration, by its hash; what
     is done here stays as it is. Tables and figures are taken where there are none and every unit of
     their paper is the bundle's. With ``anyhow`` a unit of another configuration stands for the one
-    of its name, to show what older code made, a bundle of older code is taken, which names no
-    hashes, and a unit that the plan has and the bundle has not is a line of the refused. Nothing is
-    written before all was checked. Raises BundleError.
+    of its name, to show what older code made, and a unit that the plan has and the bundle has not
+    is a line of the refused. Nothing is written before all was checked. Raises BundleError.
     """
     with bundles.open_bundle(path) as bundle:
-        request = _request_of(bundle.header, path)
-        if bundle.header.format < bundles.FORMAT and not anyhow:
-            raise BundleError(
-                f"{path} is of format {bundle.header.format}, which names no hashes: make it again "
-                f"with today's ganzip, or take it unchecked: python -m ganzip.batch merge {path} "
-                "--anyhow"
-            )
-        return _merge(bundle, request, anyhow)
+        return _merge(bundle, _request_of(bundle.header, path), anyhow)
 
 
 def read_request(archive: zipfile.ZipFile, path: Path) -> Request:
@@ -145,19 +137,16 @@ def _merge(bundle: Bundle, request: Request, anyhow: bool) -> tuple[list[str], l
     rows = {u.manifest.key: u.manifest.files.get(ROWS) for u in bundle.units if u.manifest}
     for paper in request.papers:
         units = [unit for unit in plan.values() if unit.paper == paper]
-        complete = all(rows.get(u.key) and _describe_rows(u, root) == rows[u.key] for u in units)
+        complete = all(
+            u.done(root) and rows.get(u.key) == File(**u.manifest(root)["files"][ROWS])
+            for u in units
+        )
         if complete and not any(line.startswith(f"{paper} ") for line in refusals):
             place = request.folder(paper, root).relative_to(root).as_posix()
             for name in bundle.outputs:
                 if name.startswith(f"{place}/") and not (root / name).exists():
-                    files.write(root / name, bundle.read(name))
+                    files.write(root / name, bundle.archive.read(name))
     return names, refusals
-
-
-def _describe_rows(unit: Unit, root: Path) -> manifests.File | None:
-    """Size and sha256 of a unit's rows, where it is done."""
-    done = unit.done(root)
-    return manifests.File(**unit.manifest(root)["files"][ROWS]) if done else None
 
 
 def _match(
@@ -199,12 +188,12 @@ def _receive(
     bundle: Bundle, source: BundleUnit, unit: Unit, root: Path, refusals: list[str]
 ) -> bool:
     """Put a unit of a bundle where ours of that configuration is; whether there was a need to."""
-    manifest = json.loads(bundle.read(source.entries[manifests.NAME]))
+    manifest = json.loads(bundle.archive.read(source.entries[manifests.NAME]))
     manifest.pop("stands_for", None)
     if manifest["key"] != unit.key:
         manifest["stands_for"] = unit.key
     contents = {
-        name: partial(bundle.read, entry)
+        name: partial(bundle.archive.read, entry)
         for name, entry in source.entries.items()
         if name != manifests.NAME
     }

@@ -265,8 +265,6 @@ def find_fault(unit: Unit, root: Path, *names: str) -> str:
         manifest = _manifest(str(folder / manifests.NAME), stat.st_size, stat.st_mtime_ns)
         if isinstance(manifest, str):
             return f"{manifests.NAME}: {manifest}"
-        if manifest.format != manifests.FORMAT:
-            return f"{manifests.NAME} is of older code and names no files"
         if unit.key not in (manifest.key, manifest.stands_for):
             return f"{manifests.NAME} is that of unit {manifest.unit}-{manifest.key}"
         for name, file in manifest.files.items():
