@@ -1,7 +1,7 @@
 """A network that leaves the notebook: one file with a card, and ONNX files with their errors.
 
 ``save`` and ``load`` keep a network as safetensors, whose metadata say what it is (``Card``): no
-code is in such a file and none of it is run. ``to_onnx``, ``half`` and ``quantised`` write files
+code is in such a file and none of it is run. ``to_onnx``, ``half`` and ``quantise`` write files
 for onnxruntime, and ``variants`` measures them beside PyTorch. An ONNX file takes "input" and gives
 "image", float32 whatever it computes in::
 
@@ -116,12 +116,12 @@ def save(
     versions = {package: version(package) for package in ("ganzip", "torch")}
     card = replace(card, architecture=architecture, provenance={**card.provenance, **versions})
     try:
-        text = json.dumps({"format": FORMAT, **_plain(asdict(card))}, allow_nan=False)
+        text = json.dumps({"format": FORMAT, **_to_json(asdict(card))}, allow_nan=False)
     except TypeError as error:
         raise ValueError(f"{path}: the card holds more than JSON values: {error}") from error
-    card = _parsed(text, path)
-    if (constructor := _ours(card, path)) is not None:
-        _built(constructor, card, state, path)  # a file that cannot be read is never written
+    card = _parse(text, path)
+    if (constructor := _find_class(card, path)) is not None:
+        _build(constructor, card, state, path)  # a file that cannot be read is never written
     files.write(Path(path), to_safetensors(state, {KEY: text}))
     return card
 
@@ -133,13 +133,13 @@ def load(path: str | Path, constructor: Callable[..., nn.Module] | None = None) 
     ``constructor``, for a file decides about no code. Raises FileNotFoundError or StudentError.
     """
     held = card(path)
-    constructor = constructor or _ours(held, path)
+    constructor = constructor or _find_class(held, path)
     if constructor is None:
         raise StudentError(
             f"{path} holds a {held.architecture}, which is not in ganzip.nets: hand over what "
             f"builds it, load({str(path)!r}, constructor={held.architecture.rpartition('.')[2]})"
         )
-    return frozen(_built(constructor, held, load_file(path), path))
+    return frozen(_build(constructor, held, load_file(path), path))
 
 
 def card(path: str | Path) -> Card:
@@ -160,10 +160,10 @@ def card(path: str | Path) -> Card:
             f"under {KEY!r} as ganzip.export.save writes it: build the network yourself and load "
             "the tensors with safetensors"
         )
-    return _parsed(metadata[KEY], path)
+    return _parse(metadata[KEY], path)
 
 
-def _parsed(text: str, path: str | Path) -> Card:
+def _parse(text: str, path: str | Path) -> Card:
     try:
         fields = json.loads(text)
         found = fields.pop("format")
@@ -188,7 +188,7 @@ def _parsed(text: str, path: str | Path) -> Card:
     )
 
 
-def _ours(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
+def _find_class(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
     """The class in ``ganzip.nets``; None where the card names another package's."""
     name = re.fullmatch(rf"{re.escape(nets.__name__)}\.(\w+)\.(\w+)", card.architecture)
     if name is None:
@@ -208,7 +208,7 @@ def _ours(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
     )
 
 
-def _built(
+def _build(
     constructor: Callable[..., nn.Module], card: Card, state: Mapping[str, Tensor], path: str | Path
 ) -> nn.Module:
     try:
@@ -236,12 +236,12 @@ def _shape(state: Mapping[str, Tensor], name: str) -> str:
     return str(tuple(state[name].shape)) if name in state else "absent"
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """The value as JSON has it: lists, plain numbers, None for what is not finite."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): _to_json(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_to_json(part) for part in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -277,12 +277,12 @@ def to_onnx(
     difference above ``tolerance``, an eighth of a grey level, OnnxError is raised and nothing
     written. Noise maps are the stored ones, see above. A minute for a Real-ESRGAN of 23 blocks.
     """
-    with _still(net) as still:
+    with _frozen_copy(net) as still:
         example = example.detach().cpu()
         free = sizes
         if sizes is None:
             free = _is_image(example) and _takes(still, example[:1].repeat(1, 1, 1, 2))
-        content = _converted(still, example, free)
+        content = _convert(still, example, free)
         answer, difference = _session(content), 0.0
         for probe in (example, *_probes(still, example, free)):
             gap = float((answer(probe) - still(probe)).abs().max())
@@ -310,7 +310,7 @@ def half(path: str | Path) -> Path:
     return _beside(path, "fp16", model.SerializeToString())
 
 
-def quantised(path: str | Path, inputs: Tensor) -> Path:
+def quantise(path: str | Path, inputs: Tensor) -> Path:
     """Write ``x.int8.onnx`` beside ``x.onnx``: convolutions and matrix products in 8 bits.
 
     Static: ``inputs`` (n, ...), which stand for what the network will be given, decide the range of
@@ -382,14 +382,14 @@ def variants(
     makers: dict[str, Callable[[], Path]] = {
         "fp32": lambda: to_onnx(net, calibrating, exact).path,
         "fp16": lambda: half(exact),
-        "int8": lambda: quantised(exact, calibrating),
+        "int8": lambda: quantise(exact, calibrating),
     }
     size = sum(t.numel() * t.element_size() for t in net.state_dict().values())
     blank = {"runtime": "onnxruntime", "file": "", "threads": 1, "note": ""}
     rows: dict[str, dict[str, Any]] = {
         "PyTorch": {**blank, "runtime": "PyTorch", "precision": "fp32", "bytes": size}
     }
-    with _still(net) as still, cpu_threads(1):
+    with _frozen_copy(net) as still, cpu_threads(1):
         images = _in_parts(still, measured)
         calls: dict[str, Callable[[], object]] = {"PyTorch": lambda: still(measured[:1])}
         for precision, make in makers.items():
@@ -410,14 +410,14 @@ def variants(
 
 
 @contextmanager
-def _still(net: nn.Module) -> Iterator[nn.Module]:
+def _frozen_copy(net: nn.Module) -> Iterator[nn.Module]:
     """A frozen copy on the CPU that adds the noise maps it stores; no gradients."""
     net = frozen(copy.deepcopy(net).cpu())
     with stored_noise(net), torch.no_grad():
         yield net
 
 
-def _converted(net: nn.Module, example: Tensor, free: bool) -> bytes:
+def _convert(net: nn.Module, example: Tensor, free: bool) -> bytes:
     optional("onnxscript", REMEDY)
     names = {0: "batch"} | ({2: "height", 3: "width"} if free else {})
     any_size = {axis: torch.export.Dim.DYNAMIC for axis in names}

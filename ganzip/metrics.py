@@ -74,7 +74,7 @@ def inception_score(probabilities: Tensor) -> float:
 
     Salimans et al. 2016. The name is the score's; the classifier is whichever gave the numbers.
     """
-    p = _checked_probabilities(probabilities)
+    p = _check_probabilities(probabilities)
     marginal = p.mean(0)
     return math.exp(_negentropy(p).mean().item() - _negentropy(marginal).item())
 
@@ -86,7 +86,7 @@ def inception_score_cross_entropy(probabilities: Tensor) -> float:
     with the classifier's confidence, so it compares nothing across classifiers. A probability of 0
     counts as the smallest that float64 holds.
     """
-    p = _checked_probabilities(probabilities)
+    p = _check_probabilities(probabilities)
     return -(p.mean(0) * p.clamp_min(torch.finfo(p.dtype).tiny).log().mean(0)).sum().item()
 
 
@@ -98,7 +98,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     the nuclear norm of the product of the centred features. Biased upwards for few images: compare
     equal n.
     """
-    a, b = _checked_pair(a, b)
+    a, b = _check_pair(a, b)
     if (fewest := min(len(a), len(b))) < 2:
         raise ValueError(f"features of {fewest} images; a covariance takes at least 2")
     apart = a.mean(0) - b.mean(0)
@@ -146,7 +146,7 @@ def kernel_distance(
     The unbiased squared MMD with the kernel (x.y / d + 1)^3, Binkowski et al. 2018. It can be
     negative. ``size`` is cut to the smaller set; where it is the whole of both, the spread is 0.
     """
-    a, b = _checked_pair(a, b)
+    a, b = _check_pair(a, b)
     size = min(size, len(a), len(b))
     if size < 2 or subsets < 1:
         raise ValueError(f"{subsets} subsets of {size} images; expected at least 1 of at least 2")
@@ -189,7 +189,7 @@ def psnr(images: Tensor, reference: Tensor) -> Tensor:
     Both are clamped and rounded to 8 bits first, as saved images are; the peak is 255, the error
     the mean over pixels and channels. Infinite for equal images.
     """
-    a, b = _saved(images, reference)
+    a, b = _to_8_bits(images, reference)
     error = (a - b).square().flatten(1).mean(1)
     return (10 * torch.log10(255**2 / error)).float()
 
@@ -202,7 +202,7 @@ def ssim(images: Tensor, reference: Tensor) -> Tensor:
     """
     from skimage.metrics import structural_similarity
 
-    a, b = _saved(images, reference)
+    a, b = _to_8_bits(images, reference)
     if min(a.shape[2:]) < 11:
         raise ValueError(f"images are {tuple(a.shape)}; expected sides of a window, 11, or more")
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
@@ -247,7 +247,7 @@ def ks_distance(a: Tensor, b: Tensor) -> float:
     """
     from scipy import stats
 
-    a, b = (_checked(x.reshape(-1, 1), "numbers") for x in (a, b))
+    a, b = (_check(x.reshape(-1, 1), "numbers") for x in (a, b))
     # The statistic is the same by every method; the exact p-value, not needed, would take time.
     found: Any = stats.ks_2samp(a[:, 0].cpu().numpy(), b[:, 0].cpu().numpy(), method="asymp")
     return float(found.statistic)
@@ -259,7 +259,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, flo
     Among: within the distance from one of them to its k-th nearest neighbour. Kynkaanniemi et al.
     2019, eq. (1)-(3). Distances are taken in blocks, so memory grows with n + m.
     """
-    real, fake = _checked_pair(real, fake)
+    real, fake = _check_pair(real, fake)
     if not 0 < k < min(len(real), len(fake)):
         raise ValueError(
             f"k is {k} with {len(real)} real and {len(fake)} fake features; expected fewer "
@@ -291,17 +291,17 @@ def _check_alike(images: Tensor, reference: Tensor) -> None:
             f"images are {tuple(images.shape)} and the reference {tuple(reference.shape)}; "
             "expected (N, C, H, W), the same for both"
         )
-    _checked(images.flatten(1), "the images")
-    _checked(reference.flatten(1), "the reference")
+    _check(images.flatten(1), "the images")
+    _check(reference.flatten(1), "the reference")
 
 
-def _saved(images: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+def _to_8_bits(images: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Images and reference as 8-bit files hold them, 0..255, in float64 on the CPU."""
     _check_alike(images, reference)
     return data.to_uint8(images).cpu().double(), data.to_uint8(reference).cpu().double()
 
 
-def _checked(x: Tensor, name: str) -> Tensor:
+def _check(x: Tensor, name: str) -> Tensor:
     if x.ndim != 2 or not len(x):
         raise ValueError(f"{name} are {tuple(x.shape)}; expected (n, d) with n > 0")
     finite = x.isfinite().all(1)
@@ -314,8 +314,8 @@ def _checked(x: Tensor, name: str) -> Tensor:
     return x.double()
 
 
-def _checked_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    a, b = _checked(a, "the first features"), _checked(b, "the second features")
+def _check_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    a, b = _check(a, "the first features"), _check(b, "the second features")
     if a.shape[1] != b.shape[1]:
         raise ValueError(
             f"features have {a.shape[1]} and {b.shape[1]} dimensions; expected the same"
@@ -323,8 +323,8 @@ def _checked_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def _checked_probabilities(p: Tensor) -> Tensor:
-    p = _checked(p, "probabilities")
+def _check_probabilities(p: Tensor) -> Tensor:
+    p = _check(p, "probabilities")
     if p.min() < 0 or (p.sum(1) - 1).abs().max() > 1e-3:
         raise ValueError(
             "probabilities are not: expected rows >= 0 that sum to 1, such as a softmax"

@@ -161,7 +161,7 @@ def dcgan_kd(
         )  # fmt: skip
     recipes = [k for k, v in vars(chosen).items() if isinstance(v, Recipe)]
     rows = [k for k, v in vars(chosen).items() if isinstance(v, Mapping)]
-    chosen = scaled(chosen, scale, seeds, recipes, rows)
+    chosen = multiply(chosen, scale, seeds, recipes, rows)
     doses = count(chosen.joint, chosen.warm)
     units = count(*(getattr(chosen, name) for name in rows)) + (len(chosen.alphas) - 1) * doses
     check_units(units, scale, seeds)
@@ -275,7 +275,7 @@ def sdakd(
         first, *rest = chosen.families
         chosen = with_(chosen, families=(with_(first, span=0), *rest))
     steps = ("teacher_steps", "naive_steps", "steps", "d_steps", "epoch")
-    families = tuple(scaled(f, scale, seeds, steps, ["seeds"]) for f in chosen.families)
+    families = tuple(multiply(f, scale, seeds, steps, ["seeds"]) for f in chosen.families)
     check_units(count(*(family.seeds for family in families)), scale, seeds)
     return with_(chosen, families=families)
 
@@ -409,13 +409,13 @@ def nickel_dime(
             seeds=rows,
         )  # fmt: skip
     names = ("teacher_steps", "steps", "sparse_steps", "epoch")
-    chosen = scaled(chosen, scale, seeds, names, ["seeds", "ablations", "scratch"])
+    chosen = multiply(chosen, scale, seeds, names, ["seeds", "ablations", "scratch"])
     units = count(chosen.seeds, chosen.scratch) + ABLATED * count(chosen.ablations)
     check_units(units, scale, seeds)
     return chosen
 
 
-def scaled(
+def multiply(
     preset: Numbers, scale: float, least: int, steps: Sequence[str], rows: Sequence[str]
 ) -> Numbers:
     """A preset, or one of its networks, with steps and seeds multiplied, at least one of each.

@@ -24,17 +24,17 @@ def taps(net: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
             raise KeyError(
                 f"{type(net).__name__} has no module {name!r}; it has {list(modules)[1:]}"
             )
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def keeper(name: str):
         def keep(module: nn.Module, args: object, output: Tensor) -> None:
-            seen[name] = single(output)
+            outputs[name] = single(output)
 
         return keep
 
     handles = [modules[name].register_forward_hook(keeper(name)) for name in names]
     try:
-        yield seen
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()

@@ -386,7 +386,7 @@ def test_eight_bits_cost_what_they_should(tmp_path):
     net = nn.Sequential(nn.Conv2d(64, 64, 3, bias=False)).eval()
     x = torch.rand(8, 64, 6, 6) * 2 - 1
     exact = export.to_onnx(net, x, tmp_path / "x.onnx")
-    path = export.quantised(exact.path, x)
+    path = export.quantise(exact.path, x)
     assert path.name == "x.int8.onnx" and path.stat().st_size < 0.3 * exact.bytes
     with torch.no_grad():
         expected = net(x)

@@ -70,7 +70,7 @@ def faces(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["torn", "empty", "code", "foreign"])
 def test_what_is_known_of_data_is_made_again_where_it_is_unreadable(faces, tmp_path, damage):
     cache = tmp_path / "runs" / "cache"
-    first = data.known("faces", size=8, cache=cache)
+    first = data.load_or_recall("faces", size=8, cache=cache)
     (note,) = (cache / "known").iterdir()
     whole = note.read_bytes()
     contents = {"torn": whole[:99], "empty": b"", "code": b"cos\nsystem\n(S'exit'\ntR."}
@@ -78,13 +78,13 @@ def test_what_is_known_of_data_is_made_again_where_it_is_unreadable(faces, tmp_p
         torch.save({"facts": 1}, note)
     else:
         note.write_bytes(contents[damage])
-    assert data.known("faces", size=8, cache=cache).fingerprint == first.fingerprint
+    assert data.load_or_recall("faces", size=8, cache=cache).fingerprint == first.fingerprint
     assert note.read_bytes() == whole
     faces.rename(faces.with_name("gone"))
-    assert data.known("faces", size=8, cache=cache).facts == data.describe(first)
+    assert data.load_or_recall("faces", size=8, cache=cache).facts == data.describe(first)
     note.write_bytes(whole[:99])
     with pytest.raises(data.DataAbsent, match="faces"):
-        data.known("faces", size=8, cache=cache)
+        data.load_or_recall("faces", size=8, cache=cache)
 
 
 def test_what_is_known_of_photos_is_made_again_where_it_is_unreadable(faces):

@@ -60,6 +60,7 @@ SIDEWAYS = {  # edges within a floor, by name
     ("features", "assets"),
     ("units.manifests", "files"),
     ("units.unit", "data"),
+    ("units.run", "data"),
     ("units.run", "units.unit"),
     ("units.pool", "units.run"),
     ("units.pool", "units.unit"),

@@ -17,8 +17,8 @@ from ganzip import files
 from ganzip.data import decoding, named
 from ganzip.data.batches import batch_indices, batches_of, real_batches
 from ganzip.data.images import DataAbsent, DataError, Images, describe, to_float, to_uint8
-from ganzip.data.kept import KNOWN, known_images, known_parts
 from ganzip.data.named import set_name
+from ganzip.data.notes import IMAGES, recall_images, recall_parts
 from ganzip.data.part_sources import part_sources, photo_parts
 from ganzip.data.photo_sets import cut_photos, deal_photos, photos, split_photos
 
@@ -63,12 +63,12 @@ def load(
         labels = content.labels
     else:
         folder = Path(cache).expanduser()
-        pixels, labels, fingerprint = decoding.cached(source, size, channels, split, folder)
+        pixels, labels, fingerprint = decoding.load_cached(source, size, channels, split, folder)
     labels = None if labels is None else torch.from_numpy(labels)
     return Images(source.name, torch.from_numpy(pixels), labels, fingerprint)
 
 
-def known(
+def load_or_recall(
     name: str | Path, *, size: int | None = None, channels: int | None = None, cache: Path
 ) -> Images:
     """A set as :func:`load` gives it; where it is not here, what an earlier run kept of it.
@@ -78,7 +78,7 @@ def known(
     """
     note = cache / "known" / f"{set_name(name)}-{size}-{channels}.pt"
     try:
-        before = known_images(note.read_bytes())
+        before = recall_images(note.read_bytes())
     except (OSError, DataError):  # unreadable is as good as absent: it is made again
         before = None
     try:
@@ -90,7 +90,7 @@ def known(
         return before
     if before is None or before.facts != describe(images):
         few = {"name": images.name, "labels": None, "fingerprint": images.fingerprint}
-        few |= {"pixels": images.pixels[:KNOWN].clone(), "facts": describe(images)}
+        few |= {"pixels": images.pixels[:IMAGES].clone(), "facts": describe(images)}
         buffer = io.BytesIO()
         torch.save(few, buffer)
         files.write(note, buffer.getvalue())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
@@ -22,8 +21,8 @@ from joblib import cpu_count
 from PIL import Image
 from tqdm import tqdm
 
-from ganzip.data.images import DataError, fingerprint, finished, reason
-from ganzip.files import write
+from ganzip.data.images import DataError, end_fingerprint, fingerprint, reason
+from ganzip.files import save_array, write
 
 CHUNK = 64  # images that a thread decodes at a time
 SAVED = 64 * CHUNK  # images after which a killed decoding goes on
@@ -141,7 +140,7 @@ def _fill(
                     write(_rows(target), str(stop).encode())
     finally:
         pool.shutdown(cancel_futures=True)
-    return pixels, finished(digest, content.labels), mixed
+    return pixels, end_fingerprint(digest, content.labels), mixed
 
 
 def _array(
@@ -212,7 +211,7 @@ def state(*paths: Path) -> list[File]:
     return [(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in there]
 
 
-def cached(
+def load_cached(
     source: Source, size: int | None, channels: int | None, split: str, folder: Path
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Pixels, labels and fingerprint from the cache, decoded into it first if they are not there.
@@ -267,9 +266,7 @@ def _new_entry(
         raise
     flush(pixels)
     if content.labels is not None:
-        buffer = io.BytesIO()
-        np.save(buffer, content.labels)
-        write(Path(f"{entry}.labels.npy"), buffer.getvalue())
+        save_array(Path(f"{entry}.labels.npy"), content.labels)
     os.replace(part, f"{entry}.npy")
     discard(part)
     note = {**facts, "labels": content.labels is not None, "fingerprint": mark}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import ChainMap, Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ganzip.data.images import DataError
 from ganzip.data.named import set_name
-from ganzip.data.photo_sets import deal_photos, photos, split_photos, whole_photos
+from ganzip.data.photo_sets import Photos, deal_photos, photos, split_photos, whole_photos
 
 PARTS = ("train", "validation", "test")
 FEW = 20  # photos below which each is cut into parts
@@ -33,7 +34,7 @@ def photo_parts(
     photos. Every photo is decoded once. Raises DataError.
     """
     named = part_sources(source)
-    sets = {part: _Photos(names, root, has_parts(source)) for part, names in named.items()}
+    sets = {part: _several(names, root, has_parts(source)) for part, names in named.items()}
     if len(sets) == 1:
         (found,) = sets.values()
         return found, split_photos(found) if len(found) < FEW else deal_photos(found)
@@ -52,27 +53,13 @@ def photo_parts(
     return ChainMap(*sets.values()), manifest  # pyright: ignore[reportArgumentType]
 
 
-class _Photos(Mapping[str, Tensor]):
+def _several(sources: Sequence[str], root: str | Path | None, prefix: bool) -> Photos:
     """Photos of several sources; with ``prefix`` their names begin with their source's."""
-
-    def __init__(self, sources: Sequence[str], root: str | Path | None, prefix: bool):
-        found = [photos(name, root=root) for name in sources]
-        prefixes = [f"{set_name(name)}/" if prefix else "" for name in sources]
-        self._at = {
-            prefix + name: (photos, name)
-            for prefix, photos in zip(prefixes, found, strict=True)
-            for name in photos
-        }
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._at)
-
-    def __getitem__(self, name: str) -> Tensor:
-        photos, its = self._at[name]
-        return photos[its]
+    decode = {}
+    for source in sources:
+        found, its = photos(source, root=root), f"{set_name(source)}/" if prefix else ""
+        decode |= {its + name: partial(found.__getitem__, name) for name in found}
+    return Photos(decode)
 
 
 def has_parts(source: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ganzip.data.images import DataError, fingerprint
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "stereo_motorcycle", "rocket")  # of scikit-image
 SHARES = {"train": 0.5, "validation": 0.25, "test": 0.25}  # of a photo that is cut into parts
+GAP = 8  # pixels between two parts of a photo
 
 
 def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> Mapping[str, Tensor]:
@@ -33,92 +35,86 @@ def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> Ma
     if str(name) == "photos":
         return _embedded_photos()
     path = named.find_path(str(name), "train", root)
-    return _Photos(path, trees.image_names(path))
+    _, read = trees.reader(path)
+    return Photos({name: partial(_decode, path, read, name) for name in trees.image_names(path)})
 
 
-class _Photos(Mapping[str, Tensor]):
-    """The images of a folder or zip, each decoded when it is asked for."""
+class Photos(Mapping[str, Tensor]):
+    """Photos by name, each decoded when it is asked for, by a function of its own."""
 
-    def __init__(self, path: Path, names: Sequence[str]):
-        self._path, self._names = path, dict.fromkeys(names)
-        _, self._read = trees.reader(path)
+    def __init__(self, decode: Mapping[str, Callable[[], Tensor]]):
+        self._decode = decode
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._decode)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._decode)
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
-            raise KeyError(name)
-        try:
-            array = prepare(Image.open(io.BytesIO(self._read(name))), None, 3)
-        except Exception as error:  # Pillow and zipfile raise a dozen kinds for damaged files
-            raise undecodable(self._path, name, error) from error
-        return torch.from_numpy(array.copy())
+        return self._decode[name]()
 
 
-def split_photos(
-    photos: Mapping[str, Tensor],
-    shares: Mapping[str, float] | None = None,
-    *,
-    gap: int = 8,
-) -> list[dict[str, str | int]]:
+def _decode(path: Path, read: trees.Read, name: str) -> Tensor:
+    """An image of a folder or zip: uint8 (3, H, W)."""
+    try:
+        array = prepare(Image.open(io.BytesIO(read(name))), None, 3)
+    except Exception as error:  # Pillow and zipfile raise a dozen kinds for damaged files
+        raise undecodable(path, name, error) from error
+    return torch.from_numpy(array.copy())
+
+
+def split_photos(photos: Mapping[str, Tensor]) -> list[dict[str, str | int]]:
     """Cut every photo along its longer side into disjoint parts: the manifest, a dict a part.
 
-    shares: of the length, by part, in order; None is train 1/2, validation 1/4, test 1/4. ``gap``
-    pixels between two parts belong to none. Keys: photo, sha256 of its pixels (first 12 digits),
-    part, top, left, height, width. Training and test pixels are of the same photos, which has to be
-    said beside the results. Raises DataError where a part would be empty.
+    ``GAP`` pixels between two parts belong to none. Keys: photo, sha256 of its pixels (first 12
+    digits), part, top, left, height, width. Training and test pixels are of the same photos, which
+    has to be said beside the results. Raises DataError where a part would be empty.
     """
-    shares = shares or SHARES
     manifest = []
     for name, photo in photos.items():
         height, width = photo.shape[1:]
-        length = max(height, width) - gap * (len(shares) - 1)
-        ends = (np.cumsum(list(shares.values())) / sum(shares.values()) * length).round()
+        length = max(height, width) - GAP * (len(SHARES) - 1)
+        ends = (np.cumsum(list(SHARES.values())) * length).round()
         starts = [0, *ends[:-1]]
-        for i, (part, start, end) in enumerate(zip(shares, starts, ends, strict=True)):
-            at, size = int(start) + gap * i, int(end - start)
+        for i, (part, start, end) in enumerate(zip(SHARES, starts, ends, strict=True)):
+            at, size = int(start) + GAP * i, int(end - start)
             if size < 1:
                 found = f"{name}: {height}x{width} pixels leave none for part {part!r}"
                 raise DataError(f"{found}, expected one or more; leave it out, or enlarge it")
             box = (at, 0, size, width) if height > width else (0, at, height, size)
-            manifest.append(
-                {"photo": name, "sha256": fingerprint(photo.numpy(), None), "part": part}
-                | dict(zip(("top", "left", "height", "width"), box, strict=True))
-            )
+            manifest.append(_entry(name, photo, part, box))
     return manifest
 
 
-def deal_photos(
-    photos: Mapping[str, Tensor], held: int = 100, seed: int = 0
-) -> list[dict[str, str | int]]:
+def deal_photos(photos: Mapping[str, Tensor]) -> list[dict[str, str | int]]:
     """Give whole photos to disjoint parts at random: a manifest as ``split_photos`` makes it.
 
-    Validation and test get ``held`` photos each, or a fifth of the set where that is less. The
-    parts depend on the sorted names and the seed alone.
+    Validation and test get 100 photos each, or a fifth of the set where that is less. The parts
+    depend on the sorted names alone.
     """
-    held = min(held, len(photos) // 5)
+    held = min(100, len(photos) // 5)
     if not held:
         found = f"{len(photos)} photos, expected five or more to deal to three parts"
         raise DataError(f"{found}; add photos, or cut each by split_photos")
-    order = random.Random(seed).sample(sorted(photos), len(photos))
-    part = dict.fromkeys(order, "train")
-    part |= dict.fromkeys(order[:held], "validation") | dict.fromkeys(
-        order[held : 2 * held], "test"
-    )
-    return [entry | {"part": part[str(entry["photo"])]} for entry in whole_photos(photos)]
+    order = random.Random(0).sample(sorted(photos), len(photos))
+    part = dict.fromkeys(order[:held], "validation")
+    part |= dict.fromkeys(order[held : 2 * held], "test")
+    whole = whole_photos(photos)
+    return [entry | {"part": part.get(str(entry["photo"]), "train")} for entry in whole]
 
 
 def whole_photos(photos: Mapping[str, Tensor]) -> list[dict[str, str | int]]:
     """A manifest, as ``split_photos`` makes it, in which every photo is whole and of "train"."""
     return [
-        {"photo": name, "sha256": fingerprint(photo.numpy(), None), "part": "train"}
-        | {"top": 0, "left": 0, "height": photo.shape[1], "width": photo.shape[2]}
-        for name, photo in photos.items()
+        _entry(name, photo, "train", (0, 0, *photo.shape[1:])) for name, photo in photos.items()
     ]
+
+
+def _entry(name: str, photo: Tensor, part: str, box: Sequence[int]) -> dict[str, str | int]:
+    """An entry of a manifest; box: top, left, height, width."""
+    entry = {"photo": name, "sha256": fingerprint(photo.numpy(), None), "part": part}
+    return entry | dict(zip(("top", "left", "height", "width"), box, strict=True))
 
 
 def cut_photos(

@@ -29,7 +29,7 @@ UNLABELLED = 500  # images measured where an ImageNet network judges, which is s
 
 
 def stand_in(facts: sets.Facts) -> Callable[..., Images]:
-    """In the place of ``data.known`` where the images are not here: a plan that is only counted.
+    """In the place of ``data.load_or_recall`` where the images are not here, to count a plan.
 
     Its units bear the fingerprint ``ABSENT`` and are never trained.
     """

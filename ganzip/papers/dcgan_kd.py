@@ -64,9 +64,9 @@ def prepare(
     scale: float = 1.0,
     seeds: int = 0,
     *,
-    find: Callable[..., Images] = data.known,
+    find: Callable[..., Images] = data.load_or_recall,
 ) -> list[Unit]:
-    """The plan of a preset, by name, on a data set; ``find`` finds it, see ``data.known``."""
+    """The plan of a preset, by name, on a data set that ``find`` gives: ``data.load_or_recall``."""
     size = presets.dcgan_kd(preset, scale=scale, seeds=seeds).size
     images = find(source, size=size, cache=files.runs_folder() / "cache")
     grey, labels = images.pixels.shape[1] == 1, images.classes > 0

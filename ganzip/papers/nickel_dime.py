@@ -83,7 +83,7 @@ OVERVIEW = {name: name for name in ("method", "p", "steps", "lr")}
 def prepare(
     preset: str = "cpu", source: str = "digits", scale: float = 1.0, seeds: int = 0
 ) -> list[Unit]:
-    """The plan of a preset, by name, on a data set; see ``data.known``."""
+    """The plan of a preset, by name, on a data set; see ``data.load_or_recall``."""
     chosen, images = preset_of(preset, source, scale, seeds)
     return plan(chosen, images, source)
 
@@ -101,12 +101,12 @@ def preset_of(
     scale: float = 1.0,
     seeds: int = 0,
     *,
-    find: Callable[..., Images] = data.known,
+    find: Callable[..., Images] = data.load_or_recall,
 ) -> tuple[NickelDime, Images]:
     """A preset's numbers for a data set, and its images: images without labels are larger.
 
     Where the released teacher serves all sizes are its file's. find: what finds the images, see
-    ``data.known``.
+    ``data.load_or_recall``.
     """
     cache = files.runs_folder() / "cache"
     chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds)

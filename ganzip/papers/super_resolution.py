@@ -97,7 +97,7 @@ def known_pieces(source: str) -> Pieces:
         pieces = load_pieces(source)
     except data.DataAbsent as absent:
         try:
-            parts = data.known_parts(note.read_bytes())
+            parts = data.recall_parts(note.read_bytes())
         except (OSError, data.DataError):
             raise absent from None
         print(f"{source} is not here; shown is what an earlier run kept of it")

@@ -20,10 +20,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 
@@ -104,6 +111,17 @@ class Header(BaseModel):
         if len(set(papers)) < len(papers):
             raise ValueError("names a paper twice")
         return papers
+
+
+class Row(BaseModel):
+    """The cells of a row of ``rows.csv`` that are numbers; a run that diverged leaves no value."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    value: float | Literal[""]
+    steps: int
+    n_images: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -264,9 +282,9 @@ def _check_note(header: Header, path: Path, entry: str, content: bytes) -> None:
     try:
         if name.endswith(".pt"):
             _check_stored(content)
-            data.known_images(content)
+            data.recall_images(content)
         else:
-            data.known_parts(content)
+            data.recall_parts(content)
     except (ValueError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path}: {entry}: {error}; get the bundle again") from error
 
@@ -381,12 +399,13 @@ def find_rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> st
             if expected is not None and line[column] != str(expected):
                 return f"a row of {column} {line[column]!r:.40}, the unit's is {expected!r}"
     try:
-        rows = tables.rows(lines)
-    except ValueError as error:
-        return str(error)
-    if not any(map(math.isfinite, rows["value"])):
+        values = [Row.model_validate(line).value for line in lines]
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        return f"column {fault['loc'][0]}: {fault['msg']}, found {fault['input']!r:.40}"
+    if not any(value != "" and math.isfinite(value) for value in values):
         return "no value is a number"
-    if rows.drop(columns="value").astype(str).duplicated().any():
+    if len({tuple(line[c] for c in tables.ROW if c != "value") for line in lines}) < len(lines):
         return "a row is there twice"
     return ""
 

@@ -21,13 +21,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from ganzip import data, files, parallel
 from ganzip import device as devices
-from ganzip import files, parallel
 from ganzip.files import check_space, lock_folder, save_array, write
 from ganzip.train import Batch, Player, Terms, step_seed, train
 from ganzip.units import manifests
@@ -151,7 +150,7 @@ class Run:
                 return
             if samples is not None and (step % sample_interval == 0 or step == steps):
                 path = self.folder / "samples" / f"{phase}-{step:07d}.npy"
-                save_array(path, _to_uint8(samples()))
+                save_array(path, data.to_uint8(samples()).cpu().numpy())
             late = step < steps and time.time() >= self.deadline
             now = time.process_time(), time.monotonic()
             if step == steps or late or now[1] - clock[1] >= self.checkpoint_seconds:
@@ -391,12 +390,11 @@ def check_data(unit: Unit) -> None:
 
 def load_network(net: nn.Module, weights: Mapping[str, Tensor], name: str) -> nn.Module:
     """The network with the tensors that a unit saved under ``name``."""
-    net.load_state_dict(_select(weights, name))
+    prefix = f"{name}."
+    net.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    )
     return net
-
-
-def _select(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
 
 
 def load_checkpoint(path: Path, unit_key: str, device: torch.device) -> dict[str, Any]:
@@ -433,10 +431,6 @@ def _finite(state: Any) -> bool:
 
 def _bytes(networks: Iterable[nn.Module]) -> int:
     return sum(t.numel() * t.element_size() for net in networks for t in net.state_dict().values())
-
-
-def _to_uint8(images: Tensor) -> np.ndarray:
-    return ((images.cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def _csv(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> bytes:

@@ -23,13 +23,14 @@ from ganzip.report.figures.theme import (
     subplots,
 )
 
+BINS = 30  # of logits
 # Counts (panel, left, right, one column per label) and moments (panel, label, n, mean, std).
 Frames = tuple[pd.DataFrame, pd.DataFrame]
 
 
 @style()
 def logit_histogram(
-    logits: Mapping[str, Tensor], *, bins: int = 30
+    logits: Mapping[str, Tensor],
 ) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
     """Draw histograms of a discriminator's logits, with the value at which it cannot tell.
 
@@ -38,7 +39,7 @@ def logit_histogram(
     """
     figure, axes = subplots(WIDTH, 3.4)
     looks = {label: {"color": colour} for label, colour in colours(logits).items()}
-    counts, moments = _histogram(axes, "logits", logits, bins, looks)
+    counts, moments = _histogram(axes, "logits", logits, BINS, looks)
     axes.axvline(0, **_equilibrium(0))
     axes.set(xlabel="logit of the discriminator")
     figure.legend(loc="outside upper center", ncols=min(len(logits) + 1, 4))
@@ -47,7 +48,7 @@ def logit_histogram(
 
 @style()
 def probability_histograms(
-    panels: Mapping[str, Mapping[str, Tensor]], *, bins: int = 20
+    panels: Mapping[str, Mapping[str, Tensor]],
 ) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
     """Draw a column of histograms of P(real), the sigmoid of what a discriminator says of an image.
 
@@ -64,17 +65,13 @@ def probability_histograms(
                     f"{values.max():.3g}; expected probabilities, such as the sigmoid of logits"
                 )
     # Lines differ in dashes too: in grey, the colours are alike.
-    looks = {
-        label: {"color": colour, "ls": dashes}
-        for (label, colour), dashes in zip(
-            colours(_labels(panels)).items(), cycle(DASHES), strict=False
-        )
-    }
+    own = zip(colours(_labels(panels)).items(), cycle(DASHES), strict=False)
+    looks = {label: {"color": colour, "ls": dashes} for (label, colour), dashes in own}
     size = (WIDTH, 0.7 + 2.3 * len(panels))
     figure, grid = subplots(*size, nrows=len(panels), sharex=True, squeeze=False)
     frames = {}
     for axes, (title, sets) in zip(grid.flat, panels.items(), strict=True):
-        frames[title] = _histogram(axes, title, sets, np.linspace(0, 1, bins + 1), looks)
+        frames[title] = _histogram(axes, title, sets, np.linspace(0, 1, 21), looks)
         axes.axvline(0.5, **_equilibrium(0.5))
         axes.set(title=title, xlim=(0, 1))
     grid.flat[-1].set_xlabel("P(real), as the discriminator sees it")
@@ -84,7 +81,7 @@ def probability_histograms(
 
 @style()
 def equilibrium(
-    panels: Mapping[str, Mapping[str, Tensor]], traces: pd.DataFrame, *, bins: int = 30
+    panels: Mapping[str, Mapping[str, Tensor]], traces: pd.DataFrame
 ) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
     """Draw what discriminators say at the end of training, and of generated images over it.
 
@@ -108,7 +105,7 @@ def equilibrium(
     figure, grid = subplots(*size, nrows=len(panels), ncols=2, squeeze=False)
     frames = {}
     for (left, right), (title, sets) in zip(grid, panels.items(), strict=True):
-        frames[title] = _histogram(left, title, sets, bins, looks)
+        frames[title] = _histogram(left, title, sets, BINS, looks)
         left.axvline(0, **_equilibrium(0))
         left.set(title=title, xlabel="logit at the end")
         for label, rows in traces.loc[traces["panel"] == title].groupby("label", sort=False):

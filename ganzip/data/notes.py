@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganzip.data.images import DataError, Images, describe
 
-KNOWN = 8  # images that stay known of a set
+IMAGES = 8  # that a note holds of a set
 FINGERPRINT = r"^[0-9a-f]{12}$"
 
 
@@ -33,12 +33,12 @@ class Part(BaseModel):
 PARTS = TypeAdapter(Annotated[list[Part], Field(min_length=1)], config=ConfigDict(defer_build=True))
 
 
-def known_images(content: bytes) -> Images:
+def recall_images(content: bytes) -> Images:
     """What a file of ``cache/known`` holds of a set of images; raises DataError for any other."""
     try:
         images = Images(**torch.load(io.BytesIO(content), weights_only=True))
         pixels, facts = images.pixels, images.facts or {}
-        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or not 1 <= len(pixels) <= KNOWN:
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or not 1 <= len(pixels) <= IMAGES:
             raise ValueError(f"pixels are {pixels.dtype} {tuple(pixels.shape)}")
         counts = {name: facts[name] for name in ("count", "classes") if type(facts[name]) is int}
         if images.labels is not None or facts != describe(replace(images, facts=None)) | counts:
@@ -53,7 +53,7 @@ def known_images(content: bytes) -> Images:
     return images
 
 
-def known_parts(content: bytes) -> list[dict[str, Any]]:
+def recall_parts(content: bytes) -> list[dict[str, Any]]:
     """What a file of ``cache/known`` holds of a set of photos: the manifest of their parts.
 
     Raises DataError for any other.
