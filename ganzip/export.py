@@ -279,12 +279,11 @@ def to_onnx(
     """
     with _frozen_copy(net) as still:
         example = example.detach().cpu()
-        free = sizes
         if sizes is None:
-            free = _is_image(example) and _takes(still, example[:1].repeat(1, 1, 1, 2))
-        content = _convert(still, example, free)
+            sizes = _is_image(example) and _takes(still, example[:1].repeat(1, 1, 1, 2))
+        content = _convert(still, example, sizes)
         answer, difference = _session(content), 0.0
-        for probe in (example, *_probes(still, example, free)):
+        for probe in (example, *_probes(still, example, sizes)):
             gap = float((answer(probe) - still(probe)).abs().max())
             if not gap <= tolerance:
                 raise OnnxError(

@@ -47,7 +47,7 @@ def test_a_stopped_unit_ends_in_the_same_bits(name, root, tmp_path):
 
 
 def test_rows_have_the_columns_of_a_row_and_finite_values(root):
-    frame = tables.rows(read_rows(plan(), root)[list(tables.ROW)].to_dict("records"))
+    frame = read_rows(plan(), root)[list(tables.ROW)]
     assert np.isfinite(frame["value"]).all()
     students = frame[frame["method"].isin(["mse", "cached"])]
     assert {"IS", "FD-digits", "KID-digits", "VoL", "MSE to teacher"} <= set(students["metric"])

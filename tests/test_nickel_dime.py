@@ -60,7 +60,7 @@ def test_a_unit_that_was_stopped_in_every_phase_ends_in_the_same_bits(name, phas
 
 
 def test_rows_are_complete_and_finite(root, frame):
-    rows = tables.rows(read_rows(plan(), root)[list(tables.ROW)].to_dict("records"))
+    rows = read_rows(plan(), root)[list(tables.ROW)]
     assert np.isfinite(rows["value"]).all()
     students = {u.name: u for u in plan() if "scores" in u.config}
     assert len(students) == 10 + 3

@@ -403,7 +403,7 @@ def find_rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> st
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         return f"column {fault['loc'][0]}: {fault['msg']}, found {fault['input']!r:.40}"
-    if not any(value != "" and math.isfinite(value) for value in values):
+    if not any(isinstance(value, float) and math.isfinite(value) for value in values):
         return "no value is a number"
     if len({tuple(line[c] for c in tables.ROW if c != "value") for line in lines}) < len(lines):
         return "a row is there twice"
