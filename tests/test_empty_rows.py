@@ -30,7 +30,7 @@ def pieces() -> dict[str, sr.Pieces]:
     entry = {"sha256": "0" * 12, "top": 0, "left": 0, "height": 1024, "width": 1024}
     parts = [entry | {"photo": part, "part": part} for part in ("train", "validation", "test")]
     held = sr.Pieces("made-up", {}, parts)
-    return dict.fromkeys(sr.GENERATORS, held)
+    return dict.fromkeys(sr.NETWORKS, held)
 
 
 def seeds_of(preset):

@@ -89,17 +89,17 @@ def test_what_is_known_of_data_is_made_again_where_it_is_unreadable(faces, tmp_p
 
 def test_what_is_known_of_photos_is_made_again_where_it_is_unreadable(faces):
     sr.load_pieces.cache_clear()
-    first = sr.known_pieces("faces").manifest
+    first = sr.find_pieces("faces").manifest
     note = files.runs_folder() / "cache/known/faces.json"
     note.write_text("[")
-    assert sr.known_pieces("faces").manifest == first
+    assert sr.find_pieces("faces").manifest == first
     sr.load_pieces.cache_clear()
     faces.rename(faces.with_name("gone"))
-    assert sr.known_pieces("faces").manifest == first
+    assert sr.find_pieces("faces").manifest == first
     for torn in ("[", "null", "{}", '[{"photo": 1}]', "[" * 100_000):
         note.write_text(torn)
         with pytest.raises(data.DataAbsent, match="faces"):
-            sr.known_pieces("faces")
+            sr.find_pieces("faces")
 
 
 def test_a_cache_of_pixels_is_decoded_again_where_it_was_altered(faces, tmp_path):

@@ -147,7 +147,7 @@ def test_both_discriminators_and_g_are_regularised(root):
     for first, lazy in zip(everyone[::2], everyone[1::2], strict=True):
         assert first.optimiser is lazy.optimiser
     recipe = nickel_dime.recipe_of(run.config)
-    paced = recipe.paced(everyone, SHORT.steps)
+    paced = recipe.with_rates(everyone, SHORT.steps)
     g, d = (paced[i].optimiser.param_groups[0] for i in (0, 2))
     rates = [[player.lr(step) for step in (0, 9)] for player in paced if player.lr]
     assert rates[0] == [g["lr"]] * 2 == pytest.approx([0.0025 * 4 / 5] * 2)
@@ -199,8 +199,7 @@ def test_maps_and_layers_follow_the_size():
         "shifted": ["synthesis.b8.conv1", "synthesis.b16.conv1", "synthesis.b32.conv1"],
         "related": ["synthesis.b16.conv1", "synthesis.b32.conv1"],
     }
-    assert nickel_dime.g_layers({"size": 256}) == ["synthesis.b32.conv1", "synthesis.b128.conv1"]
-    assert nickel_dime.g_layers({"size": 16}) == ["synthesis.b4.conv1", "synthesis.b8.conv1"]
+    assert [nickel_dime.parts({"size": n}, 8, 2) for n in (256, 16)] == [[32, 128], [4, 8]]
 
 
 def test_figure_3_holds_both_rates_at_the_end_and_over_training(root):

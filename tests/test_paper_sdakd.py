@@ -45,7 +45,7 @@ def short():
 
 
 def plan():
-    return sdakd.plan(short(), {network: sr.load_pieces("photos") for network in sr.GENERATORS})
+    return sdakd.plan(short(), {network: sr.load_pieces("photos") for network in sr.NETWORKS})
 
 
 def unit(name):
@@ -111,7 +111,7 @@ def test_ablation_3_trains_the_teachers_discriminator_on(root):
 def test_all_methods_of_a_network_train_on_the_same_pairs(root):
     taught, control = (
         sr.batches(Run(unit(f"realesrgan-{m}-c14-seed0"), root), teacher=T)
-        for m, T in (("sdakd", sr.released("cpu")), ("control-gt", None))
+        for m, T in (("sdakd", sr.load_released("cpu")), ("control-gt", None))
     )
     for step in (0, 3):
         torch.manual_seed(step)
@@ -126,7 +126,7 @@ def test_all_methods_of_a_network_train_on_the_same_pairs(root):
 def test_stored_answers_are_the_teachers(root):
     run = Run(unit("realesrgan-sdakd-c14-seed0"), root)
     (held,) = sr.examples(run, "test").values()
-    expected = images_of(sr.released("cpu"), held.cond[:1])
+    expected = images_of(sr.load_released("cpu"), held.cond[:1])
     assert (held.teacher[:1] - expected).abs().max() < 2e-3  # kept in half precision
 
 
@@ -158,7 +158,7 @@ def test_students_of_plain_inputs_start_near_the_bicubic_enlargement():
 def test_learning_rates_rise_first():
     c = unit("realesrgan-bicubic-control-gt-c14-seed0").config
     adam = torch.optim.Adam(torch.nn.Linear(1, 1).parameters())
-    (warm,) = sdakd.recipe_of(c).paced([train.Player("G", adam, lambda batch: {})], 100)
+    (warm,) = sdakd.recipe_of(c).with_rates([train.Player("G", adam, lambda batch: {})], 100)
     rates = [warm.lr(step) for step in range(100)]  # pyright: ignore
     assert c["warmup"] == 10 and rates[0] == pytest.approx(5e-3 / 11, rel=1e-2)
     assert max(rates) == rates[10] > 0.9 * 5e-3 and rates[-1] < 1e-4
@@ -204,7 +204,7 @@ def test_live_batches_have_the_teachers_image_and_map(root):
 def test_factors_that_the_network_does_not_know_are_refused():
     c = unit("gcfsr-sdakd-c14-seed0").config
     with pytest.raises(ValueError, match=r"factor 16: this network was trained for \[2, 4, 8\]"):
-        sr.conditioned(torch.zeros(1, 3, 32, 32), [16], c)
+        sr.condition(torch.zeros(1, 3, 32, 32), [16], c)
 
 
 def test_parts_share_no_photo_pixels_and_a_changed_set_is_refused(tmp_path):
@@ -212,7 +212,7 @@ def test_parts_share_no_photo_pixels_and_a_changed_set_is_refused(tmp_path):
     assert {e["part"] for e in pieces.manifest} == {"train", "validation", "test"}
     changed = dataclasses.replace(pieces, manifest=[{**pieces.manifest[0], "sha256": "feed"}])
     turned = dataclasses.replace(pieces, manifest=pieces.manifest[::-1])
-    this = sdakd.plan(short(), {network: turned for network in sr.GENERATORS})[0]
+    this = sdakd.plan(short(), {network: turned for network in sr.NETWORKS})[0]
     assert changed.fingerprint != pieces.fingerprint
     with pytest.raises(data.DataError, match="plan again, or bring the old photos back"):
         perform(this, sdakd.work, tmp_path)
@@ -309,7 +309,7 @@ def test_a_unit_trains_on_sources_by_part(tmp_path):
     cfg = short()
     (plain,) = [f for f in cfg.families if f.network == sr.PLAIN]
     fresh = dataclasses.replace(plain, fresh=True, stored=False, seeds={"control GT": {"1/4": 1}})
-    held = dict.fromkeys(sr.GENERATORS, sr.load_pieces(source))
+    held = dict.fromkeys(sr.NETWORKS, sr.load_pieces(source))
     units = sdakd.plan(dataclasses.replace(cfg, families=(fresh,)), held)
     for this in units:
         perform(this, sdakd.work, tmp_path / "runs")

@@ -104,7 +104,7 @@ def big_photos():
     entry = {"photo": "big", "sha256": "0", "top": 0, "left": 0, "height": 2048, "width": 3000}
     parts = ("train", "validation", "test")
     pieces = sr.Pieces("big.zip", {}, [{**entry, "part": part} for part in parts])
-    return {network: pieces for network in sr.GENERATORS}
+    return {network: pieces for network in sr.NETWORKS}
 
 
 def test_a_released_discriminator_is_checked_when_planning(tmp_path, monkeypatch):

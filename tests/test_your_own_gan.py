@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ganzip import export, files, metrics, slicing
+from ganzip import export, files, metrics, parameters, slicing
 from ganzip.device import cores
 from ganzip.distil import compose, family, views
 from ganzip.distil.compose import METHODS
@@ -61,10 +61,9 @@ def seeded(build):
 
 
 def planned(adapter, methods=(), seeds=1, width=0.5, n=2):
-    seen = own.load_dataset(adapter, SHORT, "")
-    common = own.settings(adapter, adapter, SHORT, width, seen)
+    seen = own.load_dataset(adapter, SHORT, width, "")
     steps = {"teacher": 3} | dict.fromkeys(own.methods_for(adapter, methods), n)
-    return own.plan(adapter, SHORT, common, seen, steps, seeds)
+    return own.plan(adapter, SHORT, seen, steps, seeds)
 
 
 @pytest.fixture(scope="module", params=["NOISE", "IMAGE"])
@@ -213,34 +212,34 @@ def test_the_best_start_of_a_trial_is_taken(tmp_path, monkeypatch):
 
 
 def test_the_largest_width_that_fits_is_found_by_counting():
-    width = own.fitting(IMAGE, {"parameters": 0.5})
+    width = own.fit_width(IMAGE, {"parameters": 0.5})
     full = metrics.params(enlarger(1.0))
     assert metrics.params(enlarger(width)) <= full / 2
-    assert metrics.params(enlarger(width + 1 / family.GRID)) > full / 2 or width == 1
-    absolute = own.fitting(IMAGE, {"parameters": metrics.params(enlarger(width))})
+    assert metrics.params(enlarger(width + 1 / budget.GRID)) > full / 2 or width == 1
+    absolute = own.fit_width(IMAGE, {"parameters": metrics.params(enlarger(width))})
     assert absolute == width
-    assert own.fitting(IMAGE, {"width": 0.25}) == 0.25
-    assert 0 < own.fitting(IMAGE, {"multiply-adds": 0.4}) < 1
+    assert own.fit_width(IMAGE, {"width": 0.25}) == 0.25
+    assert 0 < own.fit_width(IMAGE, {"multiply-adds": 0.4}) < 1
 
 
 def test_an_impossible_target_names_the_smallest_reachable():
     least = metrics.params(enlarger(1 / 64))
     with pytest.raises(AdapterError, match=f"smallest reachable is {least}") as error:
-        own.fitting(IMAGE, {"parameters": 10})
+        own.fit_width(IMAGE, {"parameters": 10})
     assert "\n" not in str(error.value)
     with pytest.raises(AdapterError, match="expected one of width, parameters"):
-        own.fitting(IMAGE, {"size": 1})
+        own.fit_width(IMAGE, {"size": 1})
 
 
 def test_a_budget_is_divided_by_measured_time():
     measured = {"teacher": 0.1, "answer": 0.01, "control": 0.2, "mse": 0.1}
     args = (IMAGE, SHORT, measured, ["control", "mse"], 1)
-    steps = own.divided(*args, 400.0, given=True)
+    steps = own.divide(*args, 400.0, given=True)
     assert steps["mse"] == pytest.approx(2 * steps["control"], abs=1)
     spent = sum(steps[m] * measured[m] for m in ("control", "mse"))
     assert 0.5 * 400 * budget.MARGIN * cores() < spent < 400 * cores() * budget.MARGIN
     with pytest.raises(AdapterError, match=r"a budget of 0.1 minutes leaves .* take [\d.]+"):
-        own.divided(*args, 6.0, given=True)
+        own.divide(*args, 6.0, given=True)
 
 
 def test_a_second_call_plans_the_same_units_and_measures_nothing(tmp_path, monkeypatch):
@@ -256,10 +255,10 @@ def test_a_second_call_plans_the_same_units_and_measures_nothing(tmp_path, monke
 
 
 def test_what_a_notebook_says_is_read():
-    assert own.target_of("multiply-adds 0.1") == {"multiply-adds": 0.1}
+    assert parameters.target_of("multiply-adds 0.1") == {"multiply-adds": 0.1}
     for text in ("width", "0.25", "parameters few"):
-        with pytest.raises(AdapterError, match="expected one of"):
-            own.fitting(IMAGE, own.target_of(text))
+        with pytest.raises(ValueError, match="expected one of"):
+            parameters.target_of(text)
     assert own.parse_methods("mse, naive (C,C), NICKEL & DiME") == [
         "mse", "naive (C,C)", "NICKEL & DiME"
     ]  # fmt: skip
@@ -306,7 +305,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     ):
         adapter = dataclasses.replace(IMAGE, weights=weights)
         with pytest.raises(AdapterError, match=what) as error:
-            family.filled(adapter, family.teacher_state(adapter) or {})
+            family.load_teacher(adapter, family.teacher_state(adapter) or {})
         assert "\n" not in str(error.value)
     torn = tmp_path / "torn.pt"
     torn.write_bytes(b"torn")
@@ -515,7 +514,7 @@ def test_the_matrix_has_every_method_on_every_family_that_it_can_serve(tmp_path,
     planned = {(u.config["adapter"], u.config["method"]) for u in units if "networks" in u.config}
     refused = matrix.footnotes("smoke")
     dashes = set(zip(refused["family"], refused["method"], strict=True))
-    wanted = {(name, method) for name in matrix.WIDTHS for method in METHODS}
+    wanted = {(name, method) for name in matrix.FAMILIES for method in METHODS}
     students = {(name, method) for name, method in planned if method in METHODS}
     assert students == wanted - dashes and len(dashes) == 10
     for unit in units:
@@ -523,12 +522,12 @@ def test_the_matrix_has_every_method_on_every_family_that_it_can_serve(tmp_path,
             assert unit.needs["teacher"].paper in matrix.PAPERS
     steps = {(u.config["adapter"], u.config["steps"]) for u in units if u.config.get("ema") and
              u.config["method"] in METHODS}  # fmt: skip
-    assert len(steps) == len(matrix.WIDTHS)
+    assert len(steps) == len(matrix.FAMILIES)
 
 
 def test_the_matrix_is_laid_out_with_spreads_and_dashes():
     parts = []
-    for i, name in enumerate(matrix.WIDTHS):
+    for i, name in enumerate(matrix.FAMILIES):
         rows = frame_of(teacher=[1.0], start=[9.0], control=[5.0, 5.0 + i], mse=[2.0, 2.5])
         if i < 2:
             rows = rows[rows["metric"] != "PSNR"].replace("KID-efflite2", "FD-digits")

@@ -24,7 +24,7 @@ from torch.optim import Adam, Optimizer
 from ganzip import losses
 from ganzip.distil import views
 from ganzip.distil.family import Adapter
-from ganzip.distil.recipe import PENALTY, Recipe
+from ganzip.distil.recipe import MASKS, PENALTY, Recipe
 from ganzip.losses import Distance, Supervision
 from ganzip.methods import (
     cagc,
@@ -41,7 +41,7 @@ from ganzip.methods import (
 )
 from ganzip.nets import connectors, energy
 from ganzip.taps import taps
-from ganzip.train import Batch, Player, frozen
+from ganzip.train import Batch, Player, frozen, memory
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def distil(s: Setup, method: Method, fit: Callable[[Phase], None]) -> Trained:
     average = r.average(cast.G, cast.g, cast.share)
     nets = cast.nets
     generators = {"G": cast.G} | {k: nets[k] for k in ("G_teacher",) if k in nets}
-    players = r.regularised(players, nets, critics(nets), generators)
+    players = r.regularise(players, nets, critics(nets), generators)
 
     draw = s.truth if method.by_truth and s.truth else s.draw
     names = {"G": cast.G, **cast.parts, **nets, "average": average}
@@ -215,7 +215,7 @@ def alone(s: Setup, G: nn.Module, D: nn.Module, g: Optimizer, d: Optimizer) -> l
         player = gan.generator(drawn, D, g)
     else:
         player = gan.supervised(G, D, g, s.supervision(), weight=s.adapter.adversarial)
-    return r.ordered([gan.discriminator(drawn, D, d), player])
+    return r.arrange([gan.discriminator(drawn, D, d), player])
 
 
 def afresh(cast: Cast, *, small: bool = True) -> list[Player]:
@@ -235,10 +235,15 @@ def control(cast: Cast) -> list[Player]:
     return alone(cast.setup, *cast.opponents())
 
 
-def critic(s: Setup, D: nn.Module) -> list[Player]:
+def critic(s: Setup, D: nn.Module) -> Phase:
     """D alone, against images that come in the place of inputs: those of a finished teacher."""
     players = [gan.discriminator(nn.Identity(), D, s.recipe.d_optimiser(D))]
-    return s.recipe.regularised(players, {}, {"D": D}, {})
+
+    def draw(step: int) -> Batch:
+        batch = s.draw(step)
+        return dataclasses.replace(batch, cond=gan.target(batch))
+
+    return Phase("train", s.recipe.regularise(players, {}, {"D": D}, {}), 1.0, {"D": D}, draw)
 
 
 # Paper A ------------------------------------------------------------------------------------------
@@ -275,7 +280,7 @@ def stages(cast: Cast) -> list[Player]:
         cast.fit(Phase("stage2-D", apart, r.stages[1], {"D": D}, s.draw))
     cast.nets["D"], cast.share, g = D, 1 - sum(r.stages), cast.learner(G, **parts)
     d = r.d_optimiser(D)
-    return r.ordered(sdakd.stage3(G, D, g, d, s.supervision(), **term, lambda2=r.lambda2))
+    return r.arrange(sdakd.stage3(G, D, g, d, s.supervision(), **term, lambda2=r.lambda2))
 
 
 def online(cast: Cast, G: nn.Module) -> tuple[nn.Module, nn.Module, Optimizer, list[Player]]:
@@ -310,7 +315,7 @@ def two_teachers(cast: Cast) -> list[Player]:
     deep = cast.nets["deep"] = s.new("deep", lambda: deeper(s.width))
     D = cast.nets["deep D"] = s.critic(1.0, "deep D")
     two = alone(s, deep, D, r.optimiser(deep), r.d_optimiser(D))
-    teachers = [named("wide", p) for p in wide] + [named("deep", p) for p in two]
+    teachers = [rename("wide", p) for p in wide] + [rename("deep", p) for p in two]
     return [*teachers, *omgd.omgd(G, T, deep, links, g, s.maps(), names, names)]
 
 
@@ -330,7 +335,7 @@ def judged_maps(cast: Cast, *, modified: bool) -> list[Player]:
         adversarial=a.adversarial, modified=modified,
     )  # fmt: skip
     (teacher,) = (player for player in wide if player.name == "G")
-    return [*s.recipe.ordered([judge, teacher]), student]
+    return [*s.recipe.arrange([judge, teacher]), student]
 
 
 def first_blocks(s: Setup, D: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -352,7 +357,7 @@ def widths(s: Setup, G: nn.Module, names: Sequence[str]) -> list[int]:
     return [shape[1] for shape in views.shapes(G, example, names)]
 
 
-def named(prefix: str, player: Player) -> Player:
+def rename(prefix: str, player: Player) -> Player:
     """The player under a name of its own, by which runs keep optimisers."""
     return dataclasses.replace(player, name=f"{prefix} {player.name}")
 
@@ -368,7 +373,7 @@ def slimming(cast: Cast) -> list[Player]:
     g, d, by = r.optimiser(dense), r.d_optimiser(D), s.distance()
     players = gs.sparsify(dense, s.T, D, g, d, by, mixing=r.mixed)
     nets = {"dense": dense, "D": D}
-    players = r.regularised(players, nets, critics(nets), {"G": dense})
+    players = r.regularise(players, nets, critics(nets), {"G": dense})
     cast.fit(Phase("sparse", players, r.sparse, nets, s.draw))
     cast.share = 1 - r.sparse
     if not r.same_critic:
@@ -382,7 +387,7 @@ def imitation(cast: Cast, players: Callable[..., list[Player]], *, new: bool) ->
     s, r = cast.setup, cast.setup.recipe
     G, D, g, d = cast.opponents(afresh=new)
     T, by = s.stored_teacher or s.view(s.T), s.distance()
-    return players(cast, s.view(G), T, D, g, d, mask=r.mask_of, distance=by, mixing=r.mixed)
+    return players(cast, s.view(G), T, D, g, d, mask=MASKS[r.mask], distance=by, mixing=r.mixed)
 
 
 def content_aware(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
@@ -392,7 +397,7 @@ def content_aware(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
 
 def relations(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
     """StyleKD: maps relate under shifts along directions of W."""
-    s, layers = cast.setup, views.style_layers(cast.setup.adapter)
+    s, layers = cast.setup, cast.setup.adapter.layers[1:]  # all but the smallest
     shifted = s.recipe.layers.get("shifted", layers)
     bank = stylekd.directions(s.T, [name.split(".")[1] for name in shifted])
     layers = s.recipe.layers.get("related", layers)
@@ -432,8 +437,9 @@ def cooperation(cast: Cast) -> list[Player]:
         frozen(D_T)
     return gcc.gcc(
         s.view(G), s.view(T), D, D_T, gates, adapters, g, r.d_optimiser(D), r.d_optimiser(gates),
-        teachers, g_layers=views.inside(a, names), d_layers=[D.blocks[name] for name in judged],
-        decay=r.memory, mixing=r.mixed,
+        teachers, g_layers=views.names_in_view(a, names),
+        d_layers=[D.blocks[name] for name in judged], decay=memory(r.step_decay, r.steps),
+        mixing=r.mixed,
     )  # fmt: skip
 
 
@@ -460,7 +466,7 @@ def communication(cast: Cast, *, nickel: bool, dime: bool) -> list[Player]:
     )  # fmt: skip
     if a.latent:
         return players
-    return [tied(players[0], cast.G, losses.supervision(None, l1=a.l1)), *players[1:]]
+    return [tie(players[0], cast.G, losses.supervision(None, l1=a.l1)), *players[1:]]
 
 
 def with_map(s: Setup, D: nn.Module) -> tuple[nn.Module, tuple[str, str]]:
@@ -469,13 +475,13 @@ def with_map(s: Setup, D: nn.Module) -> tuple[nn.Module, tuple[str, str]]:
         theirs, ours = s.recipe.layers["pair"]
         return D, (theirs, ours)
     theirs, ours, shape = views.pair(s.adapter)
-    shown, theirs = s.black(2), views.inside(s.adapter, [theirs])[0]
+    shown, theirs = s.black(2), views.names_in_view(s.adapter, [theirs])[0]
     if views.shapes(D, shown, [ours])[0][1:] == shape[1:]:
         return D, (theirs, ours)
     return s.new("map of D", lambda: views.WithMap(D, ours, shown, shape)), (theirs, "map")
 
 
-def tied(player: Player, G: nn.Module, to: Supervision) -> Player:
+def tie(player: Player, G: nn.Module, to: Supervision) -> Player:
     """A generator's player with a supervision by the batch's target beside."""
 
     def terms(batch: Batch) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ from ganzip.train import frozen
 State = Mapping[str, Tensor]
 Start = Callable[[nn.Module, nn.Module], object]
 """Gives a narrow generator its first weights out of the wide one."""
-KNOWN = 8  # adapters whose networks are looked into once
+ADAPTERS = 8  # adapters whose networks are looked into once
 
 
 class AdapterError(ValueError):
@@ -157,7 +157,7 @@ def check(adapter: Adapter) -> None:
     if unknown := [layer for layer in a.layers if layer not in modules]:
         raise AdapterError(f"{name}: generator has no layers {unknown}; it has {list(modules)[1:]}")
     if (state := teacher_state(a)) is not None:
-        filled(a, state)
+        load_teacher(a, state)
 
 
 def teacher_state(adapter: Adapter) -> State | None:
@@ -188,7 +188,7 @@ def teacher_state(adapter: Adapter) -> State | None:
     return found
 
 
-def filled(adapter: Adapter, state: State) -> nn.Module:
+def load_teacher(adapter: Adapter, state: State) -> nn.Module:
     """The teacher with its weights, frozen. Raises AdapterError where they do not fit, or where a
     number among them is NaN or infinite.
     """
@@ -228,47 +228,6 @@ def fingerprint(adapter: Adapter) -> str:
     return digest.hexdigest()[:12]
 
 
-# Widths that fit a target -------------------------------------------------------------------------
-
-GRID = 64  # widths are tried in such parts of 1
-
-
-def fitting(
-    adapter: Adapter, target: Mapping[str, float], cost: Callable[[nn.Module], float]
-) -> float:
-    """The largest width, in 64ths, whose cost fits; ``target`` is the width itself or a limit.
-
-    {"width": 0.25}; {"parameters": 0.1} is a share of the teacher's, {"parameters": 500000} a
-    number; "multiply-adds" and "latency" (seconds) alike. ``cost`` counts a generator. Raises
-    AdapterError, which names the smallest reachable, where nothing fits.
-    """
-    ((kind, limit),) = target.items()
-    if kind == "width":
-        build(adapter, float(limit))
-        return float(limit)
-    full = cost(adapter.full())
-    most = limit * full if limit < 1 else limit
-
-    def of(n: int) -> float:
-        try:
-            return cost(adapter.generator(n / GRID))
-        except ValueError:  # a width that leaves no channel
-            return -1.0
-
-    least = next(n for n in range(1, GRID + 1) if of(n) >= 0)
-    if (smallest := of(least)) > most:
-        raise AdapterError(
-            f"{adapter.name}: no width has {kind} of {most:,.6g} or less; the smallest reachable "
-            f"is {smallest:,.6g} ({smallest / full:.4f} of the teacher's {full:,.6g}) at width "
-            f"{least}/{GRID}"
-        )
-    low, high = least, GRID
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if of(middle) <= most else (low, middle - 1)
-    return low / GRID
-
-
 def build(adapter: Adapter, width: float) -> nn.Module:
     """A new generator of a width; raises AdapterError where there is none."""
     if not 0 < width <= 1:
@@ -279,7 +238,7 @@ def build(adapter: Adapter, width: float) -> nn.Module:
         raise AdapterError(f"{adapter.name}: {error}") from error
 
 
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=ADAPTERS)
 def _has_styles(adapter: Adapter) -> bool:
     with torch.device("meta"):
         parts = dict(adapter.generator(1.0).named_children())

@@ -16,7 +16,7 @@ from torch.optim import Adam, Optimizer, RMSprop
 from ganzip import prune
 from ganzip.losses import Mask
 from ganzip.methods import gan
-from ganzip.train import Player, averaged, cosine, memory
+from ganzip.train import Player, averaged, cosine
 
 MASKS: dict[str, Mask] = {
     "foreground": prune.foreground,
@@ -83,16 +83,6 @@ class Recipe:
         """The probability of style mixing."""
         return self.mixing or 0.0
 
-    @property
-    def mask_of(self) -> Mask:
-        """What matters in an image."""
-        return MASKS[self.mask]
-
-    @property
-    def memory(self) -> float:
-        """The decay of a running mean over training steps, however few there are."""
-        return memory(self.step_decay, self.steps)
-
     def optimiser(self, *networks: nn.Module) -> Optimizer:
         """A new optimiser over generators and what learns with them."""
         return self._new(networks, self.lr, self.betas)
@@ -109,7 +99,7 @@ class Recipe:
             return RMSprop(parameters, lr)
         return Adam(parameters, lr, betas=betas, fused=True)
 
-    def paced(self, players: Sequence[Player], steps: int) -> list[Player]:
+    def with_rates(self, players: Sequence[Player], steps: int) -> list[Player]:
         """Players with their learning rates over ``steps``.
 
         GCC's gates have an eighth of a discriminator's; ITGC's energy keeps its own.
@@ -126,7 +116,7 @@ class Recipe:
 
         return [dataclasses.replace(player, lr=rate(player)) for player in players]
 
-    def ordered(self, players: list[Player]) -> list[Player]:
+    def arrange(self, players: list[Player]) -> list[Player]:
         """D and G in the order in which they act."""
         return players[::-1] if self.generator_first else players
 
@@ -136,7 +126,7 @@ class Recipe:
             return G
         return averaged(G, optimiser, self.decay, steps=max(1, round(share * self.steps)))
 
-    def regularised(
+    def regularise(
         self,
         players: Sequence[Player],
         nets: dict[str, nn.Module],

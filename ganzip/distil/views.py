@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import features
-from ganzip.distil.family import KNOWN, Adapter
+from ganzip.distil.family import ADAPTERS, Adapter
 from ganzip.taps import taps
 
 MAPS = 4  # layers of a generator whose maps are compared, where the adapter names none
@@ -112,7 +112,7 @@ def view(adapter: Adapter, G: nn.Module) -> nn.Module:
     return G if adapter.styles else StyleView(G, adapter.example().shape[1:])
 
 
-def inside(adapter: Adapter, names: Sequence[str]) -> list[str]:
+def names_in_view(adapter: Adapter, names: Sequence[str]) -> list[str]:
     """Names of the generator's modules in its ``view``."""
     return list(names) if adapter.styles else [f"synthesis.net.{name}" for name in names]
 
@@ -130,7 +130,7 @@ def convolutions(net: nn.Module) -> list[str]:
     return [name for name, module in net.named_modules() if isinstance(module, kinds)][:-1]
 
 
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=ADAPTERS)
 def four_layers(adapter: Adapter) -> list[str]:
     """The generator's layers that are compared: the adapter's, else convolutions, evenly spaced."""
     found = list(adapter.layers)
@@ -141,7 +141,7 @@ def four_layers(adapter: Adapter) -> list[str]:
     return [found[math.ceil(len(found) * i / count) - 1] for i in range(1, count + 1)]
 
 
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=ADAPTERS)
 def judge_layers(adapter: Adapter) -> list[str]:
     """The discriminator's layers, down to its smallest map."""
     if adapter.d_layers:
@@ -154,12 +154,7 @@ def judge_layers(adapter: Adapter) -> list[str]:
     return names[: (down[-1] + 1) if down else len(names)]
 
 
-def style_layers(adapter: Adapter) -> Sequence[str]:
-    """The layers of a generator with styles whose maps StyleKD relates: all but the smallest."""
-    return adapter.layers[1:]
-
-
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=ADAPTERS)
 def pair(adapter: Adapter) -> tuple[str, str, torch.Size]:
     """NICKEL's two maps: of the teacher's G, of a quarter of the image's size, and of D.
 

@@ -41,7 +41,7 @@ def interpolate(z: Tensor, steps: int) -> Tensor:
 
 
 @contextmanager
-def seeded(device: torch.device) -> Iterator[None]:
+def fix_noise(device: torch.device) -> Iterator[None]:
     """Inside the ``with`` block all noise is that of measuring; outside none is used up."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(HELD_OUT)
@@ -66,7 +66,7 @@ def draw(run: Run, G: nn.Module, n: int, network: Network | None = None) -> Tens
     ``network`` is a function of G that draws in its place: with style mixing, as in training.
     """
     parts = noise(n, run.config["latent"]).split(250)
-    with seeded(run.device), features.evaluating(G):
+    with fix_noise(run.device), features.evaluating(G):
         images = torch.cat([(network or G)(z.to(run.device)).cpu() for z in parts])
     return data.to_float(data.to_uint8(images))
 

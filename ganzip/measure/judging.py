@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
 from ganzip import assets, data, features, metrics, presets, sets
@@ -56,12 +57,6 @@ class Judge:
     networks: Mapping[str, Features]
     real: Mapping[str, Tensor]
     classifier: features.Classifier | None
-
-    @property
-    def tensors(self) -> dict[str, nn.Module | Mapping[str, Tensor]]:
-        """What a unit has to keep of it."""
-        net = self.classifier
-        return {"real": self.real} if net is None else {"judge": net, "real": self.real}
 
 
 def settings(images: Images, preset: str, n_images: int) -> dict[str, Any]:
@@ -113,8 +108,16 @@ def train_judge(run: Run, images: Images) -> Judge:
             assert batch.target is not None
             return {"cross entropy": F.cross_entropy(net(batch.cond), batch.target)}
 
+        assert images.labels is not None
+        indices = data.batch_indices(len(images), c["batch"], c["seed"])
+        both = images.pixels, images.labels
+        pixels, labels = (data.batches_of(rows, indices, run.device) for rows in both)
+
+        def batch(step: int) -> Batch:
+            return Batch(data.to_float(pixels(step)), target=labels(step))
+
         learner = Player("judge", adam, terms, lr=cosine(2e-3, c["steps"]))
-        run.train([learner], labelled_batches(images, run), c["steps"], {"judge": net})
+        run.train([learner], batch, c["steps"], {"judge": net})
         frozen(net)
     networks = feature_networks(run, classifier)
     most = REFERENCE if images.classes else 4 * UNLABELLED
@@ -148,10 +151,13 @@ def work(
     """
     images, test = load_images(run), load_images(run, "test")
     judge, found = train_judge(run, images), list[Number]()
-    if accurate and images.classes:
-        found.append(Number("accuracy", accuracy(judge, test), "%", len(test)))
+    if accurate and judge.classifier is not None and test.labels is not None:
+        answer = features.probabilities(judge.classifier, data.to_float(test.pixels)).argmax(1)
+        right = 100 * (answer == test.labels).double().mean().item()
+        found.append(Number("accuracy", right, "%", len(test)))
     real = data.to_float(test.pixels[: run.config["n_images"]])
-    run.finish(judge.tensors, rows(run, [*found, *numbers(judge, real)], labels))
+    net = {} if judge.classifier is None else {"judge": judge.classifier}
+    run.finish({**net, "real": judge.real}, rows(run, [*found, *numbers(judge, real)], labels))
 
 
 def scores(judge: Judge, images: Tensor) -> dict[str, float]:
@@ -179,25 +185,16 @@ def feature_networks(run: Run, classifier: features.Classifier | None) -> dict[s
     if classifier is not None:
         network = features.classifier(classifier, Path(run.config["data"]).stem)
     else:
-        network = features.efficientnet_lite(2, device=device)
+        network = imagenet(device)
     found = {network.name: network}
     if run.config["inception"]:
-        found["inception"] = features.inception(assets.require("inception"), device=device)
+        found["inception"] = imagenet(device, inception=True)
     return found
 
 
-def accuracy(judge: Judge, test: Images) -> float:
-    """Percent of held-out images that the judge's classifier names rightly."""
-    assert judge.classifier is not None and test.labels is not None
-    answer = features.probabilities(judge.classifier, data.to_float(test.pixels)).argmax(1)
-    return 100 * (answer == test.labels).double().mean().item()
-
-
-def labelled_batches(images: Images, run: Run) -> Callable[[int], Batch]:
-    """Images as what the network is given, labels as what it should answer."""
-    indices = data.batch_indices(len(images), run.config["batch"], run.config["seed"])
-    assert images.labels is not None
-    pixels, labels = (
-        data.batches_of(rows, indices, run.device) for rows in (images.pixels, images.labels)
-    )
-    return lambda step: Batch(data.to_float(pixels(step)), target=labels(step))
+@lru_cache(maxsize=2)
+def imagenet(device: str, *, inception: bool = False) -> Features:
+    """A network that knows ImageNet and never trains: EfficientNet-Lite2, or Inception."""
+    if inception:
+        return features.inception(assets.require("inception"), device=device)
+    return features.efficientnet_lite(2, device=device)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
 from ganzip.report import tables
 from ganzip.units import Run, Unit, find_units
+
+Key = TypeVar("Key")
 
 
 class Number(NamedTuple):
@@ -35,6 +37,11 @@ def rows(
     """
     own = {"paper": run.unit.paper, **labels, **others}
     return [tables.row(run.config, *number, **own) for number in numbers]
+
+
+def pair_seeds(seeds: Mapping[Key, int]) -> list[tuple[Key, int]]:
+    """Every size of a network, such as d or p, with each of as many seeds as it has."""
+    return [(size, seed) for size, count in seeds.items() for seed in range(count)]
 
 
 def overview(

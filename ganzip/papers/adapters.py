@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import degrade, files, prune, slicing
-from ganzip.distil.family import KNOWN, Adapter, AdapterError, Start, State
+from ganzip.distil.family import ADAPTERS, Adapter, AdapterError, Start, State
 from ganzip.nets import checkpoints, dcgan, gcfsr, realesrgan, stylegan2
 from ganzip.nets.width import scaled
 from ganzip.papers import super_resolution as sr
 
 
-@lru_cache(maxsize=KNOWN)
+@lru_cache(maxsize=ADAPTERS)
 def load(named: str, weights: str = "", preset: str = "cpu") -> Adapter:
     """A family's adapter by its name, or "my_gan.py:adapter": a file and the name in it.
 
@@ -146,7 +146,7 @@ def gcfsr_adapter(
     judged = {k: v for k, v in net.items() if k != "latent"}
 
     def enlarged(images: Tensor, draws: torch.Generator) -> Tensor:
-        return sr.conditioned(images, degrade.draw_factors(len(images), draws, factors), c)
+        return sr.condition(images, degrade.draw_factors(len(images), draws, factors), c)
 
     sides = [2**i for i in range(4, net["size"].bit_length())]
     return Adapter(
@@ -189,7 +189,7 @@ def realesrgan_adapter(blocks: int = 23, size: int = 64, d_width: float = 0.25) 
         discriminator=lambda width: realesrgan.UNetDiscriminator(width=width * d_width),
         deeper=lambda width: realesrgan.RRDBNet(width=width, blocks=2 * blocks),
         teacher=realesrgan.RRDBNet,
-        weights=lambda: sr.released("cpu").state_dict(),
+        weights=lambda: sr.load_released("cpu").state_dict(),
         arguments=lambda width: {"width": width, "blocks": blocks},
         size=size, factor=4, inputs=low, batch=4, lr=2e-4 if whole else 2e-3, d_lr=4e-4,
         betas=(0.9, 0.99),

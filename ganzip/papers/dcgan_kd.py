@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -24,18 +25,10 @@ from ganzip import data, export, features, files, metrics, presets, sets, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
-from ganzip.measure import cost, judging
-from ganzip.measure.images import (
-    distances,
-    images_of,
-    interpolate,
-    logits_of,
-    noise,
-    pictures,
-    score_numbers,
-)
+from ganzip.measure import cost, images_of, interpolate, judging, noise, pictures
+from ganzip.measure.images import distances, logits_of, score_numbers
 from ganzip.measure.judging import Judge
-from ganzip.measure.rows import Number, rows
+from ganzip.measure.rows import Number, pair_seeds, rows
 from ganzip.methods import gan, mse_joint
 from ganzip.nets import dcgan
 from ganzip.papers import adapters
@@ -50,7 +43,7 @@ from ganzip.units import (
     find_units,
     in_order,
     load_network,
-)
+)  # fmt: skip
 
 PAPER = "dcgan_kd"
 STUDENTS = ("mse", "cached", "joint")  # methods that need a teacher
@@ -125,35 +118,26 @@ def plan(preset: DcganKd, images: Images, source: str) -> list[Unit]:
     teachers = [regular(preset.teacher_d, s) for s in range(most)]
     other = {"gan": "wgan", "wgan": "gan"}[preset.teacher_gan]
     units = [judge, *teachers]
-    units += [regular(d, s) for d, s in each(preset.regular)]
+    units += [regular(d, s) for d, s in pair_seeds(preset.regular)]
+    for d, s in pair_seeds(preset.letter):
+        units.append(unit("letter", d, s, preset.letter_recipe, {}, loss="gan"))
+    units += [regular(d, s, method=other, loss=other) for d, s in pair_seeds(preset.other)]
     units += [
-        unit("letter", d, s, preset.letter_recipe, {}, loss="gan") for d, s in each(preset.letter)
+        regular(d, s, method="wgan-gp", loss="wgan-gp") for d, s in pair_seeds(preset.penalty)
     ]
-    units += [regular(d, s, method=other, loss=other) for d, s in each(preset.other)]
-    units += [regular(d, s, method="wgan-gp", loss="wgan-gp") for d, s in each(preset.penalty)]
 
     def student(method: str, d: int, seed: int, recipe: Recipe, **more: Any) -> Unit:
         return unit(method, d, seed, recipe, {"teacher": teachers[seed]}, **more)
 
-    units += [student("mse", d, s, preset.mse_recipe) for d, s in each(preset.mse)]
-    units += [
-        student("cached", d, s, preset.mse_recipe, pairs=preset.cache_pairs)
-        for d, s in each(preset.cached)
-    ]
-    units += [
-        student("joint", d, s, preset.joint_recipe, alpha=alpha)
-        for alpha in preset.alphas
-        for d, s in each(preset.joint)
-    ]
-    for d, s in each(preset.warm):
+    units += [student("mse", d, s, preset.mse_recipe) for d, s in pair_seeds(preset.mse)]
+    for d, s in pair_seeds(preset.cached):
+        units.append(student("cached", d, s, preset.mse_recipe, pairs=preset.cache_pairs))
+    for alpha, (d, s) in itertools.product(preset.alphas, pair_seeds(preset.joint)):
+        units.append(student("joint", d, s, preset.joint_recipe, alpha=alpha))
+    for d, s in pair_seeds(preset.warm):
         needs = {"teacher": teachers[s], "start": student("mse", d, s, preset.mse_recipe)}
         units += [unit("joint", d, s, preset.joint_recipe, needs, alpha=a) for a in preset.alphas]
     return in_order(units)
-
-
-def each(sizes: Mapping[int, int]) -> list[tuple[int, int]]:
-    """(d, seed) for every size and as many seeds as it has."""
-    return [(d, seed) for d, seeds in sizes.items() for seed in range(seeds)]
 
 
 def work(run: Run) -> None:
@@ -167,10 +151,12 @@ def work(run: Run) -> None:
 def train_generator(run: Run) -> None:
     """A teacher, a regular GAN or a student."""
     c, networks = run.config, build(run)
-    G, z, recipe = networks["G"], noise(16, c["latent"]), recipe_of(c)
+    names = ("steps", "lr", "d_lr", "betas", "cosine", "loss", "alpha")
+    recipe = compose.Recipe(**{name: c[name] for name in names if name in c})
+    G, z = networks["G"], noise(16, c["latent"])
 
     def fit(phase: Phase) -> None:
-        players = recipe.paced(phase.players, c["steps"])
+        players = recipe.with_rates(phase.players, c["steps"])
         run.train(players, phase.draw, c["steps"], networks, samples=lambda: images_of(G, z))
 
     setup = Setup(
@@ -187,24 +173,15 @@ def train_generator(run: Run) -> None:
     run.finish(networks, rows(run, numbers(run, G), labels(run.unit)))
 
 
-def recipe_of(c: Mapping[str, Any]) -> compose.Recipe:
-    """How a unit's networks are trained."""
-    names = ("steps", "lr", "d_lr", "betas", "cosine", "loss", "alpha")
-    return compose.Recipe(**{name: c[name] for name in names if name in c})
-
-
 def build(run: Run) -> dict[str, nn.Module]:
     """Freshly initialised networks of a unit: G and, where it trains adversarially, D.
 
-    A regular GAN's D has its own depth, a joint student's the teacher's (figure 4). A student with
-    a warm start has the weights of the finished unit that it starts from.
+    A student with a warm start has the weights of the finished unit that it starts from.
     """
-    c = run.config
-    shape = {"channels": c["channels"], "size": c["size"]}
-    torch.manual_seed(step_seed(c["seed"], -1))
-    networks: dict[str, nn.Module] = {"G": dcgan.Generator(c["d"], **shape, latent=c["latent"])}
+    torch.manual_seed(step_seed(run.config["seed"], -1))
+    networks: dict[str, nn.Module] = {"G": generator(run.config)}
     if has_discriminator(run.unit):
-        networks["D"] = dcgan.Discriminator(judge_width(run.unit), **shape)
+        networks["D"] = discriminator(run.unit)
     if "start" in run.unit.needs:
         load_network(networks["G"], run.weights_of("start"), "G")
     return {name: net.to(run.device) for name, net in networks.items()}
@@ -215,7 +192,7 @@ def batches(run: Run) -> Callable[[int], Batch]:
     c, device = run.config, run.device
     if c["method"] == "cached":
         return cached_batches(run)
-    real = teacher = None
+    real = teacher = lambda _: None
     if c["method"] != "mse":
         real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
     if c["method"] in STUDENTS:
@@ -224,11 +201,7 @@ def batches(run: Run) -> Callable[[int], Batch]:
     @torch.no_grad()
     def batch(step: int) -> Batch:
         z = torch.randn(c["batch"], c["latent"], device=device)
-        return Batch(
-            z,
-            real=real(step) if real else None,
-            target=teacher(z) if teacher else None,
-        )
+        return Batch(z, real=real(step), target=teacher(z))
 
     return batch
 
@@ -260,11 +233,20 @@ def cached_batches(run: Run) -> Callable[[int], Batch]:
     return lambda step: Batch(z(step), target=data.to_float(answers(step)))
 
 
+def generator(c: Mapping[str, Any]) -> dcgan.Generator:
+    """A fresh generator."""
+    return dcgan.Generator(c["d"], channels=c["channels"], size=c["size"], latent=c["latent"])
+
+
+def discriminator(unit: Unit) -> dcgan.Discriminator:
+    """A fresh D, of a unit that trains one."""
+    c = unit.config
+    return dcgan.Discriminator(judge_width(unit), channels=c["channels"], size=c["size"])
+
+
 def generator_of(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen generator of a finished unit."""
-    c = unit.config
-    G = dcgan.Generator(c["d"], channels=c["channels"], size=c["size"], latent=c["latent"])
-    return frozen(load_network(G, unit.weights(root), "G"))
+    return frozen(load_network(generator(unit.config), unit.weights(root), "G"))
 
 
 def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
@@ -296,14 +278,16 @@ def demand(unit: Unit) -> Demand:
 @functools.cache
 def _counts(kind: str, d: int, channels: int, size: int, latent: int) -> tuple[int, int]:
     """Multiply-adds of a pass and parameters, of G ("G") or D ("D")."""
-    shape = {"channels": channels, "size": size}
     if kind == "G":
-        return cost.count(lambda: dcgan.Generator(d, **shape, latent=latent), (latent,))
-    return cost.count(lambda: dcgan.Discriminator(d, **shape), (channels, size, size))
+        c = {"d": d, "channels": channels, "size": size, "latent": latent}
+        return cost.count(lambda: generator(c), (latent,))
+    return cost.count(
+        lambda: dcgan.Discriminator(d, channels=channels, size=size), (channels, size, size)
+    )
 
 
 def judge_width(unit: Unit) -> int:
-    """A unit's d of its D: a regular GAN's has its own, a joint student's the teacher's."""
+    """A unit's d of its D: a regular GAN has its own, a joint student the teacher's (figure 4)."""
     joint = unit.config["method"] == "joint"
     return (unit.needs["teacher"] if joint else unit).config["d"]
 
@@ -315,9 +299,7 @@ def has_discriminator(unit: Unit) -> bool:
 
 def discriminator_of(unit: Unit, root: Path) -> nn.Module:
     """The trained, frozen discriminator of a finished unit that has one."""
-    c = unit.config
-    D = dcgan.Discriminator(judge_width(unit), channels=c["channels"], size=c["size"])
-    return frozen(load_network(D, unit.weights(root), "D"))
+    return frozen(load_network(discriminator(unit), unit.weights(root), "D"))
 
 
 # What is measured -------------------------------------------------------------------------------
@@ -394,23 +376,21 @@ def figure_calls(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], obj
     """Calls that compute and store what notebook 1 shows of finished units: ``compute_once``."""
     first = [unit for unit in find_units(units, seed=0) if unit.done(root)]
     students = find_units(first, method="mse")
-    joint = [unit for unit in find_units(first, method="joint") if "start" in unit.needs]
-    teachers = {unit.key: unit for each in students for unit in each.needs.values()}
-    teachers = [unit for unit in teachers.values() if "d" in unit.config]
+    warm = [unit for unit in find_units(first, method="joint") if "start" in unit.needs]
+    teachers = in_order(unit.needs["teacher"] for unit in students)
+    teachers = [unit for unit in teachers if "d" in unit.config]
     regular = {unit.key: unit for unit in (*teachers, *find_units(first, method="regular"))}
-
-    def calls(units: Iterable[Unit], z: Tensor, name: str) -> Iterator[Callable[[], object]]:
-        for unit in units:
-            yield partial(pictures, generator_of, {unit.name: unit}, root, z, name)
-
-    yield from calls([*regular.values(), *students], noise(12), "samples")
-    path = interpolate(noise(2), 10)
     small = sorted(students, key=lambda unit: unit.config["d"])[:1]
-    yield from calls([*teachers, *small], path, "interpolation")
-    fig11 = [unit for unit in students if unit.config["d"] in {u.config["d"] for u in joint}]
-    yield from calls([*teachers, *fig11, *joint], noise(100), "fig11")
+    fig11 = [unit for unit in students if unit.config["d"] in {u.config["d"] for u in warm}]
+    for name, z, shown in (
+        ("samples", noise(12), (*regular.values(), *students)),
+        ("interpolation", interpolate(noise(2), 10), (*teachers, *small)),
+        ("fig11", noise(100), (*teachers, *fig11, *warm)),
+    ):
+        for unit in shown:
+            yield partial(pictures, generator_of, {unit.name: unit}, root, z, name)
     for teacher in teachers:
-        for unit in (teacher, *fig11, *joint):
+        for unit in (teacher, *fig11, *warm):
             yield partial(logits, unit, root, judge=teacher)
 
 

@@ -14,20 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganzip import assets, data, features, losses, metrics, parallel
+from ganzip import assets, data, features, metrics, parallel
 from ganzip.data import Images
 from ganzip.losses import Distance
 from ganzip.measure import judging
-from ganzip.measure.images import noise, seeded
+from ganzip.measure.images import fix_noise, noise
 from ganzip.measure.rows import Number
 from ganzip.methods import contrastive, nickel_dime
 from ganzip.nets import encoder
+from ganzip.papers import perceptual
 from ganzip.presets import NickelDime
 from ganzip.train import Batch, cosine, frozen, step_seed
 from ganzip.units import Run, Unit, load_network
 
 FOUNDATION = ("dino-rn50", "clip-rn50")
-VGG16 = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 
 
 def both(preset: NickelDime) -> tuple[str, str]:
@@ -61,19 +61,15 @@ def distance_net(preset: NickelDime) -> str:
 
 
 def distance(run: Run) -> Distance:
-    """The perceptual distance of the methods that imitate: relative L1 of three or four maps.
-
-    It has LPIPS's place and is none.
-    """
+    """The perceptual distance of the methods that imitate."""
     c, device = run.config, str(run.device)
     if c["distance"] == "contrastive":
-        maps = encoder_of(run.unit.needs["encoder"], run.root).to(run.device).maps
-    elif c["distance"] == "vgg16":
-        maps = features.vgg(assets.require("vgg16"), 16, VGG16, device=device).extract
-    else:
-        maps = features.lite_maps(0, size=c["size"], device=device).extract
-    count = len(VGG16) if c["distance"] == "vgg16" else 3
-    return losses.perceptual(maps, [1 / count] * count, relative=True)
+        net = encoder_of(run.unit.needs["encoder"], run.root).to(run.device)
+        return perceptual.even(net.maps, 3)
+    if c["distance"] == "vgg16":
+        net = features.vgg(assets.require("vgg16"), 16, perceptual.VGG16, device=device)
+        return perceptual.even(net.extract, 4)
+    return perceptual.lite_distance(c["size"], device)
 
 
 # The encoder --------------------------------------------------------------------------------------
@@ -154,7 +150,7 @@ def embedding(unit: Unit, root: Path, device: torch.device) -> Callable[[Tensor]
     if name == "contrastive":
         return encoder_of(unit.needs["encoder"], root).to(device)
     if name == "efflite0":
-        return features.efficientnet_lite(0, size=unit.config["lite"], device=str(device)).extract
+        return perceptual.lite_embedding(unit.config["lite"], str(device))
     network = {"clip-rn50": features.clip, "dino-rn50": features.dino}[name]
     return network(assets.require(name), raw=True, device=str(device)).extract
 
@@ -176,20 +172,18 @@ def kernels_of(run: Run, S: nn.Module, T: nn.Module) -> list[nickel_dime.Kernel]
         weight = nickel_dime.WEIGHTS.get(name)
         if weight is None:
             weight = c["dime"] / len(c["kernels"]) / first_gap(run, kernel, S, T)
-        # Moments are of all images of the batch, whatever the number of processes.
-        kernel = dataclasses.replace(kernel, weight=weight, embed=over_processes(embed))
-        found.append(kernel)
+
+        def whole(images: Tensor, embed: Callable[[Tensor], Tensor] = embed) -> Tensor:
+            """Moments are of all images of the batch, whatever the number of processes."""
+            return parallel.gathered(embed(images))
+
+        found.append(dataclasses.replace(kernel, weight=weight, embed=whole))
     return found
-
-
-def over_processes(embed: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The features of all processes' images from those of each."""
-    return lambda images: parallel.gathered(embed(images))
 
 
 def first_gap(run: Run, kernel: nickel_dime.Kernel, S: nn.Module, T: nn.Module) -> float:
     """DiME's unweighted term for the first batch of the student's images."""
     c = run.config
     z = noise(c["batch"], c["latent"]).to(run.device)
-    with seeded(run.device), features.evaluating(S):
+    with fix_noise(run.device), features.evaluating(S):
         return nickel_dime.dime(kernel, S(z), T(z), moment_batch=c["moment_batch"]).item()

@@ -10,8 +10,6 @@ no paper has side by side. Teachers are those of the papers' own runs, trained w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +25,7 @@ from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_rows as measure
 from ganzip.report import tables
 from ganzip.report.claims import verdict
-from ganzip.units import Run, Unit, find_units, in_order, read_rows
+from ganzip.units import Run, Unit, in_order, read_rows
 
 PAPER = "matrix"
 PAPERS: dict[str, ModuleType] = {m.PAPER: m for m in (dcgan_kd, nickel_dime)} | {"sdakd": sdakd}
@@ -35,35 +33,14 @@ LEVELS = ("teacher", "start")
 DASH = "-"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """A column of the matrix: who teaches, and what a student is and gets."""
-
-    adapter: Adapter
-    teacher: Unit
-    width: float
-    steps: int
-    seeds: int
-
-
-# Students' widths; steps and seeds by preset.
-WIDTHS = {"DCGAN": 0.25, "StyleGAN2": 0.25, "GCFSR": 0.25, "RealESRGAN": 0.25}
-STEPS: dict[str, dict[str, tuple[int, int]]] = {
-    "smoke": dict.fromkeys(WIDTHS, (5, 1)),
-    "cpu": {"DCGAN": (400, 2), "StyleGAN2": (50, 2), "GCFSR": (30, 2), "RealESRGAN": (24, 2)},
-    "night": {
-        "DCGAN": (2000, 3),
-        "StyleGAN2": (500, 3),
-        "GCFSR": (200, 3),
-        "RealESRGAN": (150, 3),
-    },
-    "gpu": {"DCGAN": (5000, 3), "StyleGAN2": (500, 3), "GCFSR": (500, 3), "RealESRGAN": (500, 3)},
-    "paper": {
-        "DCGAN": (50_000, 3),
-        "StyleGAN2": (625_000, 3),
-        "GCFSR": (175_000, 3),
-        "RealESRGAN": (2_800_000, 3),
-    },
+WIDTH = 0.25  # of all students
+FAMILIES = ("DCGAN", "StyleGAN2", "GCFSR", "RealESRGAN")
+STEPS = {  # of a family's students, and seeds, by preset
+    "smoke": ((5, 5, 5, 5), 1),
+    "cpu": ((400, 50, 30, 24), 2),
+    "night": ((2000, 500, 200, 150), 3),
+    "gpu": ((5000, 500, 500, 500), 3),
+    "paper": ((50_000, 625_000, 175_000, 2_800_000), 3),
 }
 
 # The plan -----------------------------------------------------------------------------------------
@@ -78,54 +55,39 @@ def prepare(preset: str = "cpu", source: str = "", scale: float = 1.0) -> list[U
     effort = dataclasses.replace(
         own.EFFORTS[preset], minutes=0.0, **({"moments": 8} if preset == "cpu" else {})
     )
-    units: list[Unit] = []
-    for family in families(preset, source, scale).values():
-        a = family.adapter
-        dataset = own.load_dataset(a, effort, source, paper=PAPER)
-        common = own.settings(a, a.name, effort, family.width, dataset)
-        steps = dict.fromkeys(own.methods_for(a, ()), family.steps)
-        units += own.plan(
-            a, effort, common, dataset, steps, family.seeds, paper=PAPER, teacher=family.teacher
-        )
+    units, (steps, seeds) = list[Unit](), STEPS[preset]
+    for teacher, n in zip(teachers(preset, source), steps, strict=True):
+        a = adapter_of(teacher)
+        dataset = own.load_dataset(a, effort, WIDTH, source, paper=PAPER)
+        each = dict.fromkeys(own.methods_for(a, ()), presets.times(n, scale))
+        count = presets.times(seeds, scale)
+        units += own.plan(a, effort, dataset, each, count, paper=PAPER, teacher=teacher)
     return in_order(units)
 
 
-def families(preset: str, source: str = "", scale: float = 1.0) -> dict[str, Family]:
-    """The columns, each with the teacher of its paper's run at the preset."""
+def teachers(preset: str, source: str = "") -> list[Unit]:
+    """The teachers of the papers' runs at the preset, in the order of ``FAMILIES``."""
     a, b, c = (
         module.prepare(preset, **({"source": source} if source else {}))
         for module in (dcgan_kd, sdakd, nickel_dime)
     )
-    regular = presets.dcgan_kd(preset)
-    taught = {
-        "DCGAN": pick(a, method="regular", d=regular.teacher_d),
-        "StyleGAN2": next(iter(find_units(c, method="teacher"))),
-    }
-    for name in ("GCFSR", "RealESRGAN"):
-        (taught[name],) = find_units(b, method="teacher", network=name)
-    found = {}
-    for name, unit in taught.items():
-        steps, seeds = STEPS[preset][name]
-        found[name] = Family(
-            adapter=adapter_of(unit, name),
-            teacher=unit,
-            width=WIDTHS[name],
-            steps=presets.times(steps, scale),
-            seeds=presets.times(seeds, scale),
-        )
-    return found
+    return [
+        pick(a, method="regular", d=presets.dcgan_kd(preset).teacher_d),
+        pick(c, method="teacher"),
+        *(pick(b, method="teacher", network=name) for name in FAMILIES[2:]),
+    ]
 
 
-def adapter_of(teacher: Unit, name: str) -> Adapter:
+def adapter_of(teacher: Unit) -> Adapter:
     """The adapter of a family whose teacher is a unit of a paper."""
     c = teacher.config
-    if name == "DCGAN":
+    if teacher.paper == dcgan_kd.PAPER:
         return adapters.dcgan_adapter(c["d"], c["size"], c["channels"])
-    if name == "StyleGAN2":
+    if teacher.paper == nickel_dime.PAPER:
         net = {"size": c["size"], **c["net"]}
         sizes = c["latent"], c["layers"], c["group"]
         return adapters.stylegan2_adapter(net, *sizes, d_net=c.get("d_net"))
-    if name == "GCFSR":
+    if c["network"] == "GCFSR":
         return adapters.gcfsr_adapter(c["net"], tuple(c["factors"]))
     return adapters.realesrgan_adapter(c["net"]["blocks"], c["size"], c["d_width"])
 
@@ -137,7 +99,7 @@ def work(run: Run) -> None:
     elif run.config["method"] == "judge":
         own.work(run)
     else:
-        own.work(run, adapter_of(run.unit.needs["teacher"], run.config["adapter"]))
+        own.work(run, adapter_of(run.unit.needs["teacher"]))
 
 
 def logits(unit: Unit, root: Path) -> dict[str, Tensor]:
@@ -146,7 +108,7 @@ def logits(unit: Unit, root: Path) -> dict[str, Tensor]:
         return PAPERS[unit.paper].logits(unit, root)
     if "teacher" not in unit.needs:  # a judge
         return {}
-    return own.logits(unit, root, adapter_of(unit.needs["teacher"], unit.config["adapter"]))
+    return own.logits(unit, root, adapter_of(unit.needs["teacher"]))
 
 
 # The table ----------------------------------------------------------------------------------------
@@ -159,7 +121,7 @@ def rows(units: list[Unit], root: Path) -> pd.DataFrame:
 
 def by_family(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows by family, in the order of the papers."""
-    return {name: frame.loc[frame["network"] == name] for name in WIDTHS}
+    return {name: frame.loc[frame["network"] == name] for name in FAMILIES}
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -168,26 +130,16 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     The teacher, the untrained start and the control come first; a dash where a method cannot serve,
     see ``footnotes``.
     """
-    columns = {}
+    names = [*LEVELS, *METHODS]
+    papers = [METHODS[name].paper if name in METHODS else "" for name in names]
+    found = pd.DataFrame({"method": names, "paper": papers})
     for name, mine in by_family(frame).items():
         metric = measure.quality(mine)
-        scores = mine.loc[mine["metric"] == metric]
-
-        def cell(method: str, scores: pd.DataFrame = scores) -> str:
-            values = scores.loc[scores["method"] == method, "value"].tolist()
-            return tables.spread(values).partition(" (")[0] if values else DASH
-
-        seeds = scores.loc[scores["method"] == CONTROL, "seed"].nunique()
-        columns[f"{name}, {metric}, {seeds} seeds"] = cell
-    lines = [(method, "") for method in LEVELS]
-    lines += [(name, method.paper) for name, method in METHODS.items()]
-    cells: Mapping[str, Callable[[str], str]] = columns
-    return pd.DataFrame(
-        [
-            {"method": method, "paper": paper} | {key: of(method) for key, of in cells.items()}
-            for method, paper in lines
-        ]
-    )
+        scores = mine.loc[mine["metric"] == metric].groupby("method")
+        cells = {m: tables.spread(x.tolist()).partition(" (")[0] for m, x in scores["value"]}
+        seeds = scores["seed"].nunique().get(CONTROL, 0)
+        found[f"{name}, {metric}, {seeds} seeds"] = [cells.get(m, DASH) for m in names]
+    return found
 
 
 def footnotes(preset: str = "cpu") -> pd.DataFrame:
@@ -195,8 +147,8 @@ def footnotes(preset: str = "cpu") -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"family": name, "method": method, "reason": reason}
-            for name, family in families(preset).items()
-            for method, reason in refusals(family.adapter).items()
+            for name, teacher in zip(FAMILIES, teachers(preset), strict=True)
+            for method, reason in refusals(adapter_of(teacher)).items()
         ]
     )
 

@@ -9,54 +9,33 @@ via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganzip import assets, data, features, files, metrics, presets, prune, sets
+from ganzip import assets, data, export, features, files, metrics, presets, prune, sets, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
 from ganzip.distil.compose import Phase, Setup
-from ganzip.distil.recipe import Recipe
+from ganzip.distil.recipe import MASKS, Recipe
 from ganzip.measure import cost, judging
 from ganzip.measure.images import draw, images_of, noise, pictures
-from ganzip.measure.rows import Number, rows
-from ganzip.methods import contrastive, gan, nickel_dime
+from ganzip.measure.rows import Number, pair_seeds, rows
+from ganzip.methods import contrastive, gan, nickel_dime, stylekd
 from ganzip.methods.gan import Network
 from ganzip.nets import checkpoints, encoder, energy, pickled, stylegan2
 from ganzip.papers import adapters, kernels
 from ganzip.papers import nickel_dime_rows as measure
-from ganzip.papers.nickel_dime_networks import (
-    CONTENT,
-    RELEASED,
-    STYLE,
-    content,
-    discriminator,
-    discriminator_of,
-    g_layers,
-    generator,
-    generator_of,
-    is_released,
-    pair,
-    parts,
-    ranks,
-    start,
-    teacher_of,
-    teacher_sizes,
-    with_released_sizes,
-)
-from ganzip.papers.nickel_dime_networks import (
-    network_of as network_of,  # looked up here by ``zoo``
-)
 from ganzip.papers.nickel_dime_rows import OURS, PAPER, SCRATCH, labels, sizes, width
 from ganzip.presets import WITHOUT, NickelDime
-from ganzip.train import Batch, lazy, step_seed
+from ganzip.train import Batch, frozen, lazy, step_seed
 from ganzip.units import (
     Demand,
     Run,
@@ -68,6 +47,8 @@ from ganzip.units import (
     load_network,
 )
 
+CONTENT, STYLE = "content-aware", "style scale"  # what ranks channels
+RELEASED = "stylegan2-ffhq256"  # the teacher's file at the paper's scale
 GAN = (gan, stylegan2)
 RANKS = {"GS": STYLE, "StyleKD": "", "GCC": STYLE}  # of a method's student, else CONTENT
 NAMES = {"fine-tune": compose.CONTROL, WITHOUT: OURS}  # of rows whose method has another
@@ -153,7 +134,9 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         teacher = unit("teacher", 0.0, 0, {"judge": judge}, 50, **file)
     else:
         teacher = plain("teacher", 0.0, preset.teacher_steps)
-    coder = coder_unit(preset, of_data, source)
+    own = {"method": "encoder", "seed": 0, "steps": preset.encoder_steps}
+    own |= {"batch": preset.encoder_batch, "code": code_hash(encoder, contrastive)}
+    coder = Unit(PAPER, "encoder", of_data | own, cost=2.5 * preset.encoder_steps, source=source)
     pruning = {"rates": list(preset.prune_rates), "steps": 0, "code": code_hash(prune)}
     timed = sorted({0.0, *(p for sizes in preset.seeds.values() for p in sizes)})
     timing = {"rates": timed, "steps": preset.passes, "code": code_hash(*GAN)}
@@ -171,55 +154,30 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         own |= {"lite": preset.lite} if name == "efflite0" else {}
         own["code"] = code_hash(features, nickel_dime)
         targets[name] = unit(f"moments {name}", 0.0, 0, needs, 100, **own)
-    listed = students(preset)
-    configs = {how: student_settings(preset, *how) for how in {how for how, _, _ in listed}}
-    for how, p, seed in listed:
-        (method, _, _), own = how, configs[how]
+    for how, seeds in students(preset).items():
+        (method, _, _), own = how, student_settings(preset, *how)
         needs = {"judge": judge, "teacher": teacher} | {k: targets[k] for k in own["kernels"]}
         needs |= {"encoder": coder} if own["distance"] == "contrastive" else {}
         cost = preset.steps * COST.get(method_of(method), 3.0)
-        units.append(unit(method, p, seed, needs, cost, **own, **ranking))
+        units += [unit(method, p, s, needs, cost, **own, **ranking) for p, s in pair_seeds(seeds)]
     both = preset.teacher_steps + preset.steps
-    units += [
-        plain(SCRATCH, p, both, seed)
-        for p, seeds in preset.scratch.items()
-        for seed in range(seeds)
-    ]
+    units += [plain(SCRATCH, p, both, seed) for p, seed in pair_seeds(preset.scratch)]
     return in_order(units)
-
-
-def coder_unit(preset: NickelDime, of_data: Mapping[str, Any], source: str) -> Unit:
-    """The label-free encoder's unit."""
-    own = {"method": "encoder", "seed": 0, "steps": preset.encoder_steps}
-    own |= {"batch": preset.encoder_batch, "code": code_hash(encoder, contrastive)}
-    return Unit(
-        PAPER, "encoder", {**of_data, **own}, cost=2.5 * preset.encoder_steps, source=source
-    )
 
 
 How = tuple[str, tuple[str, ...], bool]
 """A method, DiME's kernels, and whether their targets are taken from the batch."""
 
 
-def students(preset: NickelDime) -> list[tuple[How, float, int]]:
-    """Every student: how it is trained, p, seed."""
+def students(preset: NickelDime) -> dict[How, Mapping[float, int]]:
+    """Every kind of student, and its seeds by p."""
     main = kernels.main(preset)
-    found: list[tuple[How, float, int]] = [
-        ((method, main, False), p, seed)
-        for method, sizes in preset.seeds.items()
-        for p, seeds in sizes.items()
-        for seed in range(seeds)
-    ]
-    ablated = [
-        (f"DiME by {' + '.join(names)}", names, False) for names in kernels.ablations(preset)
-    ]
-    ablated.append(("DiME, batch targets", main, True))
-    return found + [
-        (how, p, seed)
-        for p, seeds in preset.ablations.items()
-        for how in ablated
-        for seed in range(seeds)
-    ]
+    found: dict[How, Mapping[float, int]] = {
+        (method, main, False): sizes for method, sizes in preset.seeds.items()
+    }
+    for names in kernels.ablations(preset):
+        found[f"DiME by {' + '.join(names)}", names, False] = preset.ablations
+    return found | {("DiME, batch targets", main, True): preset.ablations}
 
 
 def student_settings(
@@ -315,7 +273,7 @@ def train_generator(run: Run) -> None:
             more["samples"] = lambda: images_of(average, z)
             more["validate"] = measure.watcher(run, average, nets["G"], judges(nets))
             more["epoch"] = c["epoch"]
-        players = setup.recipe.paced(phase.players, steps)
+        players = setup.recipe.with_rates(phase.players, steps)
         run.train(players, phase.draw, steps, nets, phase=phase.name, **more)
 
     setup = setup_of(run)
@@ -377,11 +335,27 @@ def recipe_of(c: Mapping[str, Any]) -> Recipe:
             "pair": pair(c),
             "gated": [f"b{2 * r}" for r in (4, *sides)][::-1],
             "judged": [f"b{2 * r}" for r in parts(c, 4, 16)],
-            "copied": g_layers(c),
+            "copied": [f"synthesis.b{r}.conv1" for r in parts(c, 8, 2)],
             "shifted": [f"synthesis.b{r}.conv1" for r in sides],
             "related": [f"synthesis.b{r}.conv1" for r in sides[1:] or sides],
         },
     )  # fmt: skip
+
+
+def batches(run: Run) -> Callable[[int], Batch]:
+    """Noise and real images, aligned faces mirrored at random."""
+    c, device = run.config, run.device
+    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
+
+    def batch(step: int) -> Batch:
+        z = torch.randn(c["batch"], c["latent"], device=device)
+        shown = real(step)
+        if c["mirror"]:
+            turned = torch.rand(len(shown), 1, 1, 1, device=device) < 0.5
+            shown = torch.where(turned, shown.flip(3), shown)
+        return Batch(z, real=shown)
+
+    return batch
 
 
 def finish(
@@ -423,20 +397,129 @@ def _counts(shape: str, p: float) -> tuple[int, int]:
 # Networks -----------------------------------------------------------------------------------------
 
 
-def batches(run: Run) -> Callable[[int], Batch]:
-    """Noise and real images, aligned faces mirrored at random."""
-    c, device = run.config, run.device
-    real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
+def is_released(preset: NickelDime, images: Images) -> bool:
+    """Whether the teacher is the released one: at the paper's scale, for faces, where its file is.
 
-    def batch(step: int) -> Batch:
-        z = torch.randn(c["batch"], c["latent"], device=device)
-        shown = real(step)
-        if c["mirror"]:
-            turned = torch.rand(len(shown), 1, 1, 1, device=device) < 0.5
-            shown = torch.where(turned, shown.flip(3), shown)
-        return Batch(z, real=shown)
+    It serves without being trained; nothing else of the plan changes.
+    """
+    return preset.name == "paper" and content(images) == "ellipse" and assets.available(RELEASED)
 
-    return batch
+
+def with_released_sizes(preset: NickelDime, images: Images) -> NickelDime:
+    """The preset with the sizes of the released teacher's networks, where that one serves."""
+    if not is_released(preset, images):
+        return preset
+    found = teacher_sizes()
+    if not found.d_channels:
+        raise checkpoints.CheckpointError(
+            f"{assets.require(RELEASED)} has no discriminator, expected D or d: the methods of "
+            "paper C go on training it; take a whole file"
+        )
+    net = {"size": found.size, "channels": list(found.channels)}
+    same = found.d_channels == found.channels
+    return dataclasses.replace(
+        preset,
+        net=net,
+        d_net=None if same else {"channels": list(found.d_channels)},
+        latent=found.latent,
+        layers=found.layers,
+        group=found.group,
+    )
+
+
+def teacher_sizes() -> checkpoints.Sizes:
+    """The sizes of the released teacher's networks."""
+    path = assets.require(RELEASED)
+    return _sizes(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _sizes(path: Path, _: int) -> checkpoints.Sizes:
+    """Once a file: a plan asks several times."""
+    return checkpoints.sizes(path)
+
+
+def content(images: Images) -> str:
+    """The mask of what matters in these images: ``prune``'s, by name.
+
+    Things on black are their foreground; else images without labels are taken for aligned faces.
+    """
+    some = images.pixels[:256]
+    edges = torch.cat([some[..., 0], some[..., -1], some[..., 0, :], some[..., -1, :]])
+    if edges.float().median() < 16:
+        return "foreground"
+    return "everything" if images.classes else "ellipse"
+
+
+def generator(c: Mapping[str, Any], p: float = 0.0) -> stylegan2.Generator:
+    """A fresh generator, pruned by p."""
+    return stylegan2.Generator(
+        c["size"], **c["net"], latent=c["latent"], layers=c["layers"], width=1 - p
+    )
+
+
+def discriminator(c: Mapping[str, Any]) -> stylegan2.Discriminator:
+    """A fresh discriminator, of full size as all are here."""
+    return stylegan2.Discriminator(c["size"], **c.get("d_net", c["net"]), group=c["group"])
+
+
+def generator_of(unit: Unit, root: Path) -> nn.Module:
+    """The finished unit's generator, its average over training, frozen."""
+    c = unit.config
+    return frozen(load_network(generator(c, c["p"]), unit.weights(root), "G"))
+
+
+def discriminator_of(unit: Unit, root: Path) -> nn.Module:
+    """The finished unit's own discriminator, frozen."""
+    return frozen(load_network(discriminator(unit.config), unit.weights(root), "D"))
+
+
+def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
+    """A finished unit's generator with its card."""
+    c = unit.config
+    arguments = c["net"] | {name: c[name] for name in ("size", "latent", "layers")}
+    arguments |= {"width": 1 - c["p"]}
+    z = noise(1, c["latent"])
+    made = zoo.card(unit, root, arguments, z, noise=True, width=1 - c["p"])
+    return generator_of(unit, root), made
+
+
+def teacher_of(run: Run) -> nn.Module:
+    """The frozen teacher of a unit."""
+    return generator_of(run.unit.needs["teacher"], run.root).to(run.device)
+
+
+def start(run: Run, wide: nn.Module) -> nn.Module:
+    """The student before it learns: pruned by its method's scores; StyleKD's is fresh."""
+    c = run.config
+    S = generator(c, c["p"]).to(run.device)
+    if c["scores"]:
+        return prune.cut(wide, S, prune.keep(ranks(run, wide, c["scores"]), c["p"]))
+    stylekd.inherit(S, wide)
+    return S
+
+
+def ranks(run: Run, wide: nn.Module, name: str) -> list[Tensor]:
+    """Scores of the channels of a generator, the same for all seeds of a student."""
+    c = run.config
+    seeded = torch.Generator().manual_seed(0)
+    z = torch.randn(c["prune_images"], c["latent"], generator=seeded).to(run.device)
+    if name == CONTENT:
+        return prune.saliency(wide, MASKS[c["mask"]], z)
+    scores = prune.style_scale(wide, z)
+    if name == STYLE:
+        return scores
+    return [torch.rand(score.shape, generator=seeded).to(run.device) for score in scores]
+
+
+def pair(c: Mapping[str, Any]) -> tuple[str, str]:
+    """NICKEL's two maps, of a quarter of the image's size: of the teacher's G, and of D."""
+    return f"synthesis.b{c['size'] // 4}.conv1", f"b{c['size'] // 2}"
+
+
+def parts(c: Mapping[str, Any], *shares: int) -> list[int]:
+    """Parts of the image's size in pixels, 4 or more, each once."""
+    return list(dict.fromkeys(max(4, c["size"] // share) for share in shares))
 
 
 # What is measured -------------------------------------------------------------------------------
@@ -462,11 +545,8 @@ def speed_rows(run: Run) -> list[dict[str, Any]]:
     nets = {p: generator(c, p).to(run.device) for p in c["rates"]}
     z = noise(1, c["latent"]).to(run.device)
     seconds = cost.pass_seconds(nets, z, c["steps"])
-    return [
-        row
-        for p, s in seconds.items()
-        for row in rows(run, [Number("latency", 1000 * s, "ms")], of, width=width(p))
-    ]
+    found = {p: [Number("latency", 1000 * s, "ms")] for p, s in seconds.items()}
+    return [row for p, its in found.items() for row in rows(run, its, of, width=width(p))]
 
 
 def logits(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from ganzip.nets import stylegan2
 from ganzip.nets.stylegan2 import Generator
 from ganzip.presets import COMPARED, WITHOUT
 from ganzip.report import tables
-from ganzip.report.claims import Claim, ordering
+from ganzip.report.claims import Claim, claim_less, claim_more
 from ganzip.units import Run, Unit, compute_once, find_units, read_history
 
 PAPER = "nickel_dime"
@@ -28,7 +29,7 @@ SCRATCH = "from scratch"
 OURS = "NICKEL & DiME"
 RIVALS = COMPARED[:5]  # the five baselines
 LAST = 3  # evaluations whose mean is reported: one alone is noise where students oscillate
-TRACED = 256  # images whose logits are followed over training
+TRACE_IMAGES = 256  # images whose logits are followed over training
 FIGURE_3 = (0.7, 0.9)  # the rates whose logits figure 3 shows
 
 # Rows ---------------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ def watcher(
     mixed = gan.mixer(G, c["mixing"])
 
     def validate() -> dict[str, float]:
-        fakes = draw(run, G, min(TRACED, c["n_images"]), mixed)
+        fakes = draw(run, G, min(TRACE_IMAGES, c["n_images"]), mixed)
         means = {f"fake logit of {k}": batched_logits(run, D, fakes) for k, D in critics.items()}
         return judging.scores(judge, draw(run, average, c["n_images"])) | {
             name: logits.mean().item() for name, logits in means.items()
@@ -186,7 +187,7 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
 
     def better(a: str, b: str, p: float, published: str) -> Claim:
         text = f"p = {p:g}: {a} is better than {b}, by {distance}"
-        return ordering(text, published, better=of(a, p), worse=of(b, p), higher_is_better=False)
+        return claim_less(text, published, of(a, p), of(b, p))
 
     rates = sorted({p for method, p, metric in series if method == OURS and metric == distance})
     if not rates:
@@ -198,19 +199,25 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
         found += [better(OURS, rival, p, published) for rival in RIVALS if of(rival, p)]
     both = [rival for rival in RIVALS if of(rival, mild) and of(rival, hard)] if mild < hard else []
     for rival in both:
-        gaps = [_pairs(of(rival, p), of(OURS, p), lambda a, b: a - b) for p in (hard, mild)]
+        gaps = [_pairs(of(rival, p), of(OURS, p), operator.sub) for p in (hard, mild)]
         text = f"The gap to {rival} is wider at p = {hard:g} than at p = {mild:g}"
-        found.append(_more(f"{text}, by {distance}", "figure 4", *gaps))
-        rise = [_pairs(of(m, hard), of(m, mild), lambda a, b: a / b) for m in (rival, OURS)]
+        found.append(claim_more(f"{text}, by {distance}", "figure 4", *gaps))
+        rise = [_pairs(of(m, hard), of(m, mild), operator.truediv) for m in (rival, OURS)]
         text = f"{rival} collapses: its {distance} grows by a larger factor from p = {mild:g} to"
-        found.append(_more(f"{text} {hard:g} than that of {OURS}", "figure 4", *rise))
+        found.append(claim_more(f"{text} {hard:g} than that of {OURS}", "figure 4", *rise))
     found += _about_logits(of)
     for rival in (r for r in RIVALS if of(r, hard)):
         text = f"p = {hard:g}: {OURS} keeps more recall than {rival}"
-        found.append(_more(text, "figure 4", of(OURS, hard, recall), of(rival, hard, recall)))
-    found += _about_the_full_model(of, mild)
-    for a, b, published in _parts(series, hard):
-        found.append(better(a, b, hard, published))
+        found.append(claim_more(text, "figure 4", of(OURS, hard, recall), of(rival, hard, recall)))
+    if of("teacher", 0.0) and mild == 0.5:  # what the mildest rate costs
+        table = tables.published(PAPER, "known")
+        (percent,) = table.loc[table["quantity"].str.startswith("FID increase"), "value"]
+        rise = [100 * (x / of("teacher", 0.0)[0] - 1) for x in of(OURS, mild)]
+        text = f"p = {mild:g}: {OURS} loses at most {percent} % of the full model's distance"
+        published = f"{percent} %, caption of figure 4"
+        found.append(claim_less(text, published, rise, [float(percent)] * len(rise)))
+    here = {method for method, p, _ in series if p == hard}
+    found += [better(a, b, hard, "ablation") for a, b in _parts(here)]
     controls = ("fine-tune", SCRATCH)
     return found + [better(OURS, c, p, "no row") for p in rates for c in controls if of(c, p)]
 
@@ -222,60 +229,40 @@ def _pairs(
     return [how(x, y) for x, y in zip(a, b, strict=False)]
 
 
-def _more(text: str, published: str, a: Sequence[float], b: Sequence[float]) -> Claim:
-    return ordering(text, published, better=a, worse=b, higher_is_better=True)
-
-
-def _less(text: str, published: str, a: Sequence[float], b: Sequence[float]) -> Claim:
-    return ordering(text, published, better=a, worse=b, higher_is_better=False)
-
-
 def _about_logits(of: Callable[..., list[float]]) -> list[Claim]:
     """Figure 3: how far from 0, where D cannot tell, the logits of generated images lie."""
-    apart: dict[tuple[str, str, float], list[float]] = {}
-    for method, D in (("ITGC", "D"), (OURS, "D"), (OURS, "D_T")):
-        for p in FIGURE_3:
-            apart[method, D, p] = [abs(x) for x in of(method, p, f"fake logit of {D}")]
-    if not all(apart.values()):
-        return []
     low, high = FIGURE_3
-    itgc = apart["ITGC", "D", high], apart["ITGC", "D", low]
-    drift = _pairs(*itgc, lambda a, b: a - b)
+
+    def apart(method: str, D: str) -> tuple[list[float], list[float]]:
+        """At the high rate and at the low one."""
+        there, here = (of(method, p, f"fake logit of {D}") for p in (high, low))
+        return [abs(x) for x in there], [abs(x) for x in here]
+
+    itgc, both = apart("ITGC", "D"), {"D_S": apart(OURS, "D"), "D_T": apart(OURS, "D_T")}
+    if not all(all(two) for two in (itgc, *both.values())):
+        return []
+    drift = _pairs(*itgc, operator.sub)
     text = f"ITGC: logits are farther from 0 at p = {high} than at {low}"
-    out = [_more(text, "figure 3a", *itgc)]
-    for D in ("D", "D_T"):
-        of_ours = f"{OURS}, {'D_S' if D == 'D' else 'D_T'}: "
-        hard, easy = apart[OURS, D, high], apart[OURS, D, low]
-        text = f"{of_ours}logits drift less from p = {low} to {high} than those of ITGC"
-        out.append(_less(text, "figure 3b", _pairs(hard, easy, lambda a, b: a - b), drift))
-        text = f"{of_ours}logits are nearer to 0 at p = {high} than those of ITGC"
-        out.append(_less(text, "figure 3b", hard, itgc[0]))
+    out = [claim_more(text, "figure 3a", *itgc)]
+    for D, (hard, easy) in both.items():
+        text = f"{OURS}, {D}: logits drift less from p = {low} to {high} than those of ITGC"
+        out.append(claim_less(text, "figure 3b", _pairs(hard, easy, operator.sub), drift))
+        text = f"{OURS}, {D}: logits are nearer to 0 at p = {high} than those of ITGC"
+        out.append(claim_less(text, "figure 3b", hard, itgc[0]))
     return out
 
 
-def _about_the_full_model(of: Callable[..., list[float]], mild: float) -> list[Claim]:
-    """What the mildest rate costs, in percent of the teacher's distance."""
-    table = tables.published(PAPER, "known")
-    (percent,) = table.loc[table["quantity"].str.startswith("FID increase"), "value"]
-    full = of("teacher", 0.0)
-    if not full or mild != 0.5:
-        return []
-    rise = [100 * (x / full[0] - 1) for x in of(OURS, mild)]
-    text = f"p = {mild:g}: {OURS} loses at most {percent} % of the full model's distance"
-    return [_less(text, f"{percent} %, caption of figure 4", rise, [float(percent)] * len(rise))]
-
-
-def _parts(series: Mapping[tuple[str, float, str], Any], p: float) -> list[tuple[str, str, str]]:
-    """What is to be better than what in the ablations, and where the paper says so."""
-    here = {method for method, at, _ in series if at == p}
-    kernels = sorted(method for method in here if method.startswith("DiME by"))
+def _parts(methods: Set[str]) -> list[tuple[str, str]]:
+    """What is to be better than what among the ablations that ran."""
+    kernels = sorted(method for method in methods if method.startswith("DiME by"))
     alone = [name for name in [*kernels, "DiME"] if " + " not in name]
     together = [name for name in kernels if " + " in name]
     pairs = [(OURS, "DiME"), (OURS, "NICKEL"), (OURS, WITHOUT)]
-    pairs += [(both, one) for both in together for one in alone]
-    if {"DiME by dino-rn50", "DiME by clip-rn50"} <= here:  # then DiME's own row has both
-        pairs = [(a, b) for a, b in pairs if not b.startswith("DiME by")]
+    if {"DiME by dino-rn50", "DiME by clip-rn50"} <= methods:  # then DiME's own row has both
+        pairs += [(both, "DiME") for both in together]
         pairs += [("DiME by dino-rn50", "DiME by clip-rn50")]
         pairs += [("DiME", "DiME by dino-rn50"), ("DiME", "DiME by clip-rn50")]
+    else:
+        pairs += [(both, one) for both in together for one in alone]
     pairs.append(("DiME", "DiME, batch targets"))
-    return [(a, b, "ablation") for a, b in pairs if {a, b} <= here]
+    return [(a, b) for a, b in pairs if {a, b} <= methods]

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzip import assets, export, features, metrics, presets, sets, zoo
@@ -30,22 +31,14 @@ from ganzip.distil.recipe import Recipe
 from ganzip.families import SIZES, Sdakd, SuperResolution
 from ganzip.measure import cost
 from ganzip.measure.images import images_of
-from ganzip.measure.rows import Number, rows
+from ganzip.measure.rows import Number, pair_seeds, rows
 from ganzip.methods import gan
 from ganzip.nets import connectors, enlarging, gcfsr, realesrgan, stylegan2
+from ganzip.papers import perceptual
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
-from ganzip.papers.sdakd_losses import distance, first_blocks, maps
-from ganzip.train import Batch, Player, averaged
-from ganzip.units import (
-    Demand,
-    Run,
-    Unit,
-    code_hash,
-    find_units,
-    in_order,
-    load_network,
-)
+from ganzip.train import Player, averaged
+from ganzip.units import Demand, Run, Unit, code_hash, find_units, in_order, load_network
 
 CODE = {"GCFSR": (gcfsr, stylegan2), "RealESRGAN": (realesrgan, enlarging)}
 CODE[sr.PLAIN] = CODE["RealESRGAN"]
@@ -64,27 +57,27 @@ def prepare(
 ) -> list[Unit]:
     """The plan of a preset, by name, on sets of photos; see ``sr.sources`` and ``data.photos``."""
     presets.sdakd(preset, scale=scale, seeds=seeds)  # refuses what is too large, before photos load
-    held = {network: sr.known_pieces(name) for network, name in sr.sources(source).items()}
-    aligned = held["GCFSR"].aligned
-    return plan(presets.sdakd(preset, aligned=aligned, scale=scale, seeds=seeds), held)
+    photos = {network: sr.find_pieces(name) for network, name in sr.sources(source).items()}
+    aligned = photos["GCFSR"].aligned
+    return plan(presets.sdakd(preset, aligned=aligned, scale=scale, seeds=seeds), photos)
 
 
 def outline(preset: str, source: str = "", scale: float = 1.0, seeds: int = 0) -> list[Unit]:
     """The plan where the photos are not here, to be counted; see ``sets.facts``."""
     first, *others = map(sr.stand_in, sets.facts(sr.PAPER, preset, source))
     real = others[0] if others else first
-    held = {"GCFSR": first, "RealESRGAN": real, sr.PLAIN: real}
-    return plan(presets.sdakd(preset, aligned=first.aligned, scale=scale, seeds=seeds), held)
+    photos = {"GCFSR": first, "RealESRGAN": real, sr.PLAIN: real}
+    return plan(presets.sdakd(preset, aligned=first.aligned, scale=scale, seeds=seeds), photos)
 
 
-def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
+def plan(preset: Sdakd, photos: Mapping[str, sr.Pieces]) -> list[Unit]:
     """Every unit of the preset on these photos, by network, what is needed first.
 
     All students of a network have one teacher. Raises DataError for photos that are too small.
     """
     units: list[Unit] = []
     for family in preset.families:
-        pieces = held[family.network]
+        pieces = photos[family.network]
         sr.check_sizes(pieces, family.span)
         common = settings(preset, family, pieces)
         if family.network != "GCFSR" and common["released_d"]:
@@ -96,8 +89,7 @@ def plan(preset: Sdakd, held: Mapping[str, sr.Pieces]) -> list[Unit]:
         units += [
             unit(family, common, method, C, seed, {"teacher": teacher}, pieces.source)
             for method, sizes in family.seeds.items()
-            for C, seeds in sizes.items()
-            for seed in range(seeds)
+            for C, seed in pair_seeds(sizes)
         ]
     return in_order(units)
 
@@ -173,8 +165,10 @@ def unit(
 
 def speed(family: SuperResolution, common: Mapping[str, Any], passes: int) -> Unit:
     """Table 3's unit: the paper's generators with random weights, timed."""
-    kept = {k: common[k] for k in ("network", "preset")} | {"data": "random weights"}
-    config = kept | {
+    config = {
+        "network": family.network,
+        "preset": common["preset"],
+        "data": "random weights",
         "net": family.speed,
         "input": family.speed_input,
         "sizes": ["1", *SIZES],
@@ -241,20 +235,16 @@ def train_pair(run: Run) -> None:
             if c["method"] in WHOLE:
                 balance.extend(measure.balance_numbers(run, phase.players, source))
             phase = dataclasses.replace(phase, name=last)
-        stage(run, phase, recipe.paced(phase.players, n), n, source)
+        stage(run, phase, recipe.with_rates(phase.players, n), n, source)
 
     if measure.is_released(c):
         G, D = sr.teacher_generator(run), cast(Any, setup.critic(1.0, "D"))
         if c["released_d"]:
             realesrgan.load_pth(D, assets.require("realesrgan-x4plus-netD"))
         else:
-
-            def shown(step: int) -> Batch:
-                batch = source.batch(step)
-                return dataclasses.replace(batch, cond=gan.target(batch))
-
-            players = setup.recipe.paced(compose.critic(setup, D), c["n3"])
-            run.train(players, shown, c["n3"], {"D": D, **source.state})
+            phase = compose.critic(setup, D)
+            players = setup.recipe.with_rates(phase.players, c["n3"])
+            run.train(players, phase.draw, c["n3"], {"D": D, **source.state})
     else:
         found = compose.distil(setup, compose.METHODS[method_of(c["method"])], fit)
         assert found.D is not None
@@ -309,10 +299,25 @@ def setup_of(run: Run, source: sr.Batches) -> Setup:
     )
     return Setup(
         adapter=adapter, recipe=recipe_of(c), fresh=fresh, student=fresh, critic=critic,
-        judge=judge, new=new, draw=source.batch, distance=lambda: distance(run),
-        maps=lambda: maps(run), first_blocks=lambda D: first_blocks(D, c), device=run.device,
+        judge=judge, new=new, draw=source.batch, distance=lambda: perceptual.distance(run),
+        maps=lambda: perceptual.maps(run), first_blocks=lambda D: first_blocks(D, c),
         T=sr.teacher_generator(run) if taught and c["features"] else nn.Identity(),
+        device=run.device,
     )  # fmt: skip
+
+
+def first_blocks(D: Any, c: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    """D's first layers, which take maps of any size: those in which DCD compares."""
+    if c["network"] == "GCFSR":
+        return nn.Sequential(*list(D.children())[:4])  # from RGB, and three residual blocks
+
+    def phi(maps: Tensor) -> Tensor:
+        x = realesrgan.unit_range(maps)
+        for conv in (D.conv0, D.conv1, D.conv2, D.conv3):
+            x = F.leaky_relu(conv(x), realesrgan.SLOPE)
+        return x
+
+    return phi
 
 
 def recipe_of(c: Mapping[str, Any]) -> Recipe:
@@ -359,13 +364,13 @@ def stage(
     assert own is not None
     average = averaged(nets["G"], own, c["ema"], steps=steps)
     ends = {k: nets[k] for k in ("G", "mlp", "links", "its_links", "D") if k in nets}
-    kept = {**ends, "G": average}
-    best, score = Best(kept), measure.selection(run)
+    candidates = {**ends, "G": average}
+    best, score = Best(candidates), measure.selection(run)
     shown = next(iter(sr.examples(run, "validation").values())).cond[:8]
 
     def validate() -> dict[str, float]:
         scores = score(average)
-        best.offer(float(np.mean(list(scores.values()))), kept)
+        best.offer(float(np.mean(list(scores.values()))), candidates)
         return scores
 
     run.train(
@@ -409,7 +414,7 @@ def figure_calls(units: Sequence[Unit], root: Path) -> Iterator[Callable[[], obj
             yield functools.partial(measure.figure4, units, root, network)
     its = there("RealESRGAN", ("SDAKD", "1/4"), ("naive (C,C)", "1/4"))
     if its and there(sr.PLAIN, ("SDAKD", "1/4")):
-        yield lambda: measure.enlarged_photo(units, root, sr.known_pieces(its[0].source))
+        yield lambda: measure.enlarged_photo(units, root, sr.find_pieces(its[0].source))
 
 
 def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
@@ -471,10 +476,7 @@ def finish(run: Run, G: nn.Module, D: nn.Module, balance: Iterable[Number] = ())
         found.append(Number("blocks", len(list(G.body))))  # pyright: ignore
     tensors: dict[str, Any] = {"G": G, "D": D}
     if c["method"] == "teacher":
-        tensors["truth"] = measure.references(run)
+        tensors["truth"] = {k: measure.reference(run, k) for k in ("validation", "test")}
     if measure.is_released(c):
         del tensors["G"]  # it is in its package
     run.finish(tensors, [*images, *rows(run, found, measure.labels(run.unit))])
-
-
-# Losses -------------------------------------------------------------------------------------------

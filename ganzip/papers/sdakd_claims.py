@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganzip.families import SIZES
 from ganzip.papers import super_resolution as sr
 from ganzip.papers.sdakd_rows import TABLE
 from ganzip.report import tables
-from ganzip.report.claims import Claim, Verdict, equivalence, ordering
+from ganzip.report.claims import Claim, Verdict, claim_less, claim_more, equivalence, ordering
+
+Row = tuple[str, str]
+"""A method and its generator's C."""
 
 
 def claims(frame: pd.DataFrame, distance: str) -> list[Claim]:
@@ -22,18 +26,17 @@ def claims(frame: pd.DataFrame, distance: str) -> list[Claim]:
     The mean over factors decides, as in the paper's selection. After the paper's claims stand
     those that its tables lack: the same schedule with the ground truth in the teacher's place.
     """
-    found: list[Claim] = []
+    metric, found = f"{distance} test mean", list[Claim]()
     for network, table in TABLE.items():
         mine = frame.loc[(frame["network"] == network) & (frame["method"] != "speed")]
         if len(mine):
-            found += comparisons(mine, network, int(table[-1]), f"{distance} test mean")
-    ablated = frame.loc[frame["network"] == "GCFSR"]
-    if "Ablation1" in set(ablated["method"]):
-        found += ablation_claims(ablated, f"{distance} test mean")
-    if {"GCFSR", "RealESRGAN"} <= set(frame["network"]):
-        found += gap_claims(frame, f"{distance} test mean")
-    for network in frame["network"].unique():
-        mine = frame.loc[frame["network"] == network]
+            found += comparisons(mine, network, int(table[-1]), metric)
+    by_network = {str(name): mine for name, mine in frame.groupby("network", sort=False)}
+    if "GCFSR" in by_network and "Ablation1" in set(by_network["GCFSR"]["method"]):
+        found += ablation_claims(by_network["GCFSR"], metric)
+    if {"GCFSR", "RealESRGAN"} <= set(by_network):
+        found += gap_claims(by_network, metric)
+    for network, mine in by_network.items():
         if "Ablation3" in set(mine["method"]):
             found += balance_claims(mine, network)
     return found
@@ -47,56 +50,50 @@ def speed_claims(costs: pd.DataFrame) -> list[Claim]:
 
 def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> list[Claim]:
     """Claims of table 1 or 2, each that one method is better than another."""
-    paper = tables.published(sr.PAPER, table)
-    tests = [column for column in paper.columns if column.startswith("test")]
-    printed = {
-        (_method(row), row["gen_C"]): float(np.mean([row[t] for t in tests]))
-        for row in paper.to_dict("records")
-    }
+    printed = published_scores(table)
 
     def of(method: str, C: str) -> list[float]:
         return tables.values(frame, method=method, width=C, metric=metric)
 
-    def better(a: str, b: str, C: str, text: str = "") -> Claim:
-        numbers = [printed[method, C] for method in (a, b) if (method, C) in printed]
-        published = (
-            f"FID {numbers[0]:.2f} against {numbers[1]:.2f}" if len(numbers) == 2 else "no row"
-        )
-        text = f"{network}, C = {C}: {text or f'{a} is better than {b}'}"
-        return smaller(frame, text, published, metric, (a, C), (b, C))
+    def better(a: Row, b: Row, text: str = "") -> Claim:
+        text = text or f"{network}, C = {a[1]}: {a[0]} is better than {b[0]}"
+        published = two_fids(printed[a], printed[b]) if {a, b} <= set(printed) else "no row"
+        return smaller(frame, text, published, metric, a, b)
 
-    online = ("OMGD", "DCD")
     # The abstract's own comparison; all have as many steps of the student.
-    mine = [("SDAKD", name) for name in (*online, "DCD_modified")]
+    pairs = [("SDAKD", name) for name in ("OMGD", "DCD", "DCD_modified")]
     if table == 1:  # they fall behind the naive networks, DCD modified less so
-        pairs = [("naive (C,1)", name) for name in (*online, "DCD_modified")]
-        pairs += [("DCD_modified", "DCD")]
+        pairs += [("naive (C,1)", name) for _, name in pairs] + [("DCD_modified", "DCD")]
     else:
-        pairs = [(name, "naive (C,1)") for name in online] + [("DCD", "DCD_modified")]
-    sizes = [C for C in ("1/2", "1/4", "1/8") if of("SDAKD", C)]
-    found = [
-        better(a, b, C)
-        for C in sizes
-        for a, b in (
-            ("SDAKD", "naive (C,C)"),
-            ("SDAKD", "naive (C,1)"),
-            ("naive (C,C)", "naive (C,1)"),
-        )
-    ]
-    found += [better(a, b, "1/2") for a, b in (*mine, *pairs)]
+        pairs += [(name, "naive (C,1)") for name in ("OMGD", "DCD")] + [("DCD", "DCD_modified")]
+    main = ("SDAKD", "naive (C,C)"), ("SDAKD", "naive (C,1)"), ("naive (C,C)", "naive (C,1)")
+    sizes = [C for C in SIZES if of("SDAKD", C)]
+    found = [better((a, C), (b, C)) for C in sizes for a, b in main]
+    found += [better((a, "1/2"), (b, "1/2")) for a, b in pairs]
     if network == sr.PLAIN:  # a column of ours, which has not every row
-        ran = set(zip(frame["method"], frame["width"].astype(str), strict=True))
-        found = [claim for claim in found if "no runs" not in claim.ours] if ran else found
+        found = [claim for claim in found if "no runs" not in claim.ours]
     for wide, narrow in pairwise(sizes):
-        numbers = [printed["SDAKD", C] for C in (wide, narrow)]
         text = f"{network}: SDAKD at C = {wide} is better than at C = {narrow}"
-        published = f"FID {numbers[0]:.2f} against {numbers[1]:.2f}"
-        found.append(smaller(frame, text, published, metric, ("SDAKD", wide), ("SDAKD", narrow)))
-    found += [better("SDAKD", sr.CONTROL, C) for C in sizes if of(sr.CONTROL, C)]
+        found.append(better(("SDAKD", wide), ("SDAKD", narrow), text))
+    found += [better(("SDAKD", C), (sr.CONTROL, C)) for C in sizes if of(sr.CONTROL, C)]
     if of(sr.BALANCED, "1/4"):
         text = "SDAKD is better with the lambda2 that makes the terms of eq. (3) about equal"
-        found.append(better(sr.BALANCED, "SDAKD", "1/4", text))
+        text = f"{network}, C = 1/4: {text}"
+        found.append(better((sr.BALANCED, "1/4"), ("SDAKD", "1/4"), text))
     return found + alike(frame, network, metric)
+
+
+def published_scores(table: int) -> dict[Row, float]:
+    """The FID of every row of table 1 or 2, the mean over factors of test images."""
+    paper = tables.published(sr.PAPER, table)
+    means = paper.filter(regex="^test").mean(axis=1)
+    rows = zip(paper.to_dict("records"), means, strict=True)
+    return {(_method(row), row["gen_C"]): mean for row, mean in rows}
+
+
+def two_fids(a: float, b: float) -> str:
+    """What the paper prints of a claim."""
+    return f"FID {a:.2f} against {b:.2f}"
 
 
 def alike(frame: pd.DataFrame, network: str, metric: str) -> list[Claim]:
@@ -114,12 +111,7 @@ def alike(frame: pd.DataFrame, network: str, metric: str) -> list[Claim]:
 
 
 def smaller(
-    frame: pd.DataFrame,
-    text: str,
-    published: str,
-    metric: str,
-    one: tuple[str, str],
-    other: tuple[str, str],
+    frame: pd.DataFrame, text: str, published: str, metric: str, one: Row, other: Row
 ) -> Claim:
     """The claim that a method, at its C, has a smaller distance than another.
 
@@ -156,36 +148,26 @@ def over_images(sides: Sequence[pd.DataFrame], metric: str) -> float:
     return float(apart.std()) if len(apart) > 1 else 0.0
 
 
-def gap_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
+def gap_claims(by_network: Mapping[str, pd.DataFrame], metric: str) -> list[Claim]:
     """Claims across tables 1 and 2: online methods are nearer to SDAKD on Real-ESRGAN.
 
     A gap is the ratio of the distances to the truth, for the networks' own are on other scales.
     """
-    published = {network: tables.published(sr.PAPER, int(t[-1])) for network, t in TABLE.items()}
-
-    def printed(network: str, method: str) -> float:
-        rows = published[network].loc[lambda x: (x["method"] == method) & (x["gen_C"] == "1/2")]
-        return float(rows.filter(like="test").mean(axis=1).iloc[0])
+    names, found = ("RealESRGAN", "GCFSR"), list[Claim]()
+    scores = [published_scores(int(TABLE[name][-1])) for name in names]
 
     def gaps(network: str, method: str) -> list[float]:
-        mine = frame.loc[frame["network"] == network]
         its, ours = (
-            tables.values(mine, method=m, width="1/2", metric=metric) for m in (method, "SDAKD")
+            tables.values(by_network[network], method=m, width="1/2", metric=metric)
+            for m in (method, "SDAKD")
         )
         return [a / b for a, b in zip(its, ours, strict=False)]
 
-    found = []
     for method in ("OMGD", "DCD"):
-        numbers = [printed(n, method) / printed(n, "SDAKD") for n in ("RealESRGAN", "GCFSR")]
-        found.append(
-            ordering(
-                f"C = 1/2: {method} is nearer to SDAKD on RealESRGAN than on GCFSR",
-                f"{numbers[0]:.2f} times its FID against {numbers[1]:.2f} times",
-                better=gaps("RealESRGAN", method),
-                worse=gaps("GCFSR", method),
-                higher_is_better=False,
-            )
-        )
+        near, far = (its[method, "1/2"] / its["SDAKD", "1/2"] for its in scores)
+        text = f"C = 1/2: {method} is nearer to SDAKD on RealESRGAN than on GCFSR"
+        published = f"{near:.2f} times its FID against {far:.2f} times"
+        found.append(claim_less(text, published, *(gaps(name, method) for name in names)))
     return found
 
 
@@ -193,42 +175,28 @@ def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
     """Claims of table 4: each part adds, the student discriminator the most. And one of ours, for
     ablation 1 has half of the steps of the others."""
     paper = tables.published(sr.PAPER, 4)
-    means = dict(zip(paper["variant"], paper.filter(like="test").mean(axis=1), strict=True))
-    chain = ("Ablation1", "Ablation2", "Ablation3", "SDAKD")
+    printed = dict(zip(paper["variant"], paper.filter(like="test").mean(axis=1), strict=True))
+    steps = list(pairwise(("Ablation1", "Ablation2", "Ablation3", "SDAKD")))
     parts = ("stage 2", "the feature map", "the student discriminator")
-    ours = {m: tables.values(frame, method=m, width="1/4", metric=metric) for m in chain}
-    printed = {method: means[method] for method in chain}
-    found = [
-        smaller(
-            frame,
-            f"GCFSR, C = 1/4: {part} adds",
-            f"FID {printed[after]:.2f} against {printed[before]:.2f}",
-            metric,
-            (after, "1/4"),
-            (before, "1/4"),
-        )
-        for part, (before, after) in zip(parts, pairwise(chain), strict=True)
-    ]
-    gains = [
-        [a - b for a, b in zip(ours[before], ours[after], strict=False)]
-        for before, after in pairwise(chain)
-    ]
-    numbers = [printed[before] - printed[after] for before, after in pairwise(chain)]
-    most = [
-        ordering(
-            f"GCFSR, C = 1/4: the student discriminator adds more than {part}",
-            f"FID {numbers[2]:.2f} against {numbers[i]:.2f}",
-            better=gains[2],
-            worse=gains[i],
-            higher_is_better=True,
-        )
-        for i, part in enumerate(parts[:2])
-    ]
+    found, front = list[Claim](), "GCFSR, C = 1/4:"
+
+    def gain(before: str, after: str) -> list[float]:
+        both = (tables.values(frame, method=m, width="1/4", metric=metric) for m in (before, after))
+        return [a - b for a, b in zip(*both, strict=False)]
+
+    for part, (before, after) in zip(parts, steps, strict=True):
+        published = two_fids(printed[after], printed[before])
+        text, rows = f"{front} {part} adds", ((after, "1/4"), (before, "1/4"))
+        found.append(smaller(frame, text, published, metric, *rows))
+    for part, others in zip(parts[:2], steps, strict=False):
+        published = two_fids(*(printed[a] - printed[b] for a, b in (steps[2], others)))
+        text = f"{front} the student discriminator adds more than {part}"
+        found.append(claim_more(text, published, gain(*steps[2]), gain(*others)))
     if sr.LONGER in set(frame["method"]):
-        text = "GCFSR, C = 1/4: stage 2 adds more than as many steps of stage 3"
-        one, other = ("Ablation2", "1/4"), (sr.LONGER, "1/4")
-        most.append(smaller(frame, text, "no row", metric, one, other))
-    return [*found, *most]
+        text = f"{front} stage 2 adds more than as many steps of stage 3"
+        rows = ("Ablation2", "1/4"), (sr.LONGER, "1/4")
+        found.append(smaller(frame, text, "no row", metric, *rows))
+    return found
 
 
 def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
@@ -237,53 +205,29 @@ def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
     "Near 0" is a threshold on the mean of every seed, and no test.
     """
 
-    def of(method: str, metric: str, C: str = "1/4") -> list[float]:
+    def of(method: str, metric: str = "P(fake)", C: str = "1/4") -> list[float]:
         return tables.values(frame, method=method, width=C, metric=metric)
 
-    apart = [[abs(p - 0.5) for p in of(m, "P(fake)")] for m in ("SDAKD", "Ablation3")]
-    nearer = ordering(
-        f"{network}, C = 1/4: P(fake) is nearer to 0.5 under the student discriminator than under "
-        "the teacher's",
-        "figure 3",
-        better=apart[0],
-        worse=apart[1],
-        higher_is_better=False,
+    skewed, balanced = of("DCD", C="1/2"), of("DCD_modified", C="1/2")
+    text = "DCD's discriminator takes its student's images for real more than DCD modified's"
+    taken = claim_more(f"{network}, C = 1/2: {text}", "figure 2", skewed, balanced)
+    probability = of("Ablation3")
+    text = "P(fake) of ablation 3 (C = 1/4) is that of DCD modified (C = 1/2)"
+    same = f"{network}: {text}", "figures 2 and 3", probability, balanced
+    text = "P(fake) is nearer to 0.5 under the student discriminator than under the teacher's"
+    apart = [[abs(p - 0.5) for p in its] for its in (of("SDAKD"), probability)]
+    nearer = claim_less(f"{network}, C = 1/4: {text}", "figure 3", *apart)
+    nearer = dataclasses.replace(
+        nearer, ours=f"{nearer.ours}; AUC of the student's {tables.spread(of('SDAKD', 'AUC'))}"
     )
-    probability, auc = of("Ablation3", "P(fake)"), of("Ablation3", "AUC")
+    text = "P(fake) under the teacher's discriminator is near 0 (below 0.25 for every seed; "
+    text = f"{network}, C = 1/4: {text}a threshold, no test)"
+    ours = f"{tables.spread(probability)}, AUC {tables.spread(of('Ablation3', 'AUC'))}"
     low = {p <= 0.25 for p in probability}
     shown: Verdict = "inconclusive"
     if len(low) == 1:
         shown = "supported" if low == {True} else "contradicted"
-    near_zero = Claim(
-        f"{network}, C = 1/4: P(fake) under the teacher's discriminator is near 0 (below 0.25 for "
-        "every seed; a threshold, no test)",
-        "figure 3",
-        f"{tables.spread(probability)}, AUC {tables.spread(auc)}",
-        shown,
-    )
-    skewed, balanced = (of(method, "P(fake)", "1/2") for method in ("DCD", "DCD_modified"))
-    taken = ordering(
-        f"{network}, C = 1/2: DCD's discriminator takes its student's images for real more than "
-        "DCD modified's",
-        "figure 2",
-        better=skewed,
-        worse=balanced,
-        higher_is_better=True,
-    )
-    alike = equivalence(
-        f"{network}: P(fake) of ablation 3 (C = 1/4) is that of DCD modified (C = 1/2)",
-        "figures 2 and 3",
-        probability,
-        balanced,
-        margin=0.1,
-    )
-    knows = tables.spread(of("SDAKD", "AUC"))
-    return [
-        taken,
-        alike,
-        dataclasses.replace(nearer, ours=f"{nearer.ours}; AUC of the student's {knows}"),
-        near_zero,
-    ]
+    return [taken, equivalence(*same, margin=0.1), nearer, Claim(text, "figure 3", ours, shown)]
 
 
 def speed_claim(timed: pd.DataFrame, network: str) -> Claim:
@@ -292,7 +236,7 @@ def speed_claim(timed: pd.DataFrame, network: str) -> Claim:
     paper = tables.published(sr.PAPER, 3)
     mine = dict(zip(rows["width"], rows["value"], strict=True))
     printed = dict(zip(paper["C"], paper[network.lower()], strict=True))
-    sizes = ["1", "1/2", "1/4", "1/8"]
+    sizes = ["1", *SIZES]
     gains = [[x[b] / x[a] for a, b in pairwise(sizes)] for x in (mine, printed)]
     falling = all(a > b for a, b in pairwise(gains[0]))
     numbers = [" ".join(f"{x[size]:.2f}" for size in sizes) for x in (printed, mine)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, data, degrade, features, metrics, parallel
+from ganzip import data, degrade, features, metrics, parallel
+from ganzip.families import SIZES
 from ganzip.features import Features
-from ganzip.measure import cost
+from ganzip.measure import cost, judging
 from ganzip.measure.images import distances, images_of, likeness, logits_of, score_numbers
 from ganzip.measure.rows import Number, pick, rows
 from ganzip.papers import super_resolution as sr
@@ -30,39 +30,24 @@ SHOWN = 100  # training images whose probabilities figures 2 and 3 show
 
 def features_of(run: Run) -> Features:
     """What measures a unit: Inception where its weights are, else EfficientNet-Lite2."""
-    return _features(run.config["inception"], str(run.device))
-
-
-@lru_cache(maxsize=1)
-def _features(inception: bool, device: str) -> Features:
-    if inception:
-        return features.inception(assets.require("inception"), device=device)
-    return features.efficientnet_lite(2, device=device)
-
-
-def references(run: Run) -> dict[str, Tensor]:
-    """Features of the held-out truth, which the teacher's unit saves for all that need it."""
-    network, found = features_of(run), {}
-    for part in ("validation", "test"):
-        held = sr.examples(run, part)
-        found[part] = features.embed(network, next(iter(held.values())).truth, 64)
-    return found
+    return judging.imagenet(str(run.device), inception=run.config["inception"])
 
 
 def reference(run: Run, part: str) -> Tensor:
-    """Features of the held-out truth."""
-    if run.config["method"] == "teacher":
-        return references(run)[part]
-    return run.weights_of("teacher")[f"truth.{part}"]
+    """Features of the held-out truth, which the teacher's unit saves for all that need it."""
+    if run.config["method"] != "teacher":
+        return run.weights_of("teacher")[f"truth.{part}"]
+    first = next(iter(sr.examples(run, part).values()))
+    return features.embed(features_of(run), first.truth, 64)
 
 
 def selection(run: Run) -> Callable[[nn.Module], dict[str, float]]:
     """The function from a generator to its validation score by factor: FID, or KID in 1e-3."""
-    network, held = features_of(run), sr.examples(run, "validation")
+    network, examples = features_of(run), sr.examples(run, "validation")
     truth = reference(run, "validation")
 
     def scores(G: nn.Module) -> dict[str, float]:
-        ours = {k: features.embed(network, images_of(G, e.cond), 64) for k, e in held.items()}
+        ours = {k: features.embed(network, images_of(G, e.cond), 64) for k, e in examples.items()}
         if run.config["inception"]:
             return {f"FID {k}": metrics.frechet_distance(x, truth) for k, x in ours.items()}
         return {f"KID {k}": 1000 * metrics.kernel_distance(x, truth)[0] for k, x in ours.items()}
@@ -97,7 +82,7 @@ def image_rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
         for label, e in sr.examples(run, part).items():
             sets = {c["method"]: e.teacher if in_store(c) else images_of(G, e.cond)}
             if c["method"] == "teacher":
-                sets["input"] = sr.enlarged_input(e.cond, c)
+                sets["input"] = sr.enlarge(e.cond, e.truth)
             for method, images in sets.items():
                 ours = features.embed(network, images, 64)
                 found = score_numbers(distances(network.name, ours, truth), len(images))
@@ -191,11 +176,11 @@ def probabilities(run: Run, G: nn.Module, D: nn.Module) -> tuple[Tensor, Tensor]
         fake = sr.floats(run, "teacher", "train", stop=SHOWN)[:, :3]
     elif c["network"] == "GCFSR":
         factors = degrade.draw_factors(len(real), draws, c["factors"])
-        fake = images_of(G, sr.conditioned(real, factors, c))
+        fake = images_of(G, sr.condition(real, factors, c))
     elif c["stored"]:
         fake = images_of(G, sr.floats(run, "low", "train", stop=SHOWN))
     else:
-        cond = [sr.reduced(x, draws, c) for x in real.split(1)]
+        cond = [sr.reduce(x, draws, c) for x in real.split(1)]
         fake = images_of(G, torch.cat(cond))
     with features.evaluating(D):
         return probability(fake), probability(real)
@@ -261,9 +246,8 @@ def network_counts() -> pd.DataFrame:
     with torch.device("meta"):
         inputs = {"GCFSR": torch.empty(1, 4, 1024, 1024), "RealESRGAN": torch.empty(1, 3, 64, 64)}
         for network, cond in inputs.items():
-            for C in ("1", "1/2", "1/4", "1/8"):
-                G = sr.GENERATORS[network](width=sr.share(C))
-                D = sr.DISCRIMINATORS[network](width=sr.share(C))
+            for C in ("1", *SIZES):
+                G, D = (make(width=sr.share(C)) for make in sr.NETWORKS[network])
                 sizes = {"G": metrics.params(G), "D": metrics.params(D)}
                 counted = {"multiply-adds of G": metrics.macs(G, cond)}
                 lines.append({"network": network, "C": C, **sizes, **counted})
@@ -367,38 +351,50 @@ Shown = tuple[dict[str, Tensor], list[tuple[int, int, int]], dict[str, list[str]
 """Images by column, a zoom a row (top, left, size), captions: a ``figures.comparison``."""
 
 
+def draw_once(
+    unit: Unit, root: Path, name: str, draw: Callable[[], dict[str, Tensor]], given: Any
+) -> dict[str, Tensor]:
+    """Images by label, stored in 8 bits by ``compute_once``."""
+
+    def pixels() -> dict[str, Tensor]:
+        return {label: data.to_uint8(images) for label, images in draw().items()}
+
+    shown = compute_once(unit, root, name, pixels, given)
+    return {label: data.to_float(images) for label, images in shown.items()}
+
+
 def inputs(units: Sequence[Unit], root: Path, network: str, n: int = 7) -> dict[str, Tensor]:
     """Test images of a network, what it is given of them at each factor, and the teacher's."""
     unit = pick(units, network=network, method="SDAKD", C="1/4")
 
     def found() -> dict[str, Tensor]:
-        held = sr.examples(Run(unit, root), "test")
-        shown = {"photo": next(iter(held.values())).truth[:n]}
-        for label, e in held.items():
+        examples = sr.examples(Run(unit, root), "test")
+        shown = {"photo": next(iter(examples.values())).truth[:n]}
+        for label, e in examples.items():
             shown[f"input, {label}"] = e.cond[:n, :3]
             shown[f"teacher, {label}"] = e.teacher[:n]
-        return _in_8_bits(shown)
+        return shown
 
-    return _floats(compute_once(unit, root, "inputs", found, n))
+    return draw_once(unit, root, "inputs", found, n)
 
 
 def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> Shown:
     """Test images at the middle factor: input, truth, teacher, SDAKD's students of three sizes."""
-    students = {C: pick(units, network=network, method="SDAKD", C=C) for C in ("1/2", "1/4", "1/8")}
+    students = {C: pick(units, network=network, method="SDAKD", C=C) for C in SIZES}
 
     def found() -> dict[str, Tensor]:
-        held = sr.examples(Run(students["1/4"], root), "test")
-        label = list(held)[len(held) // 2]
-        cond, truth = held[label].cond, held[label].truth
+        examples = sr.examples(Run(students["1/4"], root), "test")
+        label = list(examples)[len(examples) // 2]
+        cond, truth = examples[label].cond, examples[label].truth
         by_detail = truth.diff(dim=-1).abs().mean((1, 2, 3)).argsort()
         at = by_detail[torch.linspace(0.5, 0.95, rows).mul(len(truth) - 1).long()]
         shown = {f"input, {label}": cond[at, :3], "truth": truth[at]}
-        shown["teacher"] = held[label].teacher[at]
+        shown["teacher"] = examples[label].teacher[at]
         for C, unit in students.items():
             shown[f"C = {C}"] = images_of(generator_of(unit, root), cond[at])
-        return _in_8_bits(shown)
+        return shown
 
-    shown = _floats(compute_once(students["1/4"], root, "figure4", found, rows))
+    shown = draw_once(students["1/4"], root, "figure4", found, rows)
     truth, side = shown["truth"], shown["truth"].shape[-1]
     zooms = [(*_busiest(image, side // 3), side // 3) for image in truth]
     return shown, zooms, _captions(shown, truth)
@@ -427,35 +423,28 @@ def enlarged_photo(
         plain = degrade.bicubic(truth, height // 4, width // 4).clamp(-1, 1)
         side = min(height, width) // 4 * 4
         cond = torch.cat([plain, degrade.degrade(truth, draws, degrade.sized(side, side))])
-        nets = {
-            "released teacher": sr.released("cpu"),
-            "SDAKD, C = 1/4": generator_of(student, root),
-        }
-        nets["naive (C,C), C = 1/4"] = generator_of(naive, root)
-        nets["SDAKD, plain inputs"] = generator_of(plainly, root)
         shown = {"input, 4x": cond, "truth": truth.expand(2, -1, -1, -1)}
-        shown |= {f"{name}\n{_millions(G)}": images_of(G, cond) for name, G in nets.items()}
-        return _in_8_bits(shown)
+        nets = {
+            "released teacher": sr.load_released("cpu"),
+            "SDAKD, C = 1/4": generator_of(student, root),
+            "naive (C,C), C = 1/4": generator_of(naive, root),
+            "SDAKD, plain inputs": generator_of(plainly, root),
+        }
+        for name, G in nets.items():
+            shown[f"{name}\n{metrics.params(G) / 1e6:.2f} M"] = images_of(G, cond)
+        return shown
 
-    shown = _floats(compute_once(student, root, "photo", found, (most, plainly.key)))
+    shown = draw_once(student, root, "photo", found, (most, plainly.key))
     truth = shown["truth"]
     size = min(truth.shape[-2:]) // 4
     zoom = (*_busiest(truth[0], size), size)
     return shown, [zoom, zoom], _captions(shown, truth)
 
 
-def _in_8_bits(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: data.to_uint8(images) for name, images in shown.items()}
-
-
-def _floats(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: data.to_float(images) for name, images in shown.items()}
-
-
 def generator_of(unit: Unit, root: Path) -> nn.Module:
     """The frozen generator of a finished unit."""
     if is_released(unit.config):
-        return sr.released("cpu")
+        return sr.load_released("cpu")
     return frozen(
         load_network(sr.generator(unit.config, unit.config["C"]), unit.weights(root), "G")
     )
@@ -482,7 +471,3 @@ def _captions(shown: Mapping[str, Tensor], truth: Tensor) -> dict[str, list[str]
         for name, images in shown.items()
         if images.shape == truth.shape and not name.startswith("truth")
     }
-
-
-def _millions(G: nn.Module) -> str:
-    return f"{metrics.params(G) / 1e6:.2f} M"

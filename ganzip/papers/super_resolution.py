@@ -26,22 +26,17 @@ from ganzip.measure.images import images_of
 from ganzip.nets import enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, parted, step_seed
-from ganzip.units import ABSENT, Run, Unit, load_network
+from ganzip.units import ABSENT, Run, load_network
 
 PAPER = "sdakd"
 PLAIN = "RealESRGAN-bicubic"  # Real-ESRGAN's other column: its inputs are reduced, no more
 CONTROL = "control GT"  # SDAKD's schedule, the ground truth in the teacher's place
 BALANCED = "SDAKD balanced"  # with the lambda2 that makes the terms of eq. (3) about equal
 LONGER = "Ablation1 as long"  # stage 3 alone like ablation 1, for as many steps as both stages have
-GENERATORS = {
-    "GCFSR": gcfsr.Generator,
-    "RealESRGAN": realesrgan.RRDBNet,
-    PLAIN: realesrgan.RRDBNet,
-}
-DISCRIMINATORS = {
-    "GCFSR": gcfsr.Discriminator,
-    "RealESRGAN": realesrgan.UNetDiscriminator,
-    PLAIN: realesrgan.UNetDiscriminator,
+NETWORKS = {  # generator and discriminator
+    "GCFSR": (gcfsr.Generator, gcfsr.Discriminator),
+    "RealESRGAN": (realesrgan.RRDBNet, realesrgan.UNetDiscriminator),
+    PLAIN: (realesrgan.RRDBNet, realesrgan.UNetDiscriminator),
 }
 
 # Photos, their parts, and what is cut out of them -------------------------------------------------
@@ -87,7 +82,7 @@ def load_pieces(source: str) -> Pieces:
     return Pieces(source, *data.photo_parts(source))
 
 
-def known_pieces(source: str) -> Pieces:
+def find_pieces(source: str) -> Pieces:
     """``load_pieces``; where the photos are not here, the parts that an earlier run kept of them.
 
     Those are enough to plan a run whose units are done, and to show them.
@@ -157,7 +152,7 @@ def squares(pieces: Pieces, part: str, c: Mapping[str, Any]) -> Callable[[int], 
             image = max((degrade.patch(piece(k), c["span"], g) for k in drawn), key=detail)
         else:
             image = data.to_float(piece(i % len(entries)))
-        return _sized(image, c["square"])
+        return _resize(image, c["square"])
 
     return square
 
@@ -168,7 +163,7 @@ def fresh_squares(run: Run) -> Callable[[int], Tensor]:
     Every photo has its turn once an epoch; where ``span`` pixels are cut, the place, and whether
     they are mirrored, come from torch's global generator. Photos are decoded side by side.
     """
-    c, pieces = run.config, planned_pieces(run)
+    c, pieces = run.config, pieces_of(run)
     entries = [entry for entry in pieces.manifest if entry["part"] == "train"]
     indices = data.batch_indices(len(entries), c["batch"], c["seed"])
 
@@ -176,7 +171,7 @@ def fresh_squares(run: Run) -> Callable[[int], Tensor]:
         (photo,) = data.cut_photos(pieces.photos, [entries[k]], "train")
         g = torch.Generator().manual_seed(seed)
         image = degrade.patch(photo, c["span"], g) if c["span"] else data.to_float(photo)
-        return _sized(image, c["square"])
+        return _resize(image, c["square"])
 
     def cut(step: int) -> Tensor:
         seeds = torch.randint(2**31, (c["batch"],)).tolist()
@@ -186,14 +181,14 @@ def fresh_squares(run: Run) -> Callable[[int], Tensor]:
     return cut
 
 
-def _sized(image: Tensor, side: int) -> Tensor:
+def _resize(image: Tensor, side: int) -> Tensor:
     """An image (3, S, S) in [-1, 1] as uint8 of ``side`` pixels."""
     if image.shape[-1] != side:
         image = degrade.bicubic(image[None], side, side)[0]
     return data.to_uint8(image)
 
 
-def planned_pieces(run: Run) -> Pieces:
+def pieces_of(run: Run) -> Pieces:
     """The photos that a unit was planned for; raises DataError where they have changed."""
     c, pieces = run.config, load_pieces(run.unit.source)
     if pieces.fingerprint != c["fingerprint"]:
@@ -204,7 +199,7 @@ def planned_pieces(run: Run) -> Pieces:
     return pieces
 
 
-def stored(run: Run, what: str, part: str) -> np.ndarray:
+def store(run: Run, what: str, part: str) -> np.ndarray:
     """What is computed once for a set of photos, by the unit that needs it first; read-only.
 
     "high": squares, uint8 (n, 3, side, side). "low", of Real-ESRGAN: each reduced, or degraded by a
@@ -213,24 +208,15 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
     of GCFSR an image for each of the factors shown.
     """
     c = run.config
-    n, side = c["count"][part], c["square"]
-    if c["network"] == "GCFSR":
-        channels = 3 * len(c["shown"])
-    else:
-        channels = 3 + 64 * (part == "train")
-    shape, dtype = {
-        "high": ((n, 3, side, side), "uint8"),
-        "low": ((n, 3, side // 4, side // 4), "uint8"),
-        "teacher": ((n, channels, side, side), "float16"),
-    }[what]
-    kept = [c[k] for k in ("network", "fingerprint", "span", "square")]
+    n, side, faces = c["count"][part], c["square"], c["network"] == "GCFSR"
+    origin = [c[k] for k in ("network", "fingerprint", "span", "square")]
     if what == "teacher":
-        kept.append(teacher_key(run.unit))
-    digest = hashlib.sha256(json.dumps([kept, what, part, n]).encode()).hexdigest()[:12]
+        origin.append(run.unit.needs["teacher"].key if faces else "released")
+    digest = hashlib.sha256(json.dumps([origin, what, part, n]).encode()).hexdigest()[:12]
     path = run.root / PAPER / "cache" / f"{c['network']}-{what}-{part}-{digest}.npy"
 
     def high(start: int, stop: int) -> np.ndarray:
-        square = squares(planned_pieces(run), part, c)
+        square = squares(pieces_of(run), part, c)
         return torch.stack([square(i) for i in range(start, stop)]).numpy()
 
     def low(start: int, stop: int) -> np.ndarray:
@@ -238,35 +224,40 @@ def stored(run: Run, what: str, part: str) -> np.ndarray:
         drawn = []
         for i, image in enumerate(images.split(1), start):
             g = torch.Generator().manual_seed(step_seed(len(part), i))
-            drawn.append(reduced(image, g, c, degrade.sized(side, side)))
+            drawn.append(reduce(image, g, c, degrade.sized(side, side)))
         return data.to_uint8(torch.cat(drawn)).numpy()
 
     @torch.no_grad()
     def teacher(start: int, stop: int) -> np.ndarray:
         T = teacher_generator(run)
-        if c["network"] == "GCFSR":
+        if faces:
             truth = floats(run, "high", part, start, stop)
-            conds = [conditioned(truth, [f] * len(truth), c) for f in c["shown"]]
+            conds = [condition(truth, [f] * len(truth), c) for f in c["shown"]]
             return torch.cat([images_of(T, cond) for cond in conds], 1).half().numpy()
         with taps(T, ["last"]) as activations:
             image = T(floats(run, "low", part, start, stop).to(run.device))
         whole = torch.cat([image, activations["last"]], 1) if part == "train" else image
         return whole.half().cpu().numpy()
 
-    fill = {"high": high, "low": low, "teacher": teacher}[what]
-    return files.memmap(path, shape, dtype, fill, chunk=4 if what == "teacher" else 64)
+    channels = 3 * len(c["shown"]) if faces else 3 + 64 * (part == "train")
+    fill, shape, dtype, chunk = {
+        "high": (high, (n, 3, side, side), "uint8", 64),
+        "low": (low, (n, 3, side // 4, side // 4), "uint8", 64),
+        "teacher": (teacher, (n, channels, side, side), "float16", 4),
+    }[what]
+    return files.memmap(path, shape, dtype, fill, chunk=chunk)
 
 
 def floats(
     run: Run, what: str, part: str, start: int | None = None, stop: int | None = None
 ) -> Tensor:
     """Some of what is stored, as floats in [-1, 1]."""
-    found = torch.from_numpy(np.array(stored(run, what, part)[start:stop]))
+    found = torch.from_numpy(np.array(store(run, what, part)[start:stop]))
     return data.to_float(found) if found.dtype == torch.uint8 else found.float()
 
 
 @lru_cache(maxsize=2)
-def released(device: str) -> nn.Module:
+def load_released(device: str) -> nn.Module:
     """The released Real-ESRGAN x4plus generator, frozen, from the package that carries it.
 
     It is kept for the next call, so the first one leaves the random numbers as they were.
@@ -311,13 +302,13 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Batches:
     if c["fresh"]:
         picks = {"high": fresh_squares(run)}
     else:
-        picks = {n: data.batches_of(stored(run, n, "train"), indices, device) for n in names}
+        picks = {n: data.batches_of(store(run, n, "train"), indices, device) for n in names}
 
     def pick(name: str, step: int) -> Tensor:
         rows = picks[name](step)
         return data.to_float(rows) if rows.dtype == torch.uint8 else rows.float()
 
-    def enlarged(step: int) -> Batch:
+    def gcfsr_batch(step: int) -> Batch:
         """GCFSR: reduced by a factor each, enlarged again."""
         real = pick("high", step)
         mirrored = (torch.rand(len(real), 1, 1, 1) < 0.5).to(device)
@@ -325,20 +316,20 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Batches:
         factors = degrade.draw_factors(len(real), draws, c["factors"])
         # Several processes reduce their own images alone.
         real, factors = parallel.part(real), factors[parallel.rank() :: parallel.size()]
-        return Batch(conditioned(real, factors, c), real, real, parted=True)
+        return Batch(condition(real, factors, c), real, real, parted=True)
 
-    def degraded(step: int) -> Batch:
+    def degraded_batch(step: int) -> Batch:
         """Real-ESRGAN: degraded anew, exchanged with the pool."""
         assert pool is not None
         return degrade.training_batch(pick("high", step), pool, draws, degradation(c))
 
-    def plain(step: int) -> Batch:
+    def plain_batch(step: int) -> Batch:
         """Real-ESRGAN: cropped and reduced."""
         real = pick("high", step)
         real, _ = degrade.crop_pair(real, real, c["size"], draws)
-        return Batch(reduced(real, draws, c), real, degrade.sharpen(real, degradation(c).usm))
+        return Batch(reduce(real, draws, c), real, degrade.sharpen(real, degradation(c).usm))
 
-    def kept(step: int) -> Batch:
+    def stored_batch(step: int) -> Batch:
         """Real-ESRGAN: a random crop of stored pairs and of the teacher's answers to them."""
         real, low = pick("high", step), pick("low", step)
         answer = pick("teacher", step) if teacher else degrade.sharpen(real, degradation(c).usm)
@@ -347,23 +338,23 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Batches:
         return Batch(low, real, target, features if teacher else None)
 
     if c["stored"]:
-        return Batches(kept)
-    drawn = degraded if pool else enlarged if c["network"] == "GCFSR" else plain
+        return Batches(stored_batch)
+    new = gcfsr_batch if c["network"] == "GCFSR" else degraded_batch if pool else plain_batch
     if teacher is None:
-        return Batches(drawn, pool)
+        return Batches(new, pool)
 
     @torch.no_grad()
-    def taught(step: int) -> Batch:
-        batch = parted(drawn(step))  # each process asks for its own images alone
+    def taught_batch(step: int) -> Batch:
+        batch = parted(new(step))  # each process asks for its own images alone
         with stylegan2.stored_noise(teacher), taps(teacher, [tap(c)]) as activations:
             return dataclasses.replace(
                 batch, target=teacher(batch.cond), features=activations[tap(c)]
             )
 
-    return Batches(taught, pool)
+    return Batches(taught_batch, pool)
 
 
-def conditioned(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) -> Tensor:
+def condition(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) -> Tensor:
     """GCFSR's input: images reduced and enlarged by a factor each, and the factors."""
     if unknown := set(factors).difference(c["factors"]):
         raise ValueError(
@@ -374,7 +365,7 @@ def conditioned(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) ->
     return gcfsr.condition(degrade.gcfsr_input(images, factors), share)
 
 
-def reduced(
+def reduce(
     images: Tensor,
     draws: torch.Generator,
     c: Mapping[str, Any],
@@ -401,7 +392,7 @@ def degradation(c: Mapping[str, Any]) -> degrade.Degradation:
 def generator(c: Mapping[str, Any], width: str, **changed: Any) -> nn.Module:
     """A new generator; ``width`` is the table's C: "1", "1/2", "1/4" or "1/8"."""
     residual = c.get("start") == "bicubic"
-    make = enlarging.Residual if residual else GENERATORS[c["network"]]
+    make = enlarging.Residual if residual else NETWORKS[c["network"]][0]
     G = make(**{**c["net"], **changed}, width=share(width))
     if c.get("start") == "nearest":
         realesrgan.start_nearest(G)
@@ -410,7 +401,7 @@ def generator(c: Mapping[str, Any], width: str, **changed: Any) -> nn.Module:
 
 def discriminator(c: Mapping[str, Any], width: str) -> nn.Module:
     """A new discriminator; at small presets width 1 is only a share of the published one."""
-    return DISCRIMINATORS[c["network"]](**c["d_net"], width=share(width) * c["d_width"])
+    return NETWORKS[c["network"]][1](**c["d_net"], width=share(width) * c["d_width"])
 
 
 def share(width: str) -> float:
@@ -443,18 +434,11 @@ def example(c: Mapping[str, Any]) -> Tensor:
     return torch.zeros(1, channels, side, side)
 
 
-def teacher_key(unit: Unit) -> str:
-    """What the teacher's answers depend on, beside their inputs."""
-    if unit.config["network"] != "GCFSR":
-        return "released"
-    return unit.needs["teacher"].key
-
-
 def teacher_generator(run: Run) -> nn.Module:
     """The frozen teacher of a unit: the released generator, or GCFSR's of stage 1."""
     c = run.config
     if c["network"] != "GCFSR":
-        return released(str(run.device))
+        return load_released(str(run.device))
     T = load_network(generator(c, "1"), run.weights_of("teacher"), "G")
     return frozen(T).to(run.device)
 
@@ -479,7 +463,7 @@ def examples(run: Run, part: str) -> dict[str, Example]:
         low = floats(run, "low", part)
         teacher = floats(run, "teacher", part).clamp(-1, 1)
         return {"4x": Example(low, truth, teacher)}
-    conds = {f"{f}x": conditioned(truth, [f] * len(truth), c) for f in c["shown"]}
+    conds = {f"{f}x": condition(truth, [f] * len(truth), c) for f in c["shown"]}
     if c["method"] == "teacher":
         return {label: Example(cond, truth, truth) for label, cond in conds.items()}
     its = floats(run, "teacher", part).split(3, 1)
@@ -489,9 +473,12 @@ def examples(run: Run, part: str) -> dict[str, Example]:
     }
 
 
-def enlarged_input(cond: Tensor, c: Mapping[str, Any]) -> Tensor:
-    """The input as an image of the output's size: GCFSR's is one, Real-ESRGAN's bicubic."""
-    if c["network"] == "GCFSR":
-        return cond[:, :3]
-    height, width = cond.shape[-2:]
-    return degrade.bicubic(cond, 4 * height, 4 * width).clamp(-1, 1)
+def enlarge(cond: Tensor, like: Tensor) -> Tensor:
+    """Inputs as images of the size of others: GCFSR's are, Real-ESRGAN's grow bicubically.
+
+    It is what costs nothing.
+    """
+    shown, (height, width) = cond[:, :3], like.shape[-2:]
+    if shown.shape[-2:] == like.shape[-2:]:
+        return shown
+    return degrade.bicubic(shown, height, width).clamp(-1, 1)

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, export, features, files, metrics, parameters, presets, zoo
+from ganzip import data, export, features, files, metrics, presets, zoo
 from ganzip._compat import optional
 from ganzip.device import cpu_threads
 from ganzip.distil import compose, family, views
@@ -34,21 +34,15 @@ from ganzip.measure import judging
 from ganzip.measure.images import images_of, logits_of, noise
 from ganzip.measure.rows import Number, rows
 from ganzip.methods import gan, nickel_dime
-from ganzip.papers import adapters
+from ganzip.papers import adapters, perceptual
 from ganzip.papers import nickel_dime as paper_c
 from ganzip.papers import super_resolution as sr
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
-from ganzip.papers.your_own_gan_budget import EFFORTS, PAPER, Effort, divided, fitting, rates
-from ganzip.papers.your_own_gan_setup import critic_of, embedding, named, setup_of, student_of
-from ganzip.train import Batch, step_seed, train
-from ganzip.units import (
-    Run,
-    Unit,
-    code_hash,
-    find_units,
-    in_order,
-)
+from ganzip.papers.your_own_gan_budget import EFFORTS, PAPER, Effort, divide, fit_width, rates
+from ganzip.papers.your_own_gan_data import adapter_of, critic_of, setup_of, student_of
+from ganzip.train import step_seed, train
+from ganzip.units import Run, Unit, code_hash, find_units, in_order
 
 CHOICE = ("mse", "SDAKD", "CAGC", "DiME", "NICKEL & DiME")  # serve any generator, at little cost
 EMA = 0.998  # of the average of G, where there are steps enough for it, see ``train.memory``
@@ -72,7 +66,7 @@ def prepare(
     """The units that compress a generator within a budget, what is needed first.
 
     source: what ``data.load`` (noise) or ``data.photos`` (images) finds; empty for the embedded
-    set. target: see ``family.fitting``; None is a quarter of the channels. minutes: by the
+    set. target: see ``fit_width``; None is a quarter of the channels. minutes: by the
     clock, 0 for the preset's; ``scale`` multiplies them. methods: of ``compose.METHODS``, () for
     all that can serve; the control is always there. seeds: 0 for the preset's. Raises AdapterError
     and DataError.
@@ -81,14 +75,14 @@ def prepare(
     effort = EFFORTS[preset]
     a = adapter if isinstance(adapter, Adapter) else adapters.load(adapter, preset=preset)
     family.check(a)
-    width = fitting(a, target or {"width": 0.25}, device)
+    width = fit_width(a, target or {"width": 0.25}, device)
     chosen = methods_for(a, methods)
-    dataset = load_dataset(a, effort, source)
-    common = settings(a, adapter, effort, width, dataset)
-    measured, seeds = rates(a, common, chosen, device), seeds or effort.seeds
+    named = adapter if isinstance(adapter, str) else ""
+    dataset = load_dataset(a, effort, width, source, name=named)
+    measured, seeds = rates(a, dataset.config, chosen, device), seeds or effort.seeds
     budget = 60 * (minutes or effort.minutes) * presets.times(1000, scale) / 1000
-    steps = divided(a, effort, measured, chosen, seeds, budget, given=bool(minutes))
-    return plan(a, effort, common, dataset, steps, seeds)
+    steps = divide(a, effort, measured, chosen, seeds, budget, given=bool(minutes))
+    return plan(a, effort, dataset, steps, seeds)
 
 
 def methods_for(adapter: Adapter, methods: Collection[str]) -> list[str]:
@@ -106,54 +100,55 @@ def methods_for(adapter: Adapter, methods: Collection[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The data: what all units' configurations say of them, and the judge's unit where one is."""
+    """The data: what all units' configurations say of them, and the judge's unit where one is.
+
+    config: also what they say of the generator.
+    """
 
     source: str
     config: Mapping[str, Any]
     judge: Unit | None = None
 
 
-def load_dataset(adapter: Adapter, effort: Effort, source: str, *, paper: str = PAPER) -> Dataset:
-    """Load the data; raises DataError."""
-    if adapter.latent:
-        source, cache = source or "digits", files.runs_folder() / "cache"
-        images = data.load(source, size=adapter.size, channels=adapter.channels, cache=cache)
-        found = judging.settings(images, effort.name, effort.n_images) | {"size": adapter.size}
-        judge = judging.unit(paper, found, images, effort.judge_steps, source, batch=64)
-        return Dataset(source, found | {"mask": paper_c.content(images)}, judge)
-    pieces = sr.load_pieces(source or "photos")
-    span = adapter.span or adapter.size
-    sr.check_sizes(pieces, span)
-    shape = {"size": adapter.size, "square": adapter.size, "span": span}
-    found = {"data": pieces.name, "fingerprint": pieces.fingerprint, "preset": effort.name}
-    found |= {"precision": presets.precision(effort.name)}
-    more = {"channels": adapter.channels, "mask": "everything", "n_images": effort.count["test"]}
-    return Dataset(pieces.source, {**found, **shape, **more, "count": dict(effort.count)})
+def load_dataset(
+    a: Adapter, effort: Effort, width: float, source: str, *, name: str = "", paper: str = PAPER
+) -> Dataset:
+    """Load the data for students of a width; raises DataError.
 
-
-def settings(
-    adapter: Adapter, named: str | Adapter, effort: Effort, width: float, dataset: Dataset
-) -> dict[str, Any]:
-    """What all units of a generator share."""
-    return dict(dataset.config) | {
-        "adapter": named if isinstance(named, str) else adapter.name,
-        "networks": family.fingerprint(adapter),
+    name: what finds the adapter, where it is not its own.
+    """
+    own = {
+        "adapter": name or a.name,
+        "networks": family.fingerprint(a),
         "width": width,
-        "latent": adapter.latent,
-        "batch": adapter.batch,
-        "lr": adapter.lr,
-        "d_lr": adapter.d_lr,
-        "betas": list(adapter.betas),
-        "dime": 10.0 if adapter.latent else 1.0,
+        "size": a.size,
+        "latent": a.latent,
+        "batch": a.batch,
+        "lr": a.lr,
+        "d_lr": a.d_lr,
+        "betas": list(a.betas),
+        "dime": 10.0 if a.latent else 1.0,
         "langevin": 5,
-        "lite": 32 if adapter.size <= 32 else 64,
+        "lite": 32 if a.size <= 32 else 64,
     }
+    if a.latent:
+        source, cache = source or "digits", files.runs_folder() / "cache"
+        images = data.load(source, size=a.size, channels=a.channels, cache=cache)
+        found = judging.settings(images, effort.name, effort.n_images) | {"size": a.size}
+        judge = judging.unit(paper, found, images, effort.judge_steps, source, batch=64)
+        return Dataset(source, found | own | {"mask": paper_c.content(images)}, judge)
+    pieces = sr.load_pieces(source or "photos")
+    span = a.span or a.size
+    sr.check_sizes(pieces, span)
+    own |= {"data": pieces.name, "fingerprint": pieces.fingerprint, "preset": effort.name}
+    own |= {"precision": presets.precision(effort.name), "square": a.size, "span": span}
+    own |= {"channels": a.channels, "mask": "everything", "n_images": effort.count["test"]}
+    return Dataset(pieces.source, {**own, "count": dict(effort.count)})
 
 
 def plan(
     adapter: Adapter,
     effort: Effort,
-    common: Mapping[str, Any],
     dataset: Dataset,
     steps: Mapping[str, int],
     seeds: int,
@@ -170,7 +165,7 @@ def plan(
 
     def unit(method: str, needs: Mapping[str, Unit], n: int, seed: int = 0, **own: Any) -> Unit:
         slug = re.sub("[^a-z0-9]+", "-", f"{adapter.name} {method}".lower()).strip("-")
-        config = {**common, "method": method, "seed": seed, "steps": n, "ema": EMA, **own}
+        config = {**dataset.config, "method": method, "seed": seed, "steps": n, "ema": EMA, **own}
         config["code"] = code_of(method)
         return Unit(paper, f"{slug}-seed{seed}", config, {**judge, **needs}, n, dataset.source)
 
@@ -194,9 +189,6 @@ def code_of(method: str) -> str:
     return code_hash(gan, *(METHODS[method].modules if method in METHODS else ()))
 
 
-# Target and budget --------------------------------------------------------------------------------
-
-
 # Work ---------------------------------------------------------------------------------------------
 
 
@@ -211,7 +203,7 @@ def work(run: Run, adapter: Adapter | None = None) -> None:
         own = measure.labels(run.unit) | {"method": "real"}
         judging.work(run, judging.image_numbers, own, accurate=False)
         return
-    a = adapter or named(run.unit)
+    a = adapter or adapter_of(run.unit)
     train_one = {"teacher": train_teacher, "common": take_common}.get(method, train_student)
     train_one(run, a)
 
@@ -219,7 +211,8 @@ def work(run: Run, adapter: Adapter | None = None) -> None:
 def train_teacher(run: Run, a: Adapter) -> None:
     """The teacher or, where its weights are given, its discriminator against it."""
     c, state = run.config, family.teacher_state(a)
-    setup = setup_of(a, c, run.device, examples.batches(run, a, None), run.new)
+    T = None if state is None else family.load_teacher(a, state).to(run.device)
+    setup = setup_of(a, c, run.device, examples.batches(run, a, T), run.new)
 
     def critic(width: float = 1.0, name: str = "D") -> nn.Module:
         D = run.new(name, lambda: a.critic(width))
@@ -227,31 +220,19 @@ def train_teacher(run: Run, a: Adapter) -> None:
             D.load_state_dict(a.d_weights())
         return D
 
-    if state is not None:
-        T, D = family.filled(a, state).to(run.device), critic()
-        players = setup.recipe.paced(compose.critic(setup, D), c["steps"])
-        run.train(players, answered(run, a, T), c["steps"], {"D": D})
-        found = {"D": D}
+    fit = phases(run, a, setup.recipe)
+    if T is not None:
+        fit(phase := compose.critic(setup, critic()))
+        found = dict(phase.nets)
     else:
         setup = dataclasses.replace(
             setup, fresh=lambda: run.new("G", lambda: a.generator(1.0)), critic=critic
         )
-        trained = compose.distil(setup, compose.REGULAR, phases(run, a, setup.recipe))
+        trained = compose.distil(setup, compose.REGULAR, fit)
         assert trained.D is not None
         found = {"D": trained.D, "G": trained.G}
     number = Number("parameters of D", metrics.params(found["D"]))
     run.finish(found, rows(run, [number], measure.labels(run.unit)))
-
-
-def answered(run: Run, a: Adapter, T: nn.Module) -> Callable[[int], Batch]:
-    """Batches in which the teacher's image is what is given."""
-    pairs = examples.batches(run, a, T)
-
-    def batch(step: int) -> Batch:
-        found = pairs(step)
-        return Batch(gan.target(found), found.real)
-
-    return batch
 
 
 def train_student(run: Run, a: Adapter) -> None:
@@ -279,11 +260,11 @@ def phases(run: Run, a: Adapter, recipe: Recipe) -> Callable[[Phase], None]:
     left = [recipe.steps]
 
     def fit(phase: Phase) -> None:
-        last = phase.name == "train"
-        steps = left[0] if last else max(1, round(phase.share * recipe.steps))
+        steps = left[0] if phase.name == "train" else max(1, round(phase.share * recipe.steps))
         left[0] -= steps
-        show = examples.sampler(run, a, phase.nets["average"]) if last else None
-        players = recipe.paced(phase.players, steps)
+        average = phase.nets.get("average")
+        show = None if average is None else examples.sampler(run, a, average)
+        players = recipe.with_rates(phase.players, steps)
         run.train(players, phase.draw, steps, phase.nets, phase=phase.name, samples=show)
 
     return fit
@@ -303,7 +284,7 @@ def take_common(run: Run, a: Adapter) -> None:
     trial = dataclasses.replace(trial, recipe=dataclasses.replace(trial.recipe, decay=None))
 
     def fit(phase: Phase) -> None:
-        train(trial.recipe.paced(phase.players, c["trial"]), source, c["trial"])
+        train(trial.recipe.with_rates(phase.players, c["trial"]), source, c["trial"])
 
     for name in ("random", *a.starts):
         S = trial.fresh()
@@ -320,7 +301,7 @@ def take_common(run: Run, a: Adapter) -> None:
     assert first is not None
     S = family.build(a, c["width"]).to(device)
     S.load_state_dict(first)
-    embed = embedding(c, device)
+    embed = perceptual.lite_embedding(c["lite"], str(device))
     torch.manual_seed(step_seed(c["seed"], "moments"))
     with torch.no_grad():
         parts = [embed(gan.target(source(step))).cpu() for step in range(c["moments"])]
@@ -328,21 +309,13 @@ def take_common(run: Run, a: Adapter) -> None:
     found = rows(run, errors, measure.labels(run.unit), method="start")
     found += measure.quality_rows(run, a, T, "teacher") + measure.quality_rows(run, a, S, "start")
     if not a.latent:
-        found += measure.quality_rows(run, a, measure.Enlarged(a.size), "input")
+        found += measure.quality_rows(run, a, nn.Identity(), "input")
     found += measure.cost_rows(run, a, {"teacher": T, "student": S})
     moments = {"first": whole.first, "second": whole.second}
     run.finish({"G": S, "moments": moments}, found)
 
 
 # Networks -----------------------------------------------------------------------------------------
-
-
-def target_of(text: str) -> dict[str, float]:
-    """A target as notebooks have it: "width 0.25", "parameters 500000". Raises AdapterError."""
-    try:
-        return parameters.target_of(text)
-    except ValueError as error:
-        raise AdapterError(f"target is {text!r}; {error}") from None
 
 
 def parse_methods(text: str) -> list[str]:
@@ -385,13 +358,13 @@ def samples(
 ) -> Tensor:
     """n held-out images of a method's first seed, of the "teacher", or the "input" enlarged."""
     shared = next(unit for unit in units if unit.config["method"] == "common")
-    a, run = adapter or named(shared), Run(shared, root)
+    a, run = adapter or adapter_of(shared), Run(shared, root)
     if a.latent:
         cond = noise(n, a.latent)
     else:
-        cond, _, wanted = examples.held_out(run, a)
+        cond, truth, wanted = examples.test_pairs(run, a)
         if method in ("teacher", "input"):
-            return {"teacher": wanted, "input": measure.Enlarged(a.size)(cond)}[method][:n]
+            return {"teacher": wanted, "input": sr.enlarge(cond, truth)}[method][:n]
     if method == "teacher":
         return images_of(teacher(shared, root, a), cond[:n])
     (first, *_) = find_units(units, method=method, seed=0)
@@ -408,12 +381,7 @@ def pass_costs(passes: Mapping[str, Callable[[], object]], count: int) -> pd.Dat
 
 def teacher(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
     """The frozen teacher of a student."""
-    return examples.teacher_of(unit, root, adapter or named(unit))
-
-
-def enlarged(cond: Tensor, truth: Tensor) -> Tensor:
-    """The input as an image of the truth's size."""
-    return measure.Enlarged(truth.shape[-1])(cond)
+    return examples.teacher_of(unit, root, adapter or adapter_of(unit))
 
 
 def session(path: Path) -> Callable[[Tensor], Tensor]:
@@ -427,7 +395,7 @@ def session(path: Path) -> Callable[[Tensor], Tensor]:
 
 def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
     """What a student's file says of it: ``export.save(path, student_of(...), card(...))``."""
-    a, width = adapter or named(unit), unit.config["width"]
+    a, width = adapter or adapter_of(unit), unit.config["width"]
     given = {"noise": bool(a.latent), "width": width, "teacher": a.name}
     return zoo.card(unit, root, a.arguments(width), a.example(), **given)
 
@@ -441,7 +409,7 @@ def logits(
     """
     if unit.config["method"] in ("judge", "teacher"):
         return {}
-    a, run, c = adapter or named(unit), Run(unit, root), unit.config
+    a, run, c = adapter or adapter_of(unit), Run(unit, root), unit.config
     G = examples.teacher_of(unit, root, a) if c["method"] == "common" else student_of(unit, root, a)
     own = c["method"] not in ("mse", "cached", "common")
     width = c["width"] if c["method"] in ("naive (C,C)", "SDAKD") else 1.0
@@ -450,5 +418,5 @@ def logits(
         real = data.to_float(judging.load_images(run, "test").pixels[:n])
         cond = noise(len(real), a.latent)
     else:
-        cond, real, _ = examples.held_out(run, a)
+        cond, real, _ = examples.test_pairs(run, a)
     return {"real": logits_of(D, real, n), "generated": logits_of(D, images_of(G, cond), n)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +22,14 @@ from ganzip.distil.compose import METHODS, Phase
 from ganzip.distil.family import Adapter, AdapterError
 from ganzip.measure import cost
 from ganzip.methods import nickel_dime
-from ganzip.papers.your_own_gan_setup import embedding, setup_of
+from ganzip.papers import perceptual
+from ganzip.papers.your_own_gan_data import setup_of
 from ganzip.parameters import TARGETS
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, train
 
 PAPER = "your_own_gan"
+GRID = 64  # widths are tried in such parts of 1
 LEAST = 4  # steps below which nothing is learnt
 MARGIN = 0.7  # of a budget that is planned: side by side, processes slow each other down
 
@@ -77,21 +80,47 @@ EFFORTS = {
 }  # fmt: skip
 
 
-def fitting(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") -> float:
-    """The largest width that fits a target of ``parameters.TARGETS``; raises AdapterError."""
+def fit_width(adapter: Adapter, target: Mapping[str, float], device: str = "cpu") -> float:
+    """The largest width, in 64ths, that fits; ``target`` is the width itself or a limit.
+
+    {"width": 0.25}; {"parameters": 0.1} is a share of the teacher's, {"parameters": 500000} a
+    number; "multiply-adds" and "latency" (seconds) alike. Raises AdapterError, which names the
+    smallest reachable, where nothing fits.
+    """
     if len(target) != 1 or next(iter(target)) not in TARGETS:
         raise AdapterError(
             f"target is {dict(target)}; expected one of {', '.join(TARGETS)}, as in "
             '{"parameters": 0.1}, a share of the teacher\'s, or a number'
         )
-    (kind,) = target
+    ((kind, limit),) = target.items()
+    if kind == "width":
+        family.build(adapter, float(limit))
+        return float(limit)
     example = adapter.example().to(device)
-    counts: dict[str, Callable[[nn.Module], float]] = {
-        "parameters": metrics.params,
-        "multiply-adds": lambda G: metrics.macs(G.to(device), example),
-        "latency": lambda G: cost.pass_seconds({"": G.to(device)}, example, 5)[""],
-    }
-    return family.fitting(adapter, target, counts.get(kind, metrics.params))
+
+    def cost_of(G: nn.Module) -> float:
+        if kind == "parameters":
+            return metrics.params(G)
+        if kind == "multiply-adds":
+            return metrics.macs(G.to(device), example)
+        return cost.pass_seconds({"": G.to(device)}, example, 5)[""]
+
+    def of(n: int) -> float:
+        try:
+            return cost_of(adapter.generator(n / GRID))
+        except ValueError:  # a width that leaves no channel
+            return -1.0
+
+    full = cost_of(adapter.full())
+    most = limit * full if limit < 1 else limit
+    least = next(n for n in range(1, GRID + 1) if of(n) >= 0)
+    if (smallest := of(least)) > most:
+        raise AdapterError(
+            f"{adapter.name}: no width has {kind} of {most:,.6g} or less; the smallest reachable "
+            f"is {smallest:,.6g} ({smallest / full:.4f} of the teacher's {full:,.6g}) at width "
+            f"{least}/{GRID}"
+        )
+    return (bisect.bisect_right(range(GRID + 1), most, lo=least + 1, key=of) - 1) / GRID
 
 
 def rates(
@@ -139,7 +168,7 @@ def stopwatch(
 
     def target() -> nickel_dime.Moments:
         with torch.no_grad():
-            return nickel_dime.moments(embedding(c, device)(real))
+            return nickel_dime.moments(perceptual.lite_embedding(c["lite"], str(device))(real))
 
     setup = setup_of(
         a, {**c, "ema": 0.5, "seed": 0, "steps": 3}, device, lambda _: batch,
@@ -163,8 +192,7 @@ def stopwatch(
                 spent.append((now() - start) / 2)
         elif method == "teacher" and a.weights is not None:
             batch = Batch(real, real, real)
-            players = compose.critic(setup, a.critic().to(device))
-            fit(Phase("", players, 1.0, {}, setup.draw))
+            fit(compose.critic(setup, a.critic().to(device)))
         elif method == "teacher":
             batch = Batch(cond, real, real)
             whole = dataclasses.replace(setup, fresh=lambda: a.full().to(device))
@@ -176,7 +204,7 @@ def stopwatch(
     return found
 
 
-def divided(
+def divide(
     adapter: Adapter,
     effort: Effort,
     measured: Mapping[str, float],

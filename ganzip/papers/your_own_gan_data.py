@@ -1,4 +1,4 @@
-"""A GAN of one's own: what its training sees, and what it is measured on.
+"""A GAN of one's own: its networks, what its method is handed, what it sees and is measured on.
 
 Where inputs are images, training pairs are a finite set, and the teacher's answers to them are
 computed once.
@@ -6,34 +6,123 @@ computed once.
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganzip import data, files
-from ganzip.distil import family, views
+from ganzip import data, files, prune
+from ganzip.distil import compose, family, views
+from ganzip.distil.compose import Setup
 from ganzip.distil.family import Adapter
+from ganzip.distil.recipe import Recipe
 from ganzip.measure import judging
 from ganzip.measure.images import images_of
+from ganzip.methods import nickel_dime
 from ganzip.nets import stylegan2
+from ganzip.papers import adapters, perceptual
 from ganzip.papers import super_resolution as sr
 from ganzip.taps import taps
 from ganzip.train import Batch, frozen, step_seed
 from ganzip.units import Run, Unit, load_network
 
 
+def recipe_of(a: Adapter, c: Mapping[str, Any]) -> Recipe:
+    """How a unit's networks are trained."""
+    return Recipe(
+        steps=c["steps"], lr=c["lr"], d_lr=c["d_lr"], betas=tuple(c["betas"]), cosine=True,
+        decay=c["ema"], step_decay=c["ema"], gamma=a.gamma, mask=c["mask"], langevin=c["langevin"],
+        moment_batch=c["batch"],
+    )  # fmt: skip
+
+
+def setup_of(
+    a: Adapter,
+    c: Mapping[str, Any],
+    device: torch.device,
+    draw: Callable[[int], Batch],
+    new: Callable[[str, Callable[[], Any]], Any],
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    T: nn.Module | None = None,
+    D: nn.Module | None = None,
+    target: Callable[[], nickel_dime.Moments] = compose.absent,
+    stored_teacher: nn.Module | None = None,
+) -> Setup:
+    """What a method is handed: networks of the adapter, made by ``new``.
+
+    start: the first weights of a student, None for those of a new one. T, D: the frozen teacher's.
+    target: moments of the teacher's images.
+    """
+
+    def fresh() -> nn.Module:
+        return new("G", lambda: family.build(a, c["width"]))
+
+    def cut(wide: nn.Module) -> nn.Module:
+        z = torch.randn(256, a.latent, generator=torch.Generator().manual_seed(0))
+        scores = prune.style_scale(wide, z.to(device))
+        return prune.cut(wide, fresh(), prune.keep(scores, round(1 - c["width"], 6)))
+
+    def kernels(G: nn.Module) -> list[nickel_dime.Kernel]:
+        kernel = nickel_dime.Kernel(
+            "efflite0", perceptual.lite_embedding(c["lite"], str(device)), 1.0, target()
+        )
+        torch.manual_seed(step_seed(c["seed"], "gap"))
+        with torch.no_grad():
+            gap = nickel_dime.dime(kernel, G(draw(0).cond)).item()
+        return [dataclasses.replace(kernel, weight=c["dime"] / gap)]
+
+    def truth(step: int) -> Batch:
+        batch = draw(step)
+        return dataclasses.replace(batch, target=batch.real)
+
+    return Setup(
+        adapter=a, recipe=recipe_of(a, c), width=c["width"], device=device, draw=draw, new=new,
+        truth=None if a.latent else truth,
+        fresh=fresh,
+        student=lambda: fresh() if start is None else load_network(fresh(), start, "G"),
+        cut=cut, critic=lambda width, name: new(name, lambda: a.critic(width)),
+        judge=lambda: copy.deepcopy(cast(nn.Module, D)).train().requires_grad_(True),
+        kernels=kernels, distance=lambda: perceptual.lite_distance(a.size, str(device)),
+        maps=lambda: perceptual.lite_maps(a.size, str(device)), T=T or nn.Identity(),
+        stored_teacher=stored_teacher,
+    )  # fmt: skip
+
+
+def critic_of(unit: Unit, root: Path, a: Adapter, width: float = 1.0) -> nn.Module:
+    """The frozen discriminator that a unit keeps."""
+    return frozen(load_network(a.critic(width), unit.weights(root), "D"))
+
+
+def student_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
+    """The trained student of a finished unit, frozen."""
+    a = adapter or adapter_of(unit)
+    net = family.build(a, unit.config["width"])
+    return frozen(load_network(net, unit.weights(root), "G"))
+
+
+def adapter_of(unit: Unit) -> Adapter:
+    """The adapter that a unit's configuration names."""
+    return adapters.load(unit.config["adapter"], preset=unit.config["preset"])
+
+
+# Data ---------------------------------------------------------------------------------------------
+
+
 def teacher_of(unit: Unit, root: Path, a: Adapter) -> nn.Module:
     """The frozen teacher of a unit: the adapter's, else the one that was trained."""
     state = family.teacher_state(a)
     if state is not None:
-        return family.filled(a, state)
+        return family.load_teacher(a, state)
     needed = unit.needs["teacher"]
     return frozen(load_network(a.full(), needed.weights(root), "G"))
 
@@ -135,13 +224,7 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
     path = cache(run, a, f"{what}-{part}-{n}", by_teacher=what == "answer")
 
     def high(start: int, stop: int) -> np.ndarray:
-        pieces = sr.load_pieces(run.unit.source)
-        if pieces.fingerprint != c["fingerprint"]:
-            raise data.DataError(
-                f"{c['data']}: the photos have fingerprint {pieces.fingerprint}, this unit was "
-                f"planned for {c['fingerprint']}; plan again, or bring the old photos back"
-            )
-        square = sr.squares(pieces, part, c)
+        square = sr.squares(sr.pieces_of(run), part, c)
         images = torch.stack([square(i) for i in range(start, stop)])
         if a.channels == 1:
             images = images.float().mean(1, keepdim=True).round().byte()
@@ -165,16 +248,15 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
         flat = torch.cat([image.flatten(1), activations[last].flatten(1)], 1)
         return flat.half().cpu().numpy()
 
-    if what == "high":
-        shape = (n, a.channels, c["size"], c["size"])
-        return files.memmap(path, shape, "uint8", high, chunk=64)
-    if what == "cond":
-        return files.memmap(path, (n, *a.example().shape[1:]), "float16", cond, chunk=64)
-    width = sum(math.prod(shape) for shape in answer_shapes(a))
-    return files.memmap(path, (n, width), "float16", answer, chunk=4)
+    fill, shape, dtype, chunk = {
+        "high": (high, (a.channels, c["size"], c["size"]), "uint8", 64),
+        "cond": (cond, a.example().shape[1:], "float16", 64),
+        "answer": (answer, (sum(map(math.prod, answer_shapes(a))),), "float16", 4),
+    }[what]
+    return files.memmap(path, (n, *shape), dtype, fill, chunk=chunk)
 
 
-@lru_cache(maxsize=family.KNOWN)
+@lru_cache(maxsize=family.ADAPTERS)
 def answer_shapes(a: Adapter) -> tuple[torch.Size, torch.Size]:
     """Shapes of the teacher's image and of its last feature map."""
     with torch.device("meta"):
@@ -184,7 +266,7 @@ def answer_shapes(a: Adapter) -> tuple[torch.Size, torch.Size]:
     return torch.Size([a.channels, a.size, a.size]), shape[1:]
 
 
-def held_out(run: Run, a: Adapter) -> tuple[Tensor, Tensor, Tensor]:
+def test_pairs(run: Run, a: Adapter) -> tuple[Tensor, Tensor, Tensor]:
     """Test inputs, the truth of them, and the teacher's answers."""
     arrays = [np.array(stored(run, a, what, "test", None)) for what in ("cond", "high", "answer")]
     cond, high, flat = map(torch.from_numpy, arrays)

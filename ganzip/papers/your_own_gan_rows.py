@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 from torch import Tensor, nn
 
-from ganzip import degrade, features
+from ganzip import features
 from ganzip.distil.compose import CONTROL, METHODS
 from ganzip.distil.family import Adapter
 from ganzip.measure import cost, judging
 from ganzip.measure.cost import TRAINING
 from ganzip.measure.images import distances, draw, images_of, likeness, score_numbers
 from ganzip.measure.rows import Number, rows
+from ganzip.papers import super_resolution as sr
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.report import tables
 from ganzip.report.claims import verdict
 from ganzip.units import Run, Unit
 
 LEVELS = ("teacher", "input", "start")  # rows that are no student's
-SIZES = ["parameters", "multiply-adds"]
+SIZES = ["multiply-adds", "parameters"]
 
 # Measuring ----------------------------------------------------------------------------------------
 
@@ -40,21 +40,16 @@ def quality_rows(run: Run, a: Adapter, G: nn.Module, method: str) -> list[dict[s
         images = draw(run, G, run.config["n_images"])
         found = judging.image_numbers(judging.judge_of(run), images)
     else:
-        cond, truth, target = examples.held_out(run, a)
-        images = target if method == "teacher" else images_of(G, cond)
+        cond, truth, target = examples.test_pairs(run, a)
+        given = {"teacher": target, "input": sr.enlarge(cond, truth)}
+        images = given[method] if method in given else images_of(G, cond)
         found = pair_numbers(run, images, truth, target)
     return rows(run, found, labels(run.unit), method=method)
 
 
-@lru_cache(maxsize=1)
-def measuring_network(device: str) -> features.Features:
-    """EfficientNet-Lite2, which never trains."""
-    return features.efficientnet_lite(2, device=device)
-
-
 def pair_numbers(run: Run, images: Tensor, truth: Tensor, target: Tensor) -> list[Number]:
     """Distances from the true images, and likeness to them and to the teacher's, pair by pair."""
-    network, n = measuring_network(str(run.device)), len(images)
+    network, n = judging.imagenet(str(run.device)), len(images)
     ours, real = (features.embed(network, x, 64) for x in (images, truth))
     frechet, kernel = score_numbers(distances(network.name, ours, real), n)
     found = [kernel, frechet, *likeness(images, truth)]
@@ -69,21 +64,6 @@ def cost_rows(run: Run, a: Adapter, nets: Mapping[str, nn.Module]) -> list[dict[
         numbers = [*cost.sizes(G, example), Number("latency", 1000 * seconds[name], "ms")]
         found += rows(run, numbers, labels(run.unit), method=name)
     return found
-
-
-class Enlarged(nn.Module):
-    """The input itself, bicubically brought to the size of the answer: what costs nothing."""
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.size = size
-
-    def forward(self, cond: Tensor) -> Tensor:
-        """Enlarge the first three channels."""
-        shown = cond[:, :3]
-        if shown.shape[-1] == self.size:
-            return shown
-        return degrade.bicubic(shown, self.size, self.size).clamp(-1, 1)
 
 
 # Concluding ---------------------------------------------------------------------------------------
@@ -105,31 +85,27 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     ``ratio`` is how many times smaller than the teacher a generator is.
     """
     metric = quality(frame)
-    likeness = [m for m in ("PSNR", "SSIM", "PSNR to teacher", "precision", "recall")]
+    likeness = ("PSNR", "SSIM", "PSNR to teacher", "precision", "recall")
     wanted = [m for m in frame["metric"].unique() if m.split("-")[0] in likeness]
-    sizes = frame.loc[frame["metric"].isin(SIZES)].pivot_table(
-        index="method", columns="metric", values="value"
-    )
+    grid = frame.pivot_table(index="method", columns="metric", values="value", dropna=False)
+    means: dict[Any, Any] = grid.to_dict()
     lines = []
     for method in dict.fromkeys(frame["method"]):
-        mine = frame.loc[frame["method"] == method]
-        scores = mine.loc[mine["metric"] == metric]
-        if not len(scores) or method == "real":
+        mine = frame.loc[(frame["method"] == method) & (frame["metric"] == metric)]
+        if mine.empty or method == "real":
             continue
-        line: dict[str, Any] = {
-            "method": method,
-            "paper": METHODS[method].paper if method in METHODS else "",
-        }
-        line |= {metric: scores["value"].mean(), "sd": scores["value"].std()}
-        line |= {m: mine.loc[mine["metric"] == m, "value"].mean() for m in wanted}
+        paper = METHODS[method].paper if method in METHODS else ""
+        line: dict[str, Any] = {"method": method, "paper": paper}
+        line |= {metric: mine["value"].mean(), "sd": mine["value"].std()}
+        line |= {m: means[m][method] for m in wanted}
         if method != "input":
-            mine = sizes.loc["teacher" if method == "teacher" else "student"]
-            line |= mine.to_dict() | {"ratio": sizes.loc["teacher", SIZES[0]] / mine[SIZES[0]]}
+            whose = "teacher" if method == "teacher" else "student"
+            line |= {name: means[name][whose] for name in SIZES}
+            line["ratio"] = means["parameters"]["teacher"] / means["parameters"][whose]
         if method not in LEVELS:
-            line |= {"steps": scores["steps"].iloc[0], "seeds": len(scores)}
+            line |= {"steps": mine["steps"].iloc[0], "seeds": len(mine)}
         lines.append(line)
-    found = pd.DataFrame(lines)
-    first = [*LEVELS, CONTROL]
+    found, first = pd.DataFrame(lines), [*LEVELS, CONTROL]
     order = [first.index(name) if name in first else len(first) for name in found["method"]]
     ranked = found.assign(order=order).sort_values(["order", metric])
     return ranked.drop(columns="order").reset_index(drop=True)
@@ -152,12 +128,9 @@ LIKENESS = "PSNR to teacher"
 def standing(frame: pd.DataFrame, one: str, other: str) -> str:
     """How a method stands to another, from the seeds: ``verdict``'s, so never from one."""
     ours, its = (tables.values(frame, method=m, metric=quality(frame)) for m in (one, other))
-    worth = {
-        "supported": "better",
-        "contradicted": "worse",
-        "inconclusive": "inconclusive",
-    }[verdict(ours, its, higher_is_better=False)]
-    return f"{tables.spread(ours)} against {tables.spread(its)}: {worth}"
+    found = verdict(ours, its, higher_is_better=False)
+    word = {"supported": "better", "contradicted": "worse"}.get(found, found)
+    return f"{tables.spread(ours)} against {tables.spread(its)}: {word}"
 
 
 def choice(frame: pd.DataFrame) -> tuple[str, list[str]]:
@@ -186,19 +159,15 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
     why = f"the lowest mean {metric} of {len(students)} methods"
     if best != alike[0]:
         why = (
-            f"{lines[best][LIKENESS]:.1f} dB from the teacher's images, the nearest of those whose "
+            f"{lines[best][LIKENESS]:.1f} dB from the teacher's images, the nearest of those whose"
         )
-        why += f"{metric} does not differ significantly from the lowest mean ({alike[0]})"
+        why += f" {metric} does not differ significantly from the lowest mean ({alike[0]})"
     lack = shortfall({m: line[metric] for m, line in lines.items()}, best)
-    found = [f"None is ready: {lack}"] if lack else []
-    found.append(
-        f"{'The first of those here is' if lack else 'Take'} {name}: {why}; at "
-        f"{lines[best]['ratio']:.1f} times fewer parameters."
-    )
+    found = [f"None is ready: {lack}", "The first of those here is"] if lack else ["Take"]
+    found[-1] += f" {name}: {why}; at {lines[best]['ratio']:.1f} times fewer parameters."
     if best != CONTROL:
-        found.append(
-            f"Against the control, which has no teacher: {standing(frame, best, CONTROL)}."
-        )
+        against = standing(frame, best, CONTROL)
+        found.append(f"Against the control, which has no teacher: {against}.")
     ranked = sorted(set(students) - {best, CONTROL}, key=lambda m: lines[m][metric])
     if ranked:
         found.append(f"Against the next, {ranked[0]}: {standing(frame, best, ranked[0])}.")
@@ -250,22 +219,15 @@ def beside_input(mine: Mapping[str, Any], free: Mapping[str, Any], metric: str) 
         if name in mine and name in free and not math.isnan(mine[name] + free[name]):
             up = tables.higher_is_better(name)
             better = mine[name] > free[name] if up else mine[name] < free[name]
-            word = "better" if better else "worse"
-            parts.append(
-                f"{name} {tables.short(mine[name])} against {tables.short(free[name])}, {word}"
-            )
+            both = f"{tables.short(mine[name])} against {tables.short(free[name])}"
+            parts.append(f"{name} {both}, {'better' if better else 'worse'}")
     return f"Beside the enlarged input: {'; '.join(parts)}."
 
 
 def applicability(refused: Mapping[str, str], methods: Sequence[str]) -> pd.DataFrame:
     """Every method, whether it can serve this generator, and why not."""
-    lines = [
-        {
-            "method": method,
-            "paper": METHODS[method].paper,
-            "trained": "yes" if method in methods else "",
-            "why not": refused.get(method, "" if method in methods else "not asked for"),
-        }
-        for method in METHODS
-    ]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(
+        {"method": name, "paper": method.paper, "trained": "yes" if name in methods else "",
+         "why not": refused.get(name, "" if name in methods else "not asked for")}
+        for name, method in METHODS.items()
+    )  # fmt: skip

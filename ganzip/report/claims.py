@@ -70,6 +70,16 @@ def ordering(
     return Claim(text, published, f"{spread(better)} against {spread(worse)}", result)
 
 
+def claim_more(text: str, published: str, a: Sequence[float], b: Sequence[float]) -> Claim:
+    """Make the claim that `a` is larger than `b`."""
+    return ordering(text, published, better=a, worse=b, higher_is_better=True)
+
+
+def claim_less(text: str, published: str, a: Sequence[float], b: Sequence[float]) -> Claim:
+    """Make the claim that `a` is smaller than `b`."""
+    return ordering(text, published, better=a, worse=b, higher_is_better=False)
+
+
 def equivalence(
     text: str, published: str, one: Sequence[float], other: Sequence[float], *, margin: float
 ) -> Claim:

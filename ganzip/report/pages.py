@@ -245,7 +245,7 @@ def _enlargements(methods: Mapping[str, str]) -> dict[str, Tensor]:
     """Details of photos, the input's, by the teacher and by kept students of C = 1/4."""
     C = "1/4"
     networks = {text: enlargements.students()[method, C] for method, text in methods.items()}
-    teacher = {"teacher": sr.released("cpu")}
+    teacher = {"teacher": sr.load_released("cpu")}
     shown = enlargements.details(enlargements.enlarged(networks | teacher))
     names = {"teacher": "teacher"} | {t: f"{t}\nC = {C}" for t in reversed([*networks])}
     return {text: shown[name] for name, text in (names | {"input": "input, 4x"}).items()}
