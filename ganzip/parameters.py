@@ -297,7 +297,7 @@ class Photos(Paper):
 class Own(Plan):
     """``4_your_own_gan.ipynb``."""
 
-    adapter: Name = "RealESRGAN"
+    adapter: Name = "RealESRGAN-bicubic"
     weights: File = ""
     target: Annotated[Text, AfterValidator(_check_target)] = "width 0.25"
     methods: Text = "mse, SDAKD, CAGC, DiME, NICKEL & DiME"

@@ -208,6 +208,24 @@ def test_the_best_start_of_a_trial_is_taken(tmp_path, monkeypatch):
     assert all(torch.equal(kept[f"G.{name}"], value) for name, value in T.items())
 
 
+def test_a_trained_student_of_the_width_asked_for_is_a_start(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    files = {f"sdakd/{name}": tmp_path / f"{name}.safetensors" for name in ("twin", "half")}
+    twin = seeded(enlarger)
+    save_file({key: x.half() for key, x in twin.state_dict().items()}, files["sdakd/twin"])
+    save_file(enlarger(0.5).state_dict(), files["sdakd/half"])
+    adapter = dataclasses.replace(IMAGE, starts={}, students=files, lr=1e-9)
+    assert family.fingerprint(adapter) != family.fingerprint(IMAGE)
+    units = [u for u in planned(adapter, ("mse",), width=1.0) if u.config["method"] == "common"]
+    perform(units[0], functools.partial(own.work, adapter=adapter), tmp_path)
+    frame = read_rows(units, tmp_path)
+    assert measure.first_weights(frame) == "sdakd/twin"
+    assert not frame["metric"].str.contains("half").any()  # of another width
+    start = units[0].weights(tmp_path)
+    wanted = {key: x.half().float() for key, x in twin.state_dict().items()}
+    assert all(torch.equal(start[f"G.{key}"], x) for key, x in wanted.items())
+
+
 # Target and budget --------------------------------------------------------------------------------
 
 
@@ -503,6 +521,19 @@ def test_one_seed_tells_nothing_and_a_worse_student_is_not_praised():
 def test_a_student_is_ready_from_half_of_the_way_to_the_teacher(teacher, mse, lack):
     found = measure.shortfall({"teacher": teacher, "start": 9.0, "input": 9.5, "mse": mse}, "mse")
     assert found.startswith(lack) and bool(found) == bool(lack)
+
+
+def test_a_trained_start_is_not_what_costs_nothing_and_is_told_beside_the_best():
+    trial = {"method": "start", "metric": measure.TRIAL + "sdakd/kept", "value": 0.1, "seed": 0}
+
+    def conclude(mse):
+        frame = frame_of(teacher=[1.0], start=[3.0], input=[9.0], control=[8.0, 8.1], mse=mse)
+        return measure.recommendation(pd.concat([frame, pd.DataFrame([trial])], ignore_index=True))
+
+    better, worse = conclude([2.0, 2.1]), conclude([4.0, 4.1])
+    assert better[0].startswith("Take mse") and worse[0].startswith("Take mse")
+    assert better[-1].startswith("All began from sdakd/kept") and better[-1].endswith("after it.")
+    assert worse[-1].endswith('ganzip.load("sdakd/kept") is as good.')
 
 
 # The matrix ---------------------------------------------------------------------------------------

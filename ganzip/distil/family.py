@@ -49,8 +49,9 @@ class Adapter:
     teacher: makes the teacher where it is not ``generator(1.0)``, such as a deeper one.
     layers, d_layers: modules whose maps are compared, from the input on; else convolutions. The
     last of ``layers`` is SDAKD's feature map. deeper: OMGD's second teacher, from a width.
-    starts: first weights of a student, by name; the best of a trial is taken. arguments: those of
-    the constructor of a width, which a saved file's card tells.
+    starts: first weights of a student, by name; the best of a trial is taken. students: files of
+    trained ones of its class (.safetensors), by name; those of the width asked for are tried too.
+    arguments: those of the constructor of a width, which a saved file's card tells.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Adapter:
     layers: Sequence[str] = ()
     d_layers: Sequence[str] = ()
     starts: Mapping[str, Start] = field(default_factory=lambda: {"leading": slicing.leading})
+    students: Mapping[str, Path] = field(default_factory=dict)
     batch: int = 16
     lr: float = 1e-3
     d_lr: float = 5e-4
@@ -208,9 +210,16 @@ def load_teacher(adapter: Adapter, state: State) -> nn.Module:
     return frozen(G)
 
 
+def trained_starts(adapter: Adapter, student: nn.Module) -> dict[str, State]:
+    """The weights of the adapter's trained students that fit this one, by name."""
+    shapes = {key: x.shape for key, x in student.state_dict().items()}
+    found = {name: load_file(path) for name, path in adapter.students.items()}
+    return {n: s for n, s in found.items() if {k: x.shape for k, x in s.items()} == shapes}
+
+
 def fingerprint(adapter: Adapter) -> str:
-    """Twelve hex digits of what the networks are: modules, code, settings, teacher's weights."""
-    apart = ("weights", "d_weights", "starts")
+    """Twelve hex digits of what the networks are: modules, code, settings, all given weights."""
+    apart = ("weights", "d_weights", "starts", "students")
     settings = [f.name for f in dataclasses.fields(adapter) if f.name not in apart]
     values = {name: getattr(adapter, name) for name in settings}
     text = [str({k: v for k, v in values.items() if not callable(v)})]
@@ -225,6 +234,8 @@ def fingerprint(adapter: Adapter) -> str:
     for state in (teacher_state(adapter) or {}, judge):
         for key, value in sorted(state.items()):
             digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    for path in adapter.students.values():
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 

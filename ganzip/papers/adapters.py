@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzip import degrade, files, prune, slicing
+from ganzip import degrade, export, files, prune, slicing, zoo
 from ganzip.distil.family import ADAPTERS, Adapter, AdapterError, Start, State
-from ganzip.nets import checkpoints, dcgan, gcfsr, realesrgan, stylegan2
+from ganzip.nets import checkpoints, dcgan, enlarging, gcfsr, realesrgan, stylegan2
 from ganzip.nets.width import scaled
 from ganzip.papers import super_resolution as sr
 
@@ -199,9 +199,28 @@ def realesrgan_adapter(blocks: int = 23, size: int = 64, d_width: float = 0.25) 
     )  # fmt: skip
 
 
+def realesrgan_bicubic_adapter(blocks: int = 4) -> Adapter:
+    """The same for photos that are reduced and nothing else, as a residual of their enlargement.
+
+    Students of paper B that come along and have the width asked for are starts.
+    """
+    make = enlarging.Residual
+    name = f"{make.__module__}.{make.__qualname__}"
+    files = {f"sdakd/{short}": path for short, path in zoo.files("sdakd").items()}
+    return dataclasses.replace(
+        realesrgan_adapter(blocks),
+        name=sr.PLAIN,
+        generator=lambda width: make(width=width, blocks=blocks),
+        deeper=lambda width: make(width=width, blocks=2 * blocks),
+        factor=4, inputs=None, lr=5e-4, starts={},
+        students={n: path for n, path in files.items() if export.card(path).architecture == name},
+    )  # fmt: skip
+
+
 FAMILIES: dict[str, Callable[[], Adapter]] = {
     "DCGAN": dcgan_adapter,
     "StyleGAN2": stylegan2_adapter,
     "GCFSR": gcfsr_adapter,
     "RealESRGAN": realesrgan_adapter,
+    sr.PLAIN: realesrgan_bicubic_adapter,
 }

@@ -4,7 +4,7 @@ The teacher and its family are described by an adapter. What is planned depends 
 machine is: a few steps of each method are measured once and the rates kept in the run folder, so
 that a second call plans the same units.
 
-    units = your_own_gan.prepare("cpu", adapter="RealESRGAN", target={"width": 0.25})
+    units = your_own_gan.prepare("cpu", adapter="RealESRGAN-bicubic", target={"width": 0.25})
     perform_all(units, your_own_gan.work, files.runs_folder())
 """
 
@@ -56,7 +56,7 @@ def prepare(
     source: str = "",
     scale: float = 1.0,
     *,
-    adapter: str | Adapter = "RealESRGAN",
+    adapter: str | Adapter = sr.PLAIN,
     target: Mapping[str, float] | None = None,
     minutes: float = 0.0,
     methods: Collection[str] = CHOICE,
@@ -286,16 +286,19 @@ def take_common(run: Run, a: Adapter) -> None:
     def fit(phase: Phase) -> None:
         train(trial.recipe.with_rates(phase.players, c["trial"]), source, c["trial"])
 
-    for name in ("random", *a.starts):
+    trained = family.trained_starts(a, family.build(a, c["width"]))
+    for name in ("random", *a.starts, *trained):
         S = trial.fresh()
         if name in a.starts:
             a.starts[name](T, S)
+        elif name in trained:
+            S.load_state_dict(dict(trained[name]))
         before = {key: value.clone() for key, value in S.state_dict().items()}
         compose.distil(dataclasses.replace(trial, student=lambda S=S: S), METHODS["mse"], fit)
         batch = source(c["trial"])  # one that no step has seen
         with features.evaluating(S):
             error = (S(batch.cond) - gan.target(batch)).square().mean().item()
-        errors.append(Number(f"error after the trial, {name}", error))
+        errors.append(Number(measure.TRIAL + name, error))
         if error < best:
             best, first = error, before
     assert first is not None

@@ -223,7 +223,7 @@ def divide(
     share = effort.critic if adapter.weights is not None else effort.teacher
     taught = max(LEAST, int(share * budget / measured["teacher"]))
     answers = 0.0 if adapter.latent else sum(effort.count.values()) * measured["answer"]
-    trials = (1 + len(adapter.starts)) * effort.trial * measured["control"]
+    trials = (1 + len(adapter.starts) + len(adapter.students)) * effort.trial * measured["control"]
     measuring = 3 * sum(measured[m] for m in methods) + 10
     first = taught * measured["teacher"] + answers + trials + measuring
     each = (budget - first) * cores() * MARGIN / (len(methods) * seeds) - 3

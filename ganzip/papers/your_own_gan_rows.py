@@ -162,7 +162,9 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
             f"{lines[best][LIKENESS]:.1f} dB from the teacher's images, the nearest of those whose"
         )
         why += f" {metric} does not differ significantly from the lowest mean ({alike[0]})"
-    lack = shortfall({m: line[metric] for m, line in lines.items()}, best)
+    start = first_weights(frame)
+    means = {m: line[metric] for m, line in lines.items()}
+    lack = shortfall({m: x for m, x in means.items() if m != "start" or not start}, best)
     found = [f"None is ready: {lack}", "The first of those here is"] if lack else ["Take"]
     found[-1] += f" {name}: {why}; at {lines[best]['ratio']:.1f} times fewer parameters."
     if best != CONTROL:
@@ -178,7 +180,27 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
         found.append("One seed shows no difference beyond chance: take two or more.")
     if "input" in lines:
         found.append(beside_input(lines[best], lines["input"], metric))
+    if start:
+        better = means[best] < means["start"]
+        found.append(
+            f"All began from {start}, a trained student that comes along: {metric} "
+            f"{tables.short(means['start'])} before the training here, "
+            f"{tables.short(means[best])} after it"
+            + ("." if better else f'; ganzip.load("{start}") is as good.')
+        )
     return found
+
+
+TRIAL = "error after the trial, "
+
+
+def first_weights(frame: pd.DataFrame) -> str:
+    """The trained student that all students began from, as "paper/name"; "" where none was."""
+    trials = frame.loc[frame["metric"].str.startswith(TRIAL)]
+    if trials.empty:
+        return ""
+    name = trials.sort_values("value")["metric"].iloc[0].removeprefix(TRIAL)
+    return name if "/" in name else ""
 
 
 READY = 0.5  # of the way from what costs nothing to the teacher, in the metric that decides
@@ -188,7 +210,7 @@ def shortfall(means: Mapping[str, float], best: str) -> str:
     """What the best student lacks, "" where it is ready: half of the way to the teacher.
 
     means: of the metric that decides, lower is better, by method. The way begins at what costs
-    nothing, the better of the untrained start and the enlarged input.
+    nothing, the better of the enlarged input and, unless it is trained, the start.
     """
     free = {"its untrained start": "start", "the enlarged input": "input"}
     others = {label: means[name] for label, name in free.items() if name in means}
