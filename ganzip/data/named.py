@@ -136,13 +136,9 @@ def _places(name: str, base: Path | None) -> list[Path]:
         return [*bases, *folders]
     folders = [folder / raw for folder in folders for raw in ("raw", "")]
     # Both sets use the same file names: in a flat folder only the folder's own name tells which.
-    own = [b for b in bases if ("fashion" in _own_name(b)) == (name == "fashion")]
+    names = [(b, (b.parent if b.name == "raw" else b).name.lower()) for b in bases]
+    own = [b for b, its in names if ("fashion" in its) == (name == "fashion")]
     return [*folders, *own, *([DEBIAN_FASHION] if name == "fashion" else [])]
-
-
-def _own_name(folder: Path) -> str:
-    named = folder.parent if folder.name == "raw" else folder
-    return named.name.lower()
 
 
 # Reading a set: everything but the pixels is checked here -----------------------------------------

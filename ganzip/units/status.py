@@ -43,23 +43,21 @@ def status(frame: pd.DataFrame) -> pd.DataFrame:
     ``hours_left`` are hours of one process at the rate of the finished units, NaN before there are
     any; ``gpu_hours`` are those of all units of the plan if a GPU sustained ``SUSTAINED``.
     """
-    lines = []
-    for paper in dict.fromkeys(frame["paper"]):
-        units = frame.loc[frame["paper"] == paper].to_dict("records")
-        done = [unit for unit in units if unit["state"] == "done"]
-        seconds, work_done = (sum(unit[k] for unit in done) for k in ("seconds", "multiply_adds"))
-        work_left = sum(unit["left"] * unit["multiply_adds"] for unit in units)
-        rate = seconds / work_done if seconds and work_done else math.nan
-        lines.append(
-            {"paper": paper, "units": len(units)}
-            | {name: sum(unit["state"] == name for unit in units) for name in STATES}
-            | {
-                "hours_left": work_left * rate / 3600,
-                "gpu_hours": sum(unit["multiply_adds"] for unit in units) / SUSTAINED / 3600,
-                "gigabytes": sum(unit["gigabytes"] for unit in units),
-            }
-        )
-    return pd.DataFrame(lines)
+    done = frame["state"] == "done"
+    work = frame["multiply_adds"]
+    sums = {
+        "units": 1,
+        **{name: frame["state"] == name for name in STATES},
+        "spent": frame["seconds"].where(done, 0.0),
+        "work_done": work.where(done, 0.0),
+        "work_left": work * frame["left"],
+        "gpu_hours": work / SUSTAINED / 3600,
+    }
+    columns = ["paper", *sums, "gigabytes"]
+    lines = frame.assign(**sums)[columns].groupby("paper", sort=False).sum().reset_index()
+    rate = lines.pop("spent").replace(0, math.nan) / lines.pop("work_done").replace(0, math.nan)
+    lines.insert(len(STATES) + 2, "hours_left", lines.pop("work_left") * rate / 3600)
+    return lines
 
 
 def forecast(frame: pd.DataFrame, root: Path, jobs: int = 1) -> str:

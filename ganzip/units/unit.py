@@ -290,17 +290,19 @@ def check_unit(unit: Unit, root: Path, *names: str) -> None:
     if fault := find_fault(unit, root, *names):
         place = put_aside(unit, root, *names)
         note = f"; its files are kept in {place}" if place else ""
-        raise Damaged(f"{unit.name}: {fault}; run again to train it anew{note}")
+        raise Damaged(f"{unit.name}: {fault}; the next run trains it anew{note}")
 
 
 def verify_unit(unit: Unit, root: Path, *names: str) -> bool:
     """Whether a unit is done and has no fault; one that has is named, and put aside."""
     if not (unit.folder(root) / manifests.NAME).exists():
         return False
-    fault = find_fault(unit, root, ROWS, HISTORY, *names)
-    if fault and (place := put_aside(unit, root, ROWS, HISTORY, *names)):
-        print(f"{unit.name}: {fault}; it is trained anew, and its files are kept in {place}")
-    return not fault
+    try:
+        check_unit(unit, root, ROWS, HISTORY, *names)
+    except (Damaged, FileNotFoundError) as error:  # put aside by another process meanwhile
+        print(error)
+        return False
+    return True
 
 
 def put_aside(unit: Unit, root: Path, *names: str) -> Path | None:
