@@ -179,11 +179,9 @@ UNREADABLE = (
 
 def read_header(archive: zipfile.ZipFile, path: Path) -> Header:
     """What a bundle says of itself; raises BundleError."""
-    if HEADER not in archive.namelist():
-        raise BundleError(f"{path} is no bundle: it has no {HEADER}")
     try:
         header = manifests.parse_json(Header, archive.read(HEADER))
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise BundleError(f"{path}: {HEADER}: {error}; get the bundle again") from error
     if header.format != FORMAT:
         found = f"is of format {header.format}, expected {FORMAT}"
@@ -237,6 +235,8 @@ def _mib_limit(entry: str) -> int:
 def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
     """Raise BundleError for links, passwords, twins and bombs, and for names of no kind."""
     names: set[str] = set()
+    if HEADER not in archive.namelist():
+        raise BundleError(f"{path} is no bundle: it has no {HEADER}")
     if len(archive.infolist()) > MAX_ENTRIES:
         raise BundleError(
             f"{path} has {len(archive.infolist())} entries, expected {MAX_ENTRIES} at most"
