@@ -94,7 +94,9 @@ def references() -> int:
         out = files.repository() / "tests" / "notebooks" / notebook.name
         execute(notebook, out, {"preset": "smoke"})
         keeping.tidy(out)
-    return _module("ruff", "format", "-q", files.repository() / "tests" / "notebooks")
+    notebooks = str(files.repository() / "tests" / "notebooks")
+    processes.run("ruff", "format", "-q", notebooks).check_returncode()
+    return 0
 
 
 def place(request: Request, paper: str) -> tuple[Path, Path]:
@@ -125,12 +127,6 @@ def execute(notebook: Path, out: Path, values: Mapping[str, Any] | None = None) 
         )
     except PapermillExecutionError as error:
         raise RuntimeError(f"{error.ename}: {error.evalue} (whole traceback: {out})") from None
-
-
-def _module(name: str, *arguments: str | Path) -> int:
-    done = processes.run(name, *map(str, arguments))
-    done.check_returncode()
-    return done.returncode
 
 
 def _short(path: Path) -> str:

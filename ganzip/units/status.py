@@ -54,7 +54,7 @@ def status(frame: pd.DataFrame) -> pd.DataFrame:
         "gpu_hours": work / SUSTAINED / 3600,
     }
     columns = ["paper", *sums, "gigabytes"]
-    lines = frame.assign(**sums)[columns].groupby("paper", sort=False).sum().reset_index()
+    lines = frame.assign(**sums).loc[:, columns].groupby("paper", sort=False).sum().reset_index()
     rate = lines.pop("spent").replace(0, math.nan) / lines.pop("work_done").replace(0, math.nan)
     lines.insert(len(STATES) + 2, "hours_left", lines.pop("work_left") * rate / 3600)
     return lines
