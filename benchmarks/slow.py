@@ -54,9 +54,11 @@ def activated(x: Tensor, bias: Tensor) -> Tensor:
 def modulated(layer: Any, x: Tensor, style: Tensor, *, demodulate: bool = True) -> Tensor:
     """A convolution whose weight belongs to a sample: one group of channels each."""
     n, c, h, w = x.shape
-    weight = layer.weight / math.sqrt(layer.weight[0].numel()) * style[:, None, :, None, None]
-    if demodulate:
+    weight = layer.weight * style[:, None, :, None, None]
+    if demodulate:  # which takes out any gain
         weight = weight * (weight.square().sum((2, 3, 4), keepdim=True) + 1e-8).rsqrt()
+    else:
+        weight = weight / math.sqrt(layer.weight[0].numel())
     x = x.reshape(1, n * c, h, w)
     if layer.up:
         y = F.conv_transpose2d(x, weight.transpose(1, 2).flatten(0, 1), stride=2, groups=n)

@@ -1,12 +1,37 @@
+import functools
+import multiprocessing
 import os
+import warnings
 
 import pytest
 import torch
+from joblib.externals import loky
+
+from ganzip import features
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Units read a network of features anew, half a second each; it is frozen, and draws nothing.
+features._lite = functools.cache(features._lite)
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+class Forked(loky.ProcessPoolExecutor):
+    """Workers that are forked and need not import torch."""
+
+    def __init__(self, n_jobs, *, env, **how):
+        super().__init__(n_jobs, context=multiprocessing.get_context("fork"), **how)
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Units in other processes are done by forks of this one."""
+    monkeypatch.setattr(loky, "ProcessPoolExecutor", Forked)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads
+        yield multiprocessing.get_context("fork")

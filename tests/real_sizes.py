@@ -3,7 +3,7 @@
     python -m tests.real_sizes [preset] [paper]
 
 Every kind of unit of the three papers takes a step of every phase and is finished. Few images are
-measured; nothing else is smaller than in the preset. ``test_real_sizes`` takes a few kinds.
+measured; nothing else is smaller than in the preset.
 """
 
 import dataclasses

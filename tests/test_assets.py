@@ -28,29 +28,13 @@ def save(path: Path) -> Path:
     return path
 
 
-def test_missing_says_where_it_goes_how_to_get_it_and_what_stands_in(
-    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-):
-    named, cache = folders
+def test_missing_says_where_it_goes_and_how_to_get_it(folders: tuple[Path, Path]):
     assert not assets.available("inception")
     with pytest.raises(assets.MissingAsset) as caught:
         assets.require("inception")
-    said = str(caught.value)
-    assert isinstance(caught.value, FileNotFoundError) and "\n" not in said
     asset = assets.ASSETS["inception"]
-    for part in (
-        asset.file,
-        asset.source,
-        asset.meanwhile,
-        str(named),
-        str(cache),
-        "GANZIP_WEIGHTS",
-    ):
-        assert part in said
-    monkeypatch.delenv("GANZIP_WEIGHTS")
-    with pytest.raises(assets.MissingAsset) as caught:
-        assets.require("inception")
-    assert f"put it into {cache}" in str(caught.value) and str(named) not in str(caught.value)
+    for part in (asset.file, asset.source, *map(str, folders), "GANZIP_WEIGHTS"):
+        assert part in str(caught.value)
 
 
 def test_the_named_folder_comes_before_the_cache(folders: tuple[Path, Path]):
@@ -61,23 +45,16 @@ def test_the_named_folder_comes_before_the_cache(folders: tuple[Path, Path]):
     assert assets.require("inception") == in_named
 
 
-def test_truncated(folders: tuple[Path, Path]):
+def test_what_is_torn_or_no_file_of_weights_is_refused(folders: tuple[Path, Path]):
     path = save(folders[0] / "inception-2015-12-05.pt")
-    path.write_bytes(path.read_bytes()[:-40])
-    assert assets.available("inception")  # there, and require tells what is wrong with it
-    with pytest.raises(
-        assets.BrokenAsset, match=r"2015-12-05\.pt is truncated: a zip .* get it again"
+    for content, said in (
+        (path.read_bytes()[:-40], "is truncated: a zip"),
+        (b"<!DOCTYPE html>", "no file of weights: it starts with b'<!DO'"),
+        (b"", "no file of weights: it starts with b''"),
     ):
-        assets.require("inception")
-
-
-def test_a_web_page_is_no_file_of_weights(folders: tuple[Path, Path]):
-    (folders[0] / "inception-2015-12-05.pt").write_text("<!DOCTYPE html>")
-    with pytest.raises(assets.BrokenAsset, match=r"no file of weights: it starts with b'<!DO'"):
-        assets.require("inception")
-    (folders[0] / "inception-2015-12-05.pt").write_bytes(b"")
-    with pytest.raises(assets.BrokenAsset, match=r"no file of weights: it starts with b''"):
-        assets.require("inception")
+        path.write_bytes(content)
+        with pytest.raises(assets.BrokenAsset, match=said):
+            assets.require("inception")
 
 
 def test_size_and_sha256_where_they_are_known(
@@ -93,12 +70,6 @@ def test_size_and_sha256_where_they_are_known(
         assets.require("vgg16")
     monkeypatch.setitem(assets.ASSETS, "vgg16", replace(known, sha256=sha256))
     assert assets.require("vgg16") == path
-
-
-def test_a_pickle_of_the_old_format_passes(folders: tuple[Path, Path]):
-    path = folders[0] / "dino_resnet50_pretrain.pth"
-    torch.save({"weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
-    assert assets.require("dino-rn50") == path
 
 
 def test_an_installed_package_carries_a_file(
@@ -120,19 +91,3 @@ def test_an_installed_package_carries_a_file(
     assert "parts" not in sys.modules
     own = save(folders[1] / known.file)
     assert assets.require("inception") == own
-
-
-def test_unknown_name():
-    with pytest.raises(
-        ValueError, match="no asset is called 'inceptoin'; expected one of inception, "
-    ):
-        assets.require("inceptoin")
-    with pytest.raises(ValueError, match="no asset is called"):
-        assets.available("vgg")
-
-
-def test_every_hash_is_hexadecimal_and_every_file_has_its_own_name():
-    files = [asset.file for asset in assets.ASSETS.values()]
-    assert len(set(files)) == len(files)
-    for asset in assets.ASSETS.values():
-        assert set(asset.sha256 or "") <= set("0123456789abcdef")

@@ -2,16 +2,14 @@
 
 import threading
 import time
-import zipfile
 from types import SimpleNamespace
 
 import pytest
 import toy
 
-from ganzip import batch, files
+from ganzip import files
 from ganzip.units import (
     Demand,
-    Diverged,
     State,
     Unit,
     claim_device,
@@ -22,9 +20,8 @@ from ganzip.units import (
     read_state,
 )
 from ganzip.units import plan as plan_module
-from ganzip.units.bundles import BundleError
 from ganzip.units.plan import PAPER_NOTEBOOKS, Request, make_plan
-from ganzip.units.status import SUSTAINED, failures, forecast, progress, remedy, status
+from ganzip.units.status import forecast, progress, status
 from ganzip.units.transfer import bundle, merge
 
 GIVEN = Request("smoke", papers=("toy",))
@@ -55,20 +52,6 @@ def test_the_plan_names_every_unit_its_needs_and_the_notebooks(plan, tmp_path):
     assert found["parameters"] == {"preset": "smoke"}
 
 
-def test_notebooks_are_given_what_differs_from_their_own_parameters():
-    assert Request().parameters() == {}
-    given = Request("smoke", "mnist", 2.0, ("dcgan_kd",))
-    assert given.parameters() == {"preset": "smoke", "data": "mnist", "scale": 2.0}
-    assert batch.snakemake_config(given)["papers"] == "dcgan_kd"
-
-
-def test_a_paper_that_does_not_exist_is_named(capsys):
-    with pytest.raises(SystemExit):
-        batch.main(["status", "--papers", "sdakd,nonesuch"])
-    told = capsys.readouterr().err
-    assert "no paper 'nonesuch'; expected one of dcgan_kd, sdakd, nickel_dime" in told
-
-
 def test_the_state_of_a_unit_is_read_from_its_folder(tmp_path):
     unit = toy.unit(steps=60)
     folder = unit.folder(tmp_path)
@@ -88,18 +71,6 @@ def test_the_state_of_a_unit_is_read_from_its_folder(tmp_path):
     assert read_state(unit, tmp_path) == State("done", 60)
 
 
-def test_a_failure_is_told_with_its_step_and_remedy(plan, tmp_path):
-    bad = toy.unit(steps=60, nan=True)
-    with pytest.raises(Diverged):
-        perform(bad, toy.work, tmp_path)
-    (line,) = failures([bad, *plan], tmp_path)
-    assert "toy line-seed0: step 0 of 60: " in line and "lower the learning rate" in line
-    assert "fewer JOBS" in remedy(State("failed", 1, "MemoryError: no more"))
-    assert "fewer JOBS" in remedy(State("failed", 1, "torch.OutOfMemoryError: CUDA"))
-    assert "GANZIP_RUNS" in remedy(State("failed", 1, "OSError: No space left on device"))
-    assert "goes on from there" in remedy(State("interrupted", 1))
-
-
 def test_status_counts_units_and_foretells_time_by_the_rate_so_far(plan, tmp_path):
     before = progress(plan, tmp_path)
     assert "hours" not in forecast(before, tmp_path)  # nothing is known yet
@@ -114,14 +85,6 @@ def test_status_counts_units_and_foretells_time_by_the_rate_so_far(plan, tmp_pat
     assert line["hours_left"] == pytest.approx(2.0)
     assert "2 of 3 units" in (told := forecast(frame, tmp_path, jobs=2))
     assert "about 60 minutes of training left, 2 side by side" in told
-
-
-def test_a_plan_that_needs_gpus_says_how_many_hours(plan, tmp_path, monkeypatch):
-    large = SimpleNamespace(demand=lambda unit: Demand(SUSTAINED * 3600 * 10, 10**9))
-    monkeypatch.setattr(plan_module, "paper_module", lambda name: large)
-    told = forecast(progress(plan, tmp_path), tmp_path, jobs=2)
-    assert "takes 30 GPU hours" in told and "assumption" in told
-    assert "disk: 21 GB" in told  # 3 of weights, and 9 for each of two units at work
 
 
 def test_gpus_are_taken_by_a_lock(monkeypatch, tmp_path):
@@ -159,16 +122,6 @@ def packed(plan, tmp_path, monkeypatch):
     return tmp_path / "some.zip", tmp_path / "there"
 
 
-def altered(path, change):
-    """The bundle again, each member changed by ``change(name, content)``; None leaves it out."""
-    out = path.with_name("altered.zip")
-    with zipfile.ZipFile(path) as held, zipfile.ZipFile(out, "w") as new:
-        for name in held.namelist():
-            for other, content in change(name, held.read(name)):
-                new.writestr(other, content)
-    return out
-
-
 def test_a_bundle_brings_rows_tables_and_no_weights(packed, plan):
     path, there = packed
     taken, refused = merge(path)
@@ -203,41 +156,3 @@ def test_other_configurations_are_refused_by_what_differs(packed, plan):
     taken, refused = merge(path, anyhow=True)
     assert taken == [plan[1].name] and plan[1].done(there)
     assert any("toy new: not in the bundle" in line for line in refused)
-
-
-def test_a_bundle_that_was_altered_is_refused(packed, tmp_path, monkeypatch):
-    path, _ = packed
-
-    def steps(name, content):
-        if name.endswith("manifest.json"):
-            content = content.replace(b'"steps": 8', b'"steps": 7')
-        return [(name, content)]
-
-    taken, refused = merge(altered(path, steps))
-    assert len(taken) == 1 and all("altered" in line for line in refused)
-
-    def out(name, content):
-        up = name.replace("rows.csv", "../../../../evil.csv")
-        return [(name, content)] + [(up, content)] * (up != name)
-
-    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path / "third"))
-    with pytest.raises(BundleError, match="evil.csv' is nothing that a bundle holds"):
-        merge(altered(path, out))
-    assert not list(tmp_path.rglob("evil.csv")) and not (tmp_path / "third").exists()
-
-
-def test_what_is_no_bundle_is_named(packed, tmp_path):
-    path, _ = packed
-    (tmp_path / "half.zip").write_bytes(path.read_bytes()[:200])
-    with pytest.raises(BundleError, match="half.zip is no bundle, or truncated"):
-        merge(tmp_path / "half.zip")
-
-    def newer(name, content):
-        return [(name, content.replace(b'"format": 2', b'"format": 3'))]
-
-    with pytest.raises(BundleError, match="format 3, expected 2"):
-        merge(altered(path, newer))
-    with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as foreign:
-        foreign.writestr("a.txt", "a")
-    with pytest.raises(BundleError, match="foreign.zip is no bundle"):
-        merge(tmp_path / "foreign.zip")

@@ -2,12 +2,9 @@
 
 import math
 import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import toy
@@ -31,8 +28,7 @@ from ganzip.units import (
     read_state,
     receive_unit,
 )
-from ganzip.units.budget import Pace, Rates, Schedule
-from ganzip.units.plan import PAPER_NOTEBOOKS, Request
+from ganzip.units.budget import Rates, Schedule
 
 PAPERS = (dcgan_kd, sdakd, nickel_dime)
 
@@ -97,18 +93,6 @@ def test_nothing_is_begun_that_cannot_end_by_the_rate_of_its_kind(tmp_path):
     assert not budget.limit(late, rates).admits(unknown, True)
 
 
-def test_what_no_call_can_end_is_begun_in_places_that_are_left(tmp_path):
-    known, long = named("known", method="a"), named("long", method="a", seed=1, steps=10_000)
-    finished(known, tmp_path, 10.0)
-    rates = Rates([known, long], tmp_path, lambda u: Demand(u.config["steps"]))
-    rates.update()
-    now = time.time()
-    admits = budget.limit(Schedule(now - 1, now + 99, math.inf, math.inf), rates).admits
-    assert rates.seconds_left(long) == 1000 and not admits(long, True) and admits(long, False)
-    admits = budget.limit(Schedule(now - 90, now + 10, math.inf, math.inf), rates).admits
-    assert not admits(long, False)
-
-
 def test_steps_at_work_tell_a_rate(tmp_path):
     one, two = named("one", method="a"), named("two", method="a", seed=1)
     rates = Rates([one, two], tmp_path, lambda u: Demand(100.0))
@@ -120,17 +104,6 @@ def test_steps_at_work_tell_a_rate(tmp_path):
         rates.update()
     assert rates.seconds_left(two) == pytest.approx(50.0)
     assert rates.seconds_left(one) == pytest.approx(35.0)
-
-
-def test_a_pace_counts_starting_steps_as_much_as_their_size():
-    pace = Pace(step=0.01, multiply_adds=10.0, other=2.0)
-    assert pace.of(named("u"), Demand(4000.0), 0.5) == pytest.approx(0.5 * 100 * 0.04 + 2)
-
-
-@pytest.mark.parametrize("minutes", [0.1, -1, math.nan, math.inf])
-def test_minutes_are_refused_that_hold_nothing(minutes):
-    with pytest.raises(ValueError, match=r"minutes is .*, expected 0.5 or more"):
-        Schedule.of(minutes)
 
 
 def test_at_the_deadline_a_unit_stops_with_a_checkpoint_and_goes_on_to_the_same_bits(tmp_path):
@@ -148,7 +121,7 @@ def test_at_the_deadline_a_unit_stops_with_a_checkpoint_and_goes_on_to_the_same_
     assert weights(tmp_path / "short") == weights(tmp_path / "whole")
 
 
-def test_jobs_end_within_their_limit_and_the_next_go_on(tmp_path, monkeypatch):
+def test_jobs_end_within_their_limit_and_the_next_go_on(forked, tmp_path, monkeypatch):
     slow, stuck, never = toy.unit(seed=1), toy.unit(seed=2), toy.unit(seed=3)
     begin, clock = time.time(), time.time
 
@@ -199,25 +172,6 @@ def test_what_does_not_fit_beside_others_is_begun_again(tmp_path, monkeypatch):
     assert begun == [1, 2, 2] and toy.unit(seed=2).done(tmp_path)
 
 
-def test_a_bundle_leaves_out_what_is_shown_of_the_least_worth(tmp_path):
-    units = [toy.unit(seed=s, steps=4) for s in range(3)]
-    for unit in units:
-        folder = perform(unit, toy.work, tmp_path)
-        (folder / "shown").mkdir()
-        noise = b"".join(toy.step_seed(i, 0).to_bytes(4, "big") for i in range(1000))
-        (folder / "shown" / "fig.pt").write_bytes(noise)
-    fixed = 65536 + sum(
-        budget._zip_size(unit.folder(tmp_path) / name)
-        for unit in units
-        for name in budget.ROW_FILES
-    )
-    assert budget.find_overflow(units, tmp_path) == []
-    each = budget._zip_size(units[0].folder(tmp_path) / "shown" / "fig.pt")
-    out = budget.find_overflow(units, tmp_path, fixed + 2 * each)
-    assert out == [units[2].folder(tmp_path) / "shown" / "fig.pt"]
-    assert len(budget.find_overflow(units, tmp_path, 0)) == 3
-
-
 @pytest.mark.parametrize("preset", presets.NAMES)
 def test_a_plan_without_its_data_has_the_units_of_one_with_them(preset):
     for paper in PAPERS:
@@ -233,21 +187,13 @@ def test_a_plan_without_its_data_has_the_units_of_one_with_them(preset):
 def test_status_of_all_papers_needs_no_data(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
     monkeypatch.setenv("GANZIP_DATA", str(tmp_path))
-    begin = time.process_time()
-    assert batch.main(["status", "--preset", "paper", "--jobs", "1"]) == 0
-    assert time.process_time() - begin < 30  # 7 where nobody else is at work
+    papers = ["--papers", "dcgan_kd,nickel_dime"]
+    assert batch.main(["status", "--preset", "paper", *papers, "--jobs", "1"]) == 0
     said = capsys.readouterr().out
-    assert all(f"{name} is counted for" in said for name in PAPER_NOTEBOOKS)
+    assert "dcgan_kd is counted for mnist" in said and "nickel_dime is counted for" in said
     assert "GPU hours" in said and "assumption" in said and "disk: " in said
     assert batch.main(["status", "--data", "celeba", "--papers", "dcgan_kd", "--jobs", "1"]) == 0
     assert "counted for celeba" in capsys.readouterr().out
-
-
-def test_data_that_are_here_are_planned_with_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-    given = Request("smoke", papers=("dcgan_kd",))
-    units, notes = given.outline()
-    assert [u.key for u in units] == [u.key for u in given.units()] and notes == []
 
 
 def test_what_was_planned_without_its_data_is_not_trained(tmp_path):
@@ -281,38 +227,3 @@ def test_places_on_gpus_are_as_many_as_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("GANZIP_GPU_JOBS", "many")
     with pytest.raises(ValueError, match="GANZIP_GPU_JOBS is 'many', expected 1 or more"):
         gpu_jobs()
-
-
-def test_units_are_spread_over_all_gpus(monkeypatch):
-    monkeypatch.setattr(pool.torch.cuda, "device_count", lambda: 2)
-    assert pool._devices("cuda") == ["cuda:0", "cuda:1"]
-    assert pool._devices("cpu") == ["cpu"] and pool._devices("cuda:1") == ["cuda:1"]
-
-
-def test_a_run_within_minutes_needs_no_library_of_notebooks(tmp_path):
-    """Plans a paper and does a unit where a rented machine lacks what notebooks need."""
-    lacking = "papermill matplotlib seaborn cleanfid nbformat IPython skimage torchvision snakemake"
-    code = f"""
-import sys
-class Lacking:
-    def find_spec(self, name, *_):
-        if name.split(".")[0] in {lacking.split()!r}:
-            raise ModuleNotFoundError(name, name=name.split(".")[0])
-sys.meta_path.insert(0, Lacking())
-from pathlib import Path
-from ganzip import batch, files
-from ganzip.units import find_unit, perform
-from ganzip.units.plan import Request, work
-units = Request("smoke", papers=("nickel_dime",)).units()
-perform(find_unit(units, "speed-seed0"), work, files.runs_folder())
-sys.exit(batch.main(["status", "--preset", "gpu", "--papers", "sdakd", "--jobs", "1"]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "GANZIP_RUNS": str(tmp_path)},
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "pip install scikit-image" in done.stdout

@@ -1,8 +1,5 @@
 """Times are no results: what notebooks save is equal in two runs of a plan, but for costs."""
 
-import json
-import re
-
 import pandas as pd
 import pytest
 
@@ -15,7 +12,6 @@ from ganzip.report import tables
 from ganzip.report.claims import claims_table
 
 FIGURES = files.repository() / "figures"
-NOTEBOOKS = sorted((files.repository() / "notebooks").glob("[1-4]_*.ipynb"))
 
 
 def rows(paper, factor):
@@ -76,14 +72,3 @@ def test_costs_are_means_over_seeds_and_the_times_among_rows():
         ["N", "speed", 4, "latency", 9.0, "ms"],
     ]
     assert cost.training_seconds(costs).to_numpy().tolist() == [["N", "a", 15.0]]
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_take_times_out_of_rows_before_anything_is_saved(path):
-    cells = json.loads(path.read_text())["cells"]
-    source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    reads = len(re.findall(r"read_rows\(", source))
-    assert reads == len(re.findall(r"results_and_costs\(read_rows\(", source)) == 1
-    assert "cpu_seconds" not in source
-    lines = re.findall(r"tables\.save\((.*), folder", source)
-    assert "costs" in lines and lines.index("frame") < lines.index("costs")

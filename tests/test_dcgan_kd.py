@@ -36,9 +36,7 @@ def root(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize(
-    "name", ["regular-d2-seed0", "joint-alpha0.0001-d2-seed0", "cached-d2-seed0"]
-)
+@pytest.mark.parametrize("name", ["joint-alpha0.0001-d2-seed0", "cached-d2-seed0"])
 def test_a_stopped_unit_ends_in_the_same_bits(name, root, tmp_path):
     unit = find_unit(plan(), name)
     folder = plans.beside(unit, root, tmp_path)
@@ -141,21 +139,15 @@ def test_claims_follow_the_rows():
         assert found[0].published == "19 of 19 rows"
         return {claim.text.split(",")[0]: claim.verdict for claim in found}
 
+    gap, beaten, lost, better, sharper = (
+        "The gap to the regular GAN is wider at d=2 than at d=4",
+        "No student beats its teacher: d=16 is better than the student with d=4",
+        "No loss at the headline ratios: the student with d=2 equals its teacher",
+        "The student is better than a regular GAN of its size",
+        "The joint loss brings detail back: sharper at alpha 0.0001 than at 0",
+    )
     good = verdicts({2: [6.0, 6.1, 5.9], 4: [7.0, 7.1, 6.9]})
-    assert good["The student is better than a regular GAN of its size"] == "supported"
-    assert good["The gap to the regular GAN is wider at d=2 than at d=4"] == "supported"
-    assert (
-        good["No student beats its teacher: d=16 is better than the student with d=4"]
-        == "supported"
-    )
-    assert good["No loss at the headline ratios: the student with d=2 equals its teacher"] == (
-        "contradicted"
-    )
-    assert good["The joint loss brings detail back: sharper at alpha 0.0001 than at 0"].startswith(
-        "inconclusive"
-    )
+    assert {good[better], good[gap], good[beaten]} == {"supported"}
+    assert good[lost] == "contradicted" and good[sharper].startswith("inconclusive")
     bad = verdicts({2: [3.0, 3.1, 2.9], 4: [9.0, 9.1, 8.9]})
-    assert bad["The gap to the regular GAN is wider at d=2 than at d=4"] == "contradicted"
-    assert bad["No student beats its teacher: d=16 is better than the student with d=4"] == (
-        "contradicted"
-    )
+    assert bad[gap] == bad[beaten] == "contradicted"

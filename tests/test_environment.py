@@ -1,5 +1,6 @@
 """pyproject.toml, constraints.txt and environment.yml agree; modules import little."""
 
+import os
 import re
 import subprocess
 import sys
@@ -44,16 +45,6 @@ def test_every_requirement_is_pinned_inside_its_range():
     assert disagreements(pins()) == []
 
 
-def test_a_disagreement_is_seen():
-    assert disagreements(pins() | {"scipy": Version("1.18.0")}) != []
-    assert disagreements({}) != []
-
-
-def test_torch_and_torchvision_are_the_pair_that_fits():
-    assert (str(pins()["torch"]), str(pins()["torchvision"])) == ("2.13.0", "0.28.0")
-    assert not re.search(r"\+(cpu|cu)", (ROOT / "constraints.txt").read_text())
-
-
 def test_all_extras_are_in_all():
     (everything,) = PROJECT["optional-dependencies"]["all"]
     named = set(re.findall(r"\w+", everything.split("[")[1]))
@@ -83,14 +74,25 @@ print("torch" in sys.modules)
 for name in sys.argv[1:]:
     importlib.import_module(name)
 print(*sys.modules)
+from ganzip.units import find_unit, perform
+from ganzip.units.plan import Request, work
+units = Request("smoke", papers=("nickel_dime",)).units()
+perform(find_unit(units, "speed-seed0"), work, ganzip.files.runs_folder())
+print(*sys.modules)
 """
+# What a rented machine may lack, on which a plan is made and units are trained.
+OPTIONAL = HEAVY - {"scipy", "sklearn", "skimage", "torch._dynamo"}
 
 
-def test_modules_import_no_heavy_library_and_ganzip_itself_not_even_torch():
+def test_modules_import_no_heavy_library_and_ganzip_itself_not_even_torch(tmp_path):
     paths = (p.relative_to(ROOT).with_suffix("") for p in sorted((ROOT / "ganzip").rglob("*.py")))
     names = [".".join(p.parts) for p in paths if not set(DRAWING).intersection(p.parts)]
-    command = [sys.executable, "-c", IMPORTS, *names]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    torch, modules = done.stdout.splitlines()
+    command, here = (
+        [sys.executable, "-c", IMPORTS, *names],
+        os.environ | {"GANZIP_RUNS": str(tmp_path)},
+    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=here)
+    torch, modules, *_, later = done.stdout.splitlines()
     assert torch == "False" and len(names) > 40
     assert "torch" in modules.split() and not HEAVY.intersection(modules.split())
+    assert not OPTIONAL.intersection(later.split())

@@ -64,21 +64,3 @@ def test_kept_networks_are_explored_without_any_run(trained, tmp_path, monkeypat
     assert one.draw(z).allclose(images_of(dcgan_kd.generator_of(unit, root), z), atol=5e-3)
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path / "none")
     assert explore.of_zoo("dcgan_kd") == []
-
-
-def test_choosing_in_a_menu_narrows_those_after_it(trained):
-    box = explore.panel(explore.generators(*trained))
-    method, d, alpha, seed = box.children[0].children
-    assert method.options == ("cached", "joint", "mse", "regular") and d.options == (2,)
-    method.value = "mse"
-    assert d.options == (2, 4) and alpha.options == () and alpha.layout.display == "none"
-    d.value = 4
-    assert seed.options == (0, 1)
-    method.value = "regular"
-    assert d.options == (trained[0][1].config["d"],)
-    plt.close("all")
-
-
-def test_nothing_to_show_is_said():
-    with pytest.raises(ValueError, match="no generator is here; run the paper's notebook"):
-        explore.panel([])

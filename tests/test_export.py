@@ -1,14 +1,15 @@
 """Networks as files: what comes back is what was saved, and what is exported answers alike."""
 
 import json
-import pickle
 import re
 from dataclasses import replace
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzip
@@ -78,15 +79,11 @@ def saved(tmp_path):
 
 def rewritten(path, **changes):
     """The file with other entries in its card."""
-    from safetensors.torch import load_file
-
     card = json.loads(metadata(path)) | changes
     save_file(load_file(path), path, {export.KEY: json.dumps(card)})
 
 
 def metadata(path):
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         return file.metadata()[export.KEY]
 
@@ -123,30 +120,21 @@ def test_equal_networks_make_equal_files(tmp_path):
 
 
 def test_a_card_survives_unicode_and_numbers_of_numpy(tmp_path):
-    import numpy as np
-
     net, card, _ = built("dcgan")
-    told = {
-        "data": "Zürich 写真 \U0001f600 \udcff",
-        "method": 'MSE "student"\n',
-        "seed": np.int64(3),
-    }
+    told = {"data": "Zürich 写真 \udcff", "method": 'MSE "student"\n', "seed": np.int64(3)}
     rows = [{"metric": "FD", "value": np.float32(0.5)}, {"metric": "FD", "value": float("nan")}]
-    card = replace(card, training=told, metrics=rows, provenance={"licence": "© ©"})
     path = tmp_path / "é 学生.safetensors"
-    export.save(path, net, card)
+    export.save(path, net, replace(card, training=told, metrics=rows))
     found = export.card(path)
-    assert found.training == told and found.metrics[0]["value"] == 0.5
-    assert found.metrics[1]["value"] is None and found.provenance["licence"] == "© ©"
+    assert found.training == told and [row["value"] for row in found.metrics] == [0.5, None]
     assert found.input_shape == (32, 8) and found.output_range == (-1.0, 1.0)
     json.loads(metadata(path), parse_constant=pytest.fail)  # NaN is no JSON
-    ganzip.load(path)
 
 
 def test_a_network_of_ones_own_is_built_by_what_is_handed_over(tmp_path):
     net, path = Doubled(2), tmp_path / "own.safetensors"
     export.save(path, net, Card(arguments={"channels": 2}, input_shape=(1, 3, 8, 8)))
-    with pytest.raises(export.StudentError, match=r"own\.safetensors.*Doubled.*constructor="):
+    with pytest.raises(export.StudentError, match=r"own\.safe.*Doubled.*constructor="):
         export.load(path)
     again = export.load(path, constructor=Doubled)
     assert again.get_parameter("conv.weight").equal(net.conv.weight)
@@ -178,27 +166,12 @@ def test_a_torn_file_is_seen(saved, kept):
         ganzip.load(saved)
 
 
-def test_another_kind_of_file_and_none_at_all(tmp_path):
-    (tmp_path / "net.pt").write_bytes(pickle.dumps({"x": 1}))
-    with pytest.raises(export.StudentError, match="no safetensors"):
-        ganzip.load(tmp_path / "net.pt")
-    with pytest.raises(FileNotFoundError, match=r"absent.*no file"):
-        ganzip.load(tmp_path / "absent")
+CODE = ["os.system", "ganzip.units.run.perform", "ganzip.nets.gone.Generator"]
+# What a module imports, no network, another module's.
+CODE += [f"ganzip.nets.{name}" for name in ("dcgan.nn", "dcgan.stage_widths", "gcfsr.Conv")]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ganzip.nets.dcgan.Gone",
-        "ganzip.nets.gone.Generator",
-        "ganzip.nets.dcgan.nn",  # what a module imports
-        "ganzip.nets.dcgan.stage_widths",  # no network
-        "ganzip.nets.gcfsr.Conv",  # another module's
-        "os.system",
-        "ganzip.nets.dcgan.Generator.forward",
-        "ganzip.units.run.perform",
-    ],
-)
+@pytest.mark.parametrize("name", CODE)
 def test_a_file_decides_about_no_code(saved, name):
     rewritten(saved, architecture=name, arguments={"command": "true"})
     with pytest.raises(export.StudentError, match=rf"student.*{re.escape(name)}"):
@@ -229,17 +202,11 @@ def test_a_card_that_is_wrong_is_not_written(tmp_path):
     assert not path.exists()
 
 
-def test_every_error_of_load_is_one_line_and_of_one_kind(saved):
-    rewritten(saved, format=9)
-    with pytest.raises(export.StudentError) as caught:
-        ganzip.load(saved)
-    assert "\n" not in str(caught.value)
-
-
 # ONNX -------------------------------------------------------------------------------------------
 
 
-LARGEST = pytest.param("gcfsr", marks=pytest.mark.slow)  # its layers are StyleGAN2's
+# Their layers are those of the others.
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("dcgan", "gcfsr")]
 
 
 def answer(path, x):
@@ -257,7 +224,7 @@ def unseen(family):
     return cond(7, seed=1) if family == "gcfsr" else noise(7, FAMILIES[family][2].shape[1], 1)
 
 
-@pytest.fixture(scope="module", params=["dcgan", "stylegan2", "realesrgan", LARGEST])
+@pytest.fixture(scope="module", params=["stylegan2", "realesrgan", *OTHERS])
 def measured(request, tmp_path_factory):
     """Everything about a family once: its network, folder and table."""
     torch.manual_seed(0)
@@ -308,25 +275,10 @@ def test_a_network_is_as_it_was(measured):
     assert all(p.requires_grad for p in net.parameters())
 
 
-def test_nothing_of_this_machine_is_in_a_file(measured):
-    _, _, folder, _, _ = measured
-    content = (folder / "student.onnx").read_bytes()
-    assert b"File " not in content and str(export.__file__).encode() not in content
-    assert b"/nets/" not in content
-
-
-def test_the_difference_is_the_one_there_is(tmp_path):
-    net, example = Doubled(2).eval(), torch.rand(1, 3, 8, 8)
-    found = export.to_onnx(net, example, tmp_path / "x.onnx")
-    assert found.path.stat().st_size == found.bytes and found.max_difference < 1e-6
+def test_a_file_that_answers_otherwise_is_not_left(tmp_path):
     with pytest.raises(export.OnnxError, match=r"y\.onnx: at an input of .* expected -1 at most"):
-        export.to_onnx(net, example, tmp_path / "y.onnx", tolerance=-1)
+        export.to_onnx(Doubled(2), torch.rand(1, 3, 8, 8), tmp_path / "y.onnx", tolerance=-1)
     assert not (tmp_path / "y.onnx").exists()
-
-
-class Chancy(nn.Module):
-    def forward(self, x):
-        return x + torch.rand_like(x)
 
 
 class Even(nn.Module):
@@ -345,23 +297,10 @@ class Branching(nn.Module):
         return x * 2 if x.sum().item() > 0 else x
 
 
-def test_chance_in_a_network_is_found(tmp_path):
-    with pytest.raises(export.OnnxError, match="differ by .* chance"):
-        export.to_onnx(Chancy(), torch.rand(2, 3), tmp_path / "x.onnx")
-
-
 def test_sizes_are_free_where_the_network_leaves_them_so(tmp_path):
     path, x = tmp_path / "x.onnx", torch.rand(4, 3, 12, 6)
     found, session = answer(export.to_onnx(Even(), torch.rand(1, 3, 8, 8), path).path, x)
     assert found.allclose(Even()(x)) and session.get_inputs()[0].shape[2:] == ["height", "width"]
-    export.to_onnx(Even(), torch.rand(1, 3, 8, 8), path, sizes=False)
-    assert answer(path, torch.rand(4, 3, 8, 8))[1].get_inputs()[0].shape == ["batch", 3, 8, 8]
-
-
-def test_a_network_that_cannot_be_exported_says_why(tmp_path):
-    with pytest.raises(export.OnnxError, match=r"^Branching cannot be exported.*forward of tensor"):
-        export.to_onnx(Branching(), torch.rand(2, 3), tmp_path / "x.onnx")
-    assert not (tmp_path / "x.onnx").exists()
 
 
 def test_a_variant_that_cannot_be_made_says_why(tmp_path, monkeypatch):
@@ -392,13 +331,8 @@ def test_eight_bits_cost_what_they_should(tmp_path):
         expected = net(x)
     # A step of weights is max / 127, one of activations 2 / 255, and each rounds by a sqrt(1 / 12).
     weight = net.get_parameter("0.weight").detach()
-    steps = (
-        weight.abs().amax((1, 2, 3)).mean() / 127,
-        2 / 255,
-        (expected.max() - expected.min()) / 255,
-    )
-    noise_power = (
-        576 * ((steps[0] ** 2) / 3 + weight.var() * steps[1] ** 2) / 12 + steps[2] ** 2 / 12
-    )
+    fine = weight.abs().amax((1, 2, 3)).mean() / 127
+    inputs = 576 * (fine**2 / 3 + weight.var() * (2 / 255) ** 2) / 12
+    noise_power = inputs + ((expected.max() - expected.min()) / 255) ** 2 / 12
     found = (answer(path, x)[0] - expected).square().mean()
     assert 0.5 * noise_power < found < 2 * noise_power

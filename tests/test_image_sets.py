@@ -3,15 +3,14 @@
 import json
 import os
 import tarfile
-import threading
 
 import numpy as np
 import pytest
 import torch
 
 from ganzip import data, degrade
-from ganzip.data import DataError, batches, decoding, load, named, trees
-from tests.sets import noise, png, write_cifar, write_folder, write_mnist, write_zip
+from ganzip.data import DataError, batches, decoding, load, named
+from tests.sets import noise, png, write_cifar, write_folder, write_zip
 
 
 @pytest.fixture(autouse=True)
@@ -151,31 +150,7 @@ def test_celeba_before_and_after_extraction(tmp_path, folder, form, parts):
     assert train.labels is None
 
 
-@pytest.mark.parametrize("folder", ["FashionMNIST/raw", "fashion-mnist", "fashion_mnist"])
-def test_spellings_of_fashion(tmp_path, folder):
-    write_mnist(tmp_path / folder, noise(2, 4, 4), noise(2), zipped=True)
-    assert len(load("fashion", root=tmp_path)) == 2
-    # A folder called raw has its set's name above it.
-    assert len(load("fashion", root=tmp_path / folder)) == 2
-    with pytest.raises(DataError, match="mnist: not found"):
-        load("mnist", root=tmp_path / folder)
-
-
 # The cache ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("end", ["", ".zip"])
-def test_a_second_start_reads_no_image_and_no_label(tmp_path, monkeypatch, end):
-    path, cache = write(tmp_path / f"a{end}", [f"{k}/{i}.png" for k in "ab" for i in range(9)]), "c"
-    first = load(path, cache=tmp_path / cache)
-    for name in ("reader", "is_image"):
-        monkeypatch.setattr(trees, name, getattr(trees, name) if end == "" and name == "is_image"
-                            else lambda *_: pytest.fail("read again"))  # fmt: skip
-    monkeypatch.setattr(decoding, "fingerprint", lambda *_: pytest.fail("hashed again"))
-    again = load(path, cache=tmp_path / cache)
-    assert again.fingerprint == first.fingerprint and torch.equal(again.pixels, first.pixels)
-    assert first.labels is not None and again.labels is not None
-    assert torch.equal(again.labels, first.labels)
 
 
 @pytest.mark.parametrize("harm", ["pixel", "torn", "note", "labels", "moved in time"])
@@ -230,29 +205,6 @@ def test_a_killed_decoding_goes_on_and_ends_in_the_same_pixels(tmp_path, monkeyp
     assert {f.suffix for f in (tmp_path / "c").iterdir()} == {".json", ".npy", ".lock"}
 
 
-def test_all_cores_decode(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "CHUNK", 1)
-    monkeypatch.setattr(decoding, "cpu_count", lambda: 3)
-    meet, prepare = threading.Barrier(3, timeout=20), decoding.prepare
-    path = write(tmp_path / "a", [f"{i}.png" for i in range(7)])
-
-    def together(*args):
-        if threading.current_thread() is not threading.main_thread():
-            meet.wait()  # until two others decode as well
-        return prepare(*args)
-
-    monkeypatch.setattr(decoding, "prepare", together)
-    assert len(load(path)) == 6
-
-
-def test_a_full_disk_is_said_before_it_is_full(tmp_path, monkeypatch):
-    path = write(tmp_path / "a", ["0.png", "1.png"])
-    usage = type("Usage", (), {"free": 10})
-    monkeypatch.setattr(decoding.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DataError, match="c: 0.0 GB free, .* for 1 images; free some"):
-        load(path, cache=tmp_path / "c")
-
-
 # Batches on a device ------------------------------------------------------------------------------
 
 
@@ -269,36 +221,11 @@ def test_batches_are_the_same_wherever_rows_are_kept(tmp_path, place):
             assert batch.dtype == wanted.dtype and batch.tobytes() == wanted.tobytes()
 
 
-def test_the_next_batch_is_read_while_one_is_used():
-    asked, there = [], threading.Event()
-
-    def indices(step):
-        asked.append((step, threading.current_thread() is threading.main_thread()))
-        if step == 4:
-            there.set()
-        return torch.tensor([step])
-
-    found = data.batches_of(torch.arange(9), indices, "cpu", "ahead")
-    assert found(3).item() == 3 and there.wait(20)
-    assert asked == [(3, True), (4, False)]
-    assert found(4).item() == 4 and (4, True) not in asked
-
-
 def test_what_fails_ahead_is_raised_when_it_is_asked_for():
     found = data.batches_of(torch.arange(3), lambda step: torch.tensor([2 + step]), place="ahead")
     assert found(0).item() == 2
     with pytest.raises(IndexError):
         found(1)
-
-
-@pytest.mark.parametrize("place", ["host", "device", "ahead", None])
-def test_rows_for_the_meta_device_become_meta_tensors(place):
-    rows, indices = noise(9, 1, 4, 4), data.batch_indices(9, 5, seed=0)
-    for known in (rows, torch.from_numpy(rows)):
-        found = data.batches_of(known, indices, "meta", place)(3)
-        assert found.is_meta and found.shape == (5, 1, 4, 4) and found.dtype == torch.uint8
-    images = data.Images("a", torch.from_numpy(rows), None, "")
-    assert data.real_batches(images, 5, 0, "meta")(1).is_meta
 
 
 def test_rows_live_on_a_gpu_that_has_room_for_them(monkeypatch):

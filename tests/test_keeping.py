@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganzip import batch, files, zoo
+from ganzip import batch, zoo
 from ganzip.report import keeping
 from ganzip.report.keeping import RUN
 from ganzip.units.bundles import HEADER
@@ -116,13 +116,6 @@ def test_figures_of_notebook_4_come_out_of_its_table_and_pictures(tmp_path):
     for name in keeping.FIGURES.values():
         kept, drawn = (np.asarray(Image.open(folder / f"{name}.png")) for folder in (place, again))
         assert kept.shape == drawn.shape and np.abs(kept - drawn.astype(float)).mean() < 1
-
-
-def test_only_an_executed_run_is_kept(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no executed notebook; run make reproduce first"):
-        keeping.keep(Request("smoke"), tmp_path / "runs", tmp_path / "figures")
-    assert not (tmp_path / "figures").exists()
-    assert keeping.folder() == files.repository() / "figures"
 
 
 def test_what_is_told_of_a_run_is_in_it():

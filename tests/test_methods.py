@@ -112,14 +112,6 @@ def test_alpha_outside_of_0_to_1_is_refused(alpha):
         mse_joint.joint(G, D, g, d, alpha=alpha)
 
 
-def test_missing_batch_fields_are_named():
-    G, D, g, d = nets()
-    with pytest.raises(ValueError, match="batch.target is None"):
-        mse_joint.mse(G, g)[0].terms(Batch(torch.randn(2, 5)))
-    with pytest.raises(ValueError, match="batch.real is None"):
-        gan.gan(G, D, g, d)[0].terms(Batch(torch.randn(2, 5)))
-
-
 def test_clipping_keeps_the_critic_small():
     G, D, _, _ = nets()
     players = gan.wgan(G, D, RMSprop(G.parameters(), 1e-5), RMSprop(D.parameters(), 1e-5))

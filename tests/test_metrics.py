@@ -44,14 +44,6 @@ def test_macs_of_a_convolution_and_its_transpose():
     assert metrics.macs(nn.Linear(7, 11), torch.zeros(1, 7)) == 77
 
 
-def test_macs_leaves_the_network_as_it_was():
-    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout().eval())
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    metrics.macs(net, torch.randn(4, 1, 8, 8))
-    assert [module.training for module in net.modules()] == [True, True, True, False]
-    assert all(value.equal(before[name]) for name, value in net.state_dict().items())
-
-
 def test_latency_is_the_median_of_turns_after_two_that_do_not_count(monkeypatch):
     order, now = [], [0.0]
     times = {"a": iter([99, 99, 1, 5, 2]), "b": iter([99, 99, 7, 7, 8])}
@@ -78,21 +70,6 @@ def test_inception_score_by_hand():
     assert metrics.inception_score(p) == pytest.approx(math.exp(kl), rel=1e-12)
     cross = -0.5 * (math.log(0.75) + math.log(0.25))
     assert metrics.inception_score_cross_entropy(p) == pytest.approx(cross, rel=1e-12)
-
-
-def test_cross_entropy_form_is_at_least_the_entropy_of_the_labels():
-    p = normal(50, 10).softmax(1)
-    p = torch.cat([p.roll(i, 1) for i in range(10)])  # uniform marginal
-    assert metrics.inception_score_cross_entropy(p) > math.log(10)
-    uniform = torch.full((5, 10), 0.1)
-    assert metrics.inception_score_cross_entropy(uniform) == pytest.approx(math.log(10))
-    assert math.isfinite(metrics.inception_score_cross_entropy(torch.eye(10)))
-    # It is the entropy of the labels plus the mean divergence, whose exponential is the other form.
-    p = normal(50, 4, 1).softmax(1)
-    q = p.mean(0)
-    reverse = (q * (q.log() - p.log())).sum(1).mean().item()
-    entropy = -(q * q.log()).sum().item()
-    assert metrics.inception_score_cross_entropy(p) == pytest.approx(entropy + reverse)
 
 
 def test_probabilities_must_be_probabilities():
@@ -129,12 +106,6 @@ def test_frechet_distance_closed_forms(n: int):
     centred = a - a.mean(0)
     trace = centred.square().sum().item() / (n - 1)
     assert metrics.frechet_distance(centred, 3 * centred) == pytest.approx(4 * trace)
-
-
-def test_frechet_distance_with_a_dead_feature():
-    a, b = mixed(200, 16, 1), mixed(200, 16, 2)
-    a[:, 3] = 0
-    assert metrics.frechet_distance(a, b) == pytest.approx(frechet_by_eigenvalues(a, b), rel=1e-6)
 
 
 def test_features_that_cannot_be_compared():
@@ -276,17 +247,6 @@ def test_perceptual_distance_by_hand():
     assert seen == [2, 2, 1, 1, 1, 1]
 
 
-def test_perceptual_distance_of_one_image_is_the_relative_loss():
-    from ganzip import losses
-
-    noisy, clean = pair()
-    net = nn.Conv2d(3, 5, 3)
-    loss = losses.perceptual(lambda x: [net(x), x], [0.5, 0.5], relative=True)
-    each = [loss(a[None], b[None]).item() for a, b in zip(noisy, clean, strict=True)]
-    found = metrics.perceptual_distance(lambda x: [net(x), x], noisy, clean)
-    assert found.tolist() == pytest.approx(each)
-
-
 def test_images_that_cannot_be_compared():
     noisy, clean = pair()
     for measure in (metrics.psnr, metrics.ssim):
@@ -324,17 +284,6 @@ def test_precision_and_recall_by_brute_force(block: int, monkeypatch: pytest.Mon
     found = metrics.precision_recall(real, fake)
     assert found == pytest.approx(expected)
     assert 0 < found[0] < 1 and 0 < found[1] < 1
-
-
-def test_precision_and_recall_at_the_ends():
-    real = normal(30, 3)
-    assert metrics.precision_recall(real, real.clone()) == (1, 1)
-    assert metrics.precision_recall(real, real + 100) == (0, 0)
-    # A generator stuck at one real image: all of it is real, and next to nothing is covered.
-    precision, recall = metrics.precision_recall(real, real[:1].repeat(20, 1))
-    assert precision == 1 and recall <= 1 / 30
-    with pytest.raises(ValueError, match="k is 3 with 3 real"):
-        metrics.precision_recall(real[:3], real)
 
 
 def test_auc():

@@ -1,19 +1,17 @@
 """The committed notebooks: in order, executed, equal in source, and guarded by nbval."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import papermill
 import pytest
 from PIL import Image
 
-from ganzip import export, processes
+from ganzip import export
 from ganzip.papers import adapters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,39 +79,6 @@ def test_parameters_are_typed_commented_and_found_by_papermill(name):
         assert parameter["inferred_type_name"] in {"str", "int", "float"}
         assert parameter["help"]
         json.loads(parameter["default"].replace("'", '"'))
-
-
-@pytest.fixture
-def squares(tmp_path):
-    """A folder of labelled colour images: squares, bright or dark."""
-    rng, labels = np.random.default_rng(0), []
-    folder = tmp_path / "squares"
-    folder.mkdir()
-    for i in range(200):
-        pixels = rng.integers(0, 60, (20, 20, 3), dtype=np.uint8)
-        pixels[4:12, 4:12] += np.uint8(150 * (i % 2) + 40)
-        Image.fromarray(pixels).save(folder / f"{i:03}.png")
-        labels.append([f"{i:03}.png", i % 2])
-    (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
-    return folder
-
-
-@pytest.mark.slow  # nbval replays the same notebook on the embedded set
-def test_the_reader_s_notebook_runs_on_a_users_own_images(tmp_path, squares):
-    out, notebook = tmp_path / "out", ROOT / "notebooks/1_dcgan_kd.ipynb"
-    given = {"preset": "smoke", "data": str(squares), "out": str(out)}
-    command = processes.command("papermill", str(notebook), str(tmp_path / "out.ipynb"))
-    command += ["-k", "python3", "--no-progress-bar", "-y", json.dumps(given)]
-    done = subprocess.run(
-        command, env=os.environ | {"GANZIP_RUNS": str(tmp_path)}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    table = (out / "tables/table1.csv").read_text().splitlines()
-    wanted = {"published_student", "student_mean", "student_std", "seeds", "features", "preset"}
-    assert wanted <= set(table[0].split(","))
-    assert len(table) > 24 and any("FD-squares" in line for line in table)
-    for name in ("fig2", "fig3", "fig4", "fig11", "samples", "logits", "interpolation"):
-        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
 
 
 def test_nbval_sees_a_changed_number_and_no_changed_time(tmp_path):

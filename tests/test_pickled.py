@@ -17,7 +17,7 @@ from rosinality import held
 from torch._utils import _rebuild_tensor_v2
 
 from ganzip import assets, presets
-from ganzip.nets import checkpoints, pickled, stylegan2
+from ganzip.nets import checkpoints, stylegan2
 from ganzip.nets.checkpoints import CheckpointError
 from ganzip.papers import nickel_dime
 from ganzip.units import find_unit, in_order, perform, read_rows
@@ -137,24 +137,6 @@ def test_networks_are_those_of_the_file_to_the_bit(numpy, released, tmp_path):
     found = checkpoints.sizes(path)
     assert found.channels == found.d_channels == (8, 6, 5)
     assert (found.size, found.latent, found.layers, found.group) == (16, 7, 2, 2)
-
-
-def test_tensors_and_numbers_are_taken_out(file):
-    part = pickled.read(file)["D"]
-    assert part.numbers["b4.mbstd.group_size"] == 2 and part.numbers["c_dim"] == 0
-    gain = part.numbers["b16.conv0.weight_gain"]
-    assert type(gain) is float and gain == 1 / math.sqrt(5 * 9)
-    assert part.numbers["img_resolution"] == 16
-    assert torch.equal(pickled.read(file)["augment_pipe"].tensors["Hz_geom"], torch.ones(12))
-
-
-@pytest.mark.parametrize("code", ["?", "b", "H", "i", "Q", "e", "f", "d", ">f8", ">i4"])
-def test_numpy_scalars_become_numbers(code, tmp_path, released):
-    value = np.array([37.5]).astype(code)[0]
-    path = tmp_path / "network.pkl"
-    path.write_bytes(pickle.dumps({"G": Persistent({}, {}, {}, value=value)}))
-    found = pickled.read(path)["G"].numbers["value"]
-    assert found == value.item() and type(found) is type(value.item())
 
 
 def refusal(path, held=None):

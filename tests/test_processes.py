@@ -8,10 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import storm
+import started
 import toy
 
-from ganzip import parallel, processes
+from ganzip import processes
 from ganzip.units import read_state
 
 SECONDS = 60  # for a busy machine: orphans would live for good
@@ -34,32 +34,19 @@ def training(root):
     return (UNIT.folder(root) / "progress").exists()
 
 
-def test_workers_end_with_a_script(tmp_path):
-    (tmp_path / "script.py").write_text(TOY)
-    run = storm.start([sys.executable, str(tmp_path / "script.py")], tmp_path)
-    try:
-        storm.wait_until(lambda: training(tmp_path))
-        assert len(run.workers()) == 1
-        run.process.terminate()
-        assert run.left(SECONDS) == []
-        assert run.process.returncode == -signal.SIGTERM
-    finally:
-        run.kill()
-    assert read_state(UNIT, tmp_path).name == "interrupted"
-
-
 def test_kernel_and_workers_end_with_papermill(tmp_path):
     path = tmp_path / "toy.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TOY)]), path)
     command = [sys.executable, "-m", "papermill", str(path), str(path), "-k", "python3"]
-    run = storm.start(command, tmp_path)
+    run = started.start(command, tmp_path)
     try:
-        storm.wait_until(lambda: training(tmp_path))
+        started.wait_until(lambda: training(tmp_path))
         assert run.kernel() is not None and len(run.workers()) == 1
         run.process.kill()
         assert run.left(SECONDS) == []
     finally:
         run.kill()
+    assert read_state(UNIT, tmp_path).name == "interrupted"
 
 
 # In little, without torch -------------------------------------------------------------------------
@@ -86,9 +73,9 @@ def test_a_process_ends_with_its_starter_through_a_shell(sleeper, tmp_path):
         "import os, shlex; from ganzip import processes\n"
         f"os.system(shlex.join(processes.command({sleeper!r})) + ' || echo; true')"
     )
-    run = storm.start([sys.executable, "-c", code], tmp_path)
+    run = started.start([sys.executable, "-c", code], tmp_path)
     try:
-        storm.wait_until((tmp_path / "asleep").exists)
+        started.wait_until((tmp_path / "asleep").exists)
         run.process.kill()
         assert run.left(SECONDS) == []
     finally:
@@ -112,9 +99,9 @@ def test_signals_are_passed_on_and_who_does_not_listen_is_killed(number, sleeper
         "    print('over', flush=True)\n"
     )
     with (tmp_path / "log").open("w") as log:
-        run = storm.start([sys.executable, "-c", code], tmp_path, log)
+        run = started.start([sys.executable, "-c", code], tmp_path, log)
         try:
-            storm.wait_until((tmp_path / "asleep").exists)
+            started.wait_until((tmp_path / "asleep").exists)
             run.process.send_signal(number)
             assert run.left(SECONDS) == []
         finally:
@@ -122,12 +109,6 @@ def test_signals_are_passed_on_and_who_does_not_listen_is_killed(number, sleeper
     over = number == signal.SIGINT  # after which a program goes on; the others end it
     assert run.process.returncode == (0 if over else -number)
     assert (tmp_path / "log").read_text() == ("over\n" if over else "")
-
-
-def test_what_a_process_that_ended_printed_and_its_status_come_back():
-    done = processes.run("platform", stdout=subprocess.PIPE, text=True)
-    assert done.returncode == 0 and done.stdout.strip()
-    assert processes.run("json.tool", "/nonesuch", stderr=subprocess.DEVNULL).returncode != 0
 
 
 def test_signals_go_to_whoever_handled_them_before_and_ignored_ones_stay_so():
@@ -170,25 +151,10 @@ def test_a_module_that_does_not_end_after_an_interruption_is_ended(tmp_path, sle
         "pathlib.Path(__file__).with_name('asleep').touch()\n"
         "try:\n    time.sleep(100)\nfinally:\n    time.sleep(100)"
     )
-    run = storm.start(processes.command(sleeper), tmp_path)
+    run = started.start(processes.command(sleeper), tmp_path)
     try:
-        storm.wait_until((tmp_path / "asleep").exists)
+        started.wait_until((tmp_path / "asleep").exists)
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(SECONDS) == 128 + signal.SIGINT
     finally:
         run.kill()
-
-
-def test_ancestors_are_found():
-    assert processes.is_descendant(os.getppid()) and processes.is_descendant(
-        processes._parent(os.getppid())
-    )
-    assert not processes.is_descendant(os.getpid())
-
-
-def test_of_several_processes_one_tells_why_and_torchrun_nothing(capfd):
-    # Both fail; the module is one that says so in a line.
-    code = parallel.launch(2, "calendar", "--type", "nonesuch")
-    said = capfd.readouterr()
-    assert code == 2
-    assert "ChildFailedError" not in said.err and "torch" not in said.err + said.out

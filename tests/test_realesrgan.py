@@ -1,6 +1,5 @@
 """Real-ESRGAN against published counts, a second reading of the architecture, and its files."""
 
-import re
 import struct
 from pathlib import Path
 from typing import cast
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzip import assets
-from ganzip.metrics import macs, params
 from ganzip.nets.realesrgan import (
     RRDBNet,
     UNetDiscriminator,
@@ -22,27 +20,8 @@ from ganzip.nets.realesrgan import (
     start_nearest,
     tiled,
 )
-from ganzip.taps import taps
 
 TINY = 1 / 32  # 2 channels, growth 1
-COUNTS = {
-    1: (16_697_987, 4_376_897),
-    1 / 2: (4_178_755, 1_094_817),
-    1 / 4: (1_046_819, 274_001),
-    1 / 8: (262_771, 68_649),
-}
-# 10^9 multiply-adds: the generator at 64x64 inputs, the discriminator at 256x256 images.
-GMACS = {
-    1: (73.4284, 25.9208),
-    1 / 2: (18.3872, 6.5179),
-    1 / 4: (4.6118, 1.6484),
-    1 / 8: (1.1605, 0.4215),
-}
-
-
-def on_meta(width: float) -> tuple[RRDBNet, UNetDiscriminator]:
-    with torch.device("meta"):
-        return RRDBNet(width=width), UNetDiscriminator(width=width)
 
 
 def tiny(seed: int = 0) -> RRDBNet:
@@ -63,15 +42,6 @@ def images(*shape: int) -> Tensor:
 
 
 # Networks -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("width", COUNTS)
-def test_parameters_and_multiply_adds(width: float):
-    G, D = on_meta(width)
-    assert (params(G), params(D)) == COUNTS[width]
-    cond, shown = (torch.empty(1, 3, n, n, device="meta") for n in (64, 256))
-    counted = macs(G, cond) / 1e9, macs(D, shown) / 1e9
-    assert counted == pytest.approx(GMACS[width], abs=5e-5)
 
 
 def generator_as_described(p: dict[str, Tensor], x01: Tensor) -> Tensor:
@@ -106,15 +76,6 @@ def test_generator_is_the_one_described_between_two_ranges():
     expected = generator_as_described(dict(net.named_parameters()), (cond + 1) / 2) * 2 - 1
     assert expected.shape == (2, 3, 20, 28)
     assert torch.allclose(net(cond), expected, atol=1e-5)
-
-
-def test_last_is_what_the_last_convolution_sees():
-    net, cond = tiny(), images(1, 3, 4, 4)
-    with taps(net, ["last", "conv_hr", "body.0"]) as seen:
-        out = net(cond)
-    assert seen["last"].shape == (1, 2, 16, 16) and seen["body.0"].shape == (1, 2, 4, 4)
-    assert torch.allclose(net.conv_last(seen["last"]) * 2 - 1, out, atol=1e-6)
-    assert seen["conv_hr"].min() < 5 * seen["last"].min() * 0.99  # a tap sees it before activation
 
 
 def test_dense_blocks_start_at_a_tenth():
@@ -200,28 +161,6 @@ def test_tiles_that_see_far_enough_give_the_whole(height: int, width: int, tile:
     assert (tiled(net, cond, tile, overlap=19) - whole).abs().max() < 1e-5
 
 
-def test_tiles_that_see_little_differ_at_seams_only():
-    net, cond = tiny(), images(1, 3, 8, 80)
-    with torch.no_grad():
-        gap = (tiled(net, cond, 40, overlap=1) - net(cond)).abs().amax((0, 1, 2))
-    assert gap[160 - 4 : 160 + 4].max() > 1e-3
-    assert gap[: 160 - 4 * 18].max() < 1e-5 and gap[160 + 4 * 18 :].max() < 1e-5
-
-
-def test_only_tiles_reach_the_network_and_no_graph_remains():
-    net, sides = tiny(), []
-    net.conv_first.register_forward_hook(lambda m, args, out: sides.append(args[0].shape[-2:]))
-    out = tiled(net.double(), images(1, 3, 41, 20), tile=20, overlap=3)
-    assert out.dtype == torch.float32 and not out.requires_grad
-    assert sides == [(16, 20), (20, 20), (17, 20)]  # 13, 14 and 14 rows of their own
-
-
-@pytest.mark.parametrize(("tile", "overlap"), [(0, 1), (8, -1)])
-def test_impossible_tiles_are_refused(tile: int, overlap: int):
-    with pytest.raises(ValueError, match=f"tile is {tile}, overlap {overlap}; expected 1 or more"):
-        tiled(tiny(), images(1, 3, 4, 4), tile, overlap)
-
-
 # Files --------------------------------------------------------------------------------------------
 
 
@@ -249,32 +188,20 @@ def test_ncnn_file_loads_to_the_last_bit_of_half_precision(tmp_path: Path):
         assert p[name].dtype == torch.float32
 
 
-@pytest.mark.parametrize("change", [-1, -200, 4])
-def test_ncnn_file_of_another_length_is_refused_and_nothing_is_loaded(tmp_path: Path, change: int):
+def test_ncnn_file_of_another_length_or_precision_is_refused_and_not_loaded(tmp_path: Path):
     net, data, path = tiny(), ncnn(tiny(1)), tmp_path / "net.bin"
     before = {name: p.clone() for name, p in net.named_parameters()}
-    path.write_bytes(data[:change] if change < 0 else data + bytes(change))
-    said = f"{path} holds {len(data) + change:,} bytes, expected {len(data):,} for the 21 convol"
-    with pytest.raises(ValueError, match=re.escape(said)):
-        load_ncnn(net, path)
-    assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())
-
-
-def test_ncnn_file_of_another_precision_is_refused(tmp_path: Path):
-    path, data = tmp_path / "net.bin", bytearray(ncnn(tiny()))
     second = 4 + 2 * 54 + 4 * 2  # behind conv_first: mark, 54 weights, 2 biases
-    assert data[second : second + 4] == bytes.fromhex("476b3001")
-    data[second : second + 4] = bytes(4)
-    path.write_bytes(data)
-    said = "convolution 2 of 21, body.0.rdb1.conv1, starts with 0x00000000, expected 0x01306B47"
-    with pytest.raises(ValueError, match=said):
-        load_ncnn(tiny(), path)
-
-
-@pytest.mark.parametrize("load", [load_ncnn, load_pth])
-def test_missing_file_says_where_to_get_it(tmp_path: Path, load):
-    with pytest.raises(FileNotFoundError, match="is no file; assets.require.'realesrgan-x4plus'"):
-        load(tiny(), tmp_path / "absent")
+    other = data[:second] + bytes(4) + data[second + 4 :]
+    for content, said in (
+        (data[:-1], f"holds {len(data) - 1:,} bytes, expected {len(data):,} for the 21 convol"),
+        (data + bytes(4), f"holds {len(data) + 4:,} bytes"),
+        (other, "convolution 2 of 21, body.0.rdb1.conv1, starts with 0x00000000, expected 0x0130"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=said):
+            load_ncnn(net, path)
+    assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())
 
 
 def test_pth_prefers_the_averaged_weights(tmp_path: Path):
@@ -295,20 +222,6 @@ def test_pth_of_another_network_is_refused(tmp_path: Path):
         load_pth(tiny(), path)
     with pytest.raises(ValueError, match=r"conv0.weight is absent, expected \(2, 3, 3, 3\)"):
         load_pth(UNetDiscriminator(width=TINY), path)
-
-
-def test_pth_of_another_kind_is_refused(tmp_path: Path):
-    path = tmp_path / "net.pth"
-    saved = {"state_dict": {}, "epoch": 3}, {"params": 3}, torch.zeros(3)
-    for what, said in zip(
-        saved, (r"\['state_dict', 'epoch'\]", r"\['params'\]", "Tensor"), strict=True
-    ):
-        torch.save(what, path)
-        with pytest.raises(ValueError, match=f"holds {said}, expected weights under params_ema"):
-            load_pth(tiny(), path)
-    torch.save({"params": {"conv_first.weight": 3}}, path)
-    with pytest.raises(ValueError, match=r"conv_first.weight is \(\), expected \(2, 3, 3, 3\)"):
-        load_pth(tiny(), path)
 
 
 def test_broken_and_foreign_pth_are_refused(tmp_path: Path):
@@ -355,14 +268,6 @@ def test_released_generator_is_sharper_than_bicubic_and_keeps_colours(released: 
         return x.diff(dim=-1).abs().mean().item()
 
     assert edges(bicubic) * 1.2 < edges(out) < edges(photo) * 1.5
-
-
-def test_released_generator_in_tiles_stays_within_a_grey_level(released: RRDBNet):
-    cond = astronaut(slice(100, 112), slice(150, 370))
-    with torch.no_grad():
-        whole = released(cond)
-    gap = (tiled(released, cond, tile=110) - whole).abs().max()
-    assert 0 < gap < 2 / 255
 
 
 def test_a_nearest_start_enlarges_by_nearest_neighbour_and_can_learn():

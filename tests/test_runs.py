@@ -1,14 +1,10 @@
 import hashlib
-import json
 import math
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,17 +20,13 @@ from ganzip.units import (
     CheckpointError,
     Diverged,
     Run,
-    State,
     Unit,
     UnitsFailed,
     code_hash,
     compute_once,
-    find_units,
-    in_order,
     perform,
     perform_all,
     read_rows,
-    read_state,
 )
 from ganzip.units import run as run_module
 from ganzip.units import unit as unit_module
@@ -42,22 +34,27 @@ from ganzip.units.run import _finite, load_checkpoint, save_sealed
 from tests.plans import digest
 
 
-def start(root: Path, wait: float) -> subprocess.Popen:
+def start(forked, root: Path, wait: float):
     """A process that does the unit."""
-    command = [sys.executable, toy.__file__, str(root), str(wait)]
-    return subprocess.Popen(command, cwd=Path(__file__).parent)
+    process = forked.Process(
+        target=perform,
+        args=(toy.unit(wait=wait), toy.work, root),
+        kwargs={"checkpoint_seconds": 0.0},
+    )
+    process.start()
+    return process
 
 
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
+def test_a_killed_run_resumes_to_the_same_bits(forked, tmp_path):
     unit = toy.unit(wait=0.02)
     folder = unit.folder(tmp_path / "killed")
     step = random.Random(os.urandom(8)).randrange(2, 50)
-    process = start(tmp_path / "killed", 0.02)
+    process = start(forked, tmp_path / "killed", 0.02)
     while not any(int(p.stem[-9:]) >= step for p in folder.glob("checkpoint-*.pt")):
-        assert process.poll() is None, "the run ended before it was killed"
+        assert process.is_alive(), "the run ended before it was killed"
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.join()
     assert not unit.done(tmp_path / "killed")
     perform(unit, toy.work, tmp_path / "killed")
     whole = perform(unit, toy.work, tmp_path / "whole")
@@ -158,54 +155,13 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
         load_checkpoint(path, "0123", torch.device("cpu"))
 
 
-def test_an_unusable_folder_fails_before_training(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="cannot write into .*GANZIP_RUNS"):
-        perform(toy.unit(), toy.work, tmp_path / "file")
-
-
-def test_a_full_disk_fails_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
-    with pytest.raises(OSError, match="has 5 MiB left, 32 MiB are needed"):
-        perform(toy.unit(), toy.work, tmp_path)
-    folder = toy.unit().folder(tmp_path)
-    assert not list(folder.glob("checkpoint-*"))
-    assert "has 5 MiB left" in read_state(toy.unit(), tmp_path).error  # as its error.txt says
-    (folder / "error.txt").unlink()
-    assert read_state(toy.unit(), tmp_path).name == "missing"
-    (folder / "progress").write_text("0.5")
-    state = read_state(toy.unit(), tmp_path)  # where the disk had no room for an error either
-    assert (state.name, state.step) == ("failed", 30) and "has 5 MiB left" in state.error
-    monkeypatch.undo()
-    assert read_state(toy.unit(), tmp_path) == State("interrupted", 30)
-
-
-def test_an_error_that_cannot_be_written_hides_no_other(tmp_path, monkeypatch):
-    def full(fd):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(MemoryError, match="as asked"):
-        perform(toy.unit(crash_at=0), toy.work, tmp_path)
-
-
-def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, monkeypatch):
-    files.write(tmp_path / "rows.csv", b"old")
-    monkeypatch.setattr(
-        files.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left"))
-    )
-    with pytest.raises(OSError, match="No space left"):
-        files.write(tmp_path / "rows.csv", b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
-    assert (tmp_path / "rows.csv").read_bytes() == b"old"
-
-
-def test_two_processes_on_one_unit_do_not_both_train_it(tmp_path, capsys):
-    unit, other = toy.unit(wait=0.05), start(tmp_path, 0.05)
+def test_two_processes_on_one_unit_do_not_both_train_it(forked, tmp_path, capsys):
+    unit, other = toy.unit(wait=0.05), start(forked, tmp_path, 0.05)
     while not (unit.folder(tmp_path) / "progress").exists():
         time.sleep(0.05)
     perform(unit, None, tmp_path)  # pyright: ignore
-    assert other.wait() == 0 and unit.done(tmp_path)
+    other.join()
+    assert other.exitcode == 0 and unit.done(tmp_path)
     assert "another process is at it" in capsys.readouterr().out
 
 
@@ -266,7 +222,9 @@ def test_a_checkpoint_with_nan_is_passed_over(tmp_path, capsys):
     assert not _finite({"score": torch.tensor(math.nan)})
 
 
-def test_jobs_do_needs_first_and_neither_a_failure_nor_a_kill_stops_others(tmp_path, capsys):
+def test_jobs_do_needs_first_and_neither_a_failure_nor_a_kill_stops_others(
+    forked, tmp_path, capsys
+):
     good, bad = toy.unit(seed=1), toy.unit(seed=2, crash_at=5)
     config = {"steps": 20, "wait": 0, "teacher": 1}
     student = Unit("toy", "student", config | {"seed": 3}, {"teacher": good})
@@ -334,17 +292,6 @@ def test_code_sees_changes_and_not_rewording(tmp_path, monkeypatch):
     assert a != module('def f(x):\n    """Doc."""\n    return 3 * x\n')
     monkeypatch.undo()
     assert code_hash(gan) != code_hash(mse_joint)
-
-
-def test_find_and_order():
-    units = [toy.unit(seed=s, method="a" if s else "b") for s in range(3)]
-    assert find_units(units, method="a", seed=2) == [units[2]]
-    student = Unit("toy", "s", {"steps": 1, "seed": 0}, {"teacher": units[0]})
-    assert in_order([student, units[0]]) == [units[0], student]
-
-
-def test_configurations_are_plain_json():
-    assert json.loads(json.dumps(dict(toy.unit().config))) == dict(toy.unit().config)
 
 
 def test_what_figures_show_is_computed_once_and_anew_for_something_else(tmp_path):

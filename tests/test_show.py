@@ -36,26 +36,6 @@ def test_what_all_rows_share_stands_above_and_empty_columns_go():
     assert list(frame) == ["method", "mean"] and "preset = cpu" in before
 
 
-def test_a_value_in_some_rows_alone_stays_a_column():
-    rows = pd.concat([METHODS, METHODS]).assign(trained=["yes", "", "", "yes"])
-    assert "trained" in read(show.table(rows))[0]
-
-
-def test_long_tables_are_folded_and_short_ones_are_not():
-    rows = pd.DataFrame({"step": range(21), "loss": range(21)})
-    folded, short = str(show.table(rows, "Losses").data), str(show.table(rows.head(20)).data)
-    assert folded.startswith("<details><summary>Losses: 21 rows")
-    assert "<details>" not in short
-
-
-def test_metrics_become_columns():
-    long = METHODS.assign(metric="IS", seeds=3)
-    both = pd.concat([long, METHODS.assign(metric="FD", seeds=3, mean=[1.0, 2.0])])
-    frame, _ = read(show.table(both, across="metric"))
-    assert list(frame) == ["method", "seeds", "IS", "FD"]
-    assert frame.iloc[1].tolist() == ["joint", "3", "30.25", "2.00"]
-
-
 def opened_of(shown):
     return Image.open(io.BytesIO(shown.data))
 

@@ -12,23 +12,10 @@ from ganzip.report.claims import Claim, claims_table, equivalence, ordering, ver
 
 def row(method="mse", width: object = 2, metric="IS", value: object = 6.0, seed=0, **more):
     """A row of the digits at preset cpu; `more` overrides any column."""
-    return {
-        "paper": "dcgan_kd",
-        "table": "table1",
-        "method": method,
-        "network": "DCGAN",
-        "dataset": "digits",
-        "width": width,
-        "metric": metric,
-        "value": value,
-        "unit": "",
-        "preset": "cpu",
-        "steps": 4000 if method == "mse" else 2000,
-        "n_images": 5000,
-        "features": "digits",
-        "seed": seed,
-        **more,
-    }
+    of = {"paper": "dcgan_kd", "table": "table1", "method": method, "network": "DCGAN"}
+    of |= {"dataset": "digits", "width": width, "metric": metric, "value": value, "unit": ""}
+    of |= {"preset": "cpu", "steps": 4000 if method == "mse" else 2000, "n_images": 5000}
+    return {**of, "features": "digits", "seed": seed, **more}
 
 
 @pytest.fixture
@@ -116,12 +103,6 @@ def test_compare_keeps_every_published_row_as_it_is(frame):
     assert (found.loc[24, "our_width"], found.loc[24, "mean"]) == (3, 6.75)
 
 
-def test_compare_refuses_ambiguity(frame):
-    paper, ours = tables.published("dcgan_kd", 1), tables.summary(frame)
-    with pytest.raises(ValueError, match="compare: .* rows for width 2, which differ in method"):
-        tables.compare(ours, paper, on={"d": "width"})
-
-
 def test_dcgan_table1_fills_what_we_ran_and_appends_the_rest(frame):
     table = tables.dcgan_table1(
         frame, dataset="digits", stands_for="MNIST", teacher_d=16, params=small_params
@@ -145,23 +126,6 @@ def test_dcgan_table1_fills_what_we_ran_and_appends_the_rest(frame):
     assert rest[["dataset", "metric", "published_student", "params", "ratio"]].isna().all(axis=None)
 
 
-def test_dcgan_table1_takes_names_of_metrics(frame):
-    table = tables.dcgan_table1(
-        frame.replace({"IS": "IS-digits"}),
-        dataset="digits",
-        stands_for="MNIST",
-        teacher_d=16,
-        params=small_params,
-        metrics={"IS": "IS-digits"},
-    )
-    first = table.iloc[0]
-    assert (first["metric"], first["our_metric"], first["steps"]) == (
-        "IS",
-        "IS-digits",
-        "4000 / 2000",
-    )
-
-
 SDAKD_METRICS = {"val64": "KID-efflite2 val 16x", "test64": "KID-efflite2 test 16x"}
 
 
@@ -170,25 +134,18 @@ def sdakd_frame(runs):
     found = []
     for number, (network, method, width) in enumerate(runs):
         for seed in (0, 1):
-            settings = {"network": network, "dataset": "photos", "steps": 160, "features": "lite2"}
-            scores = {m: 100.0 * number + 10 * i for i, m in enumerate(SDAKD_METRICS.values())}
+            its = {"network": network, "dataset": "photos", "steps": 160, "features": "lite2"}
+            for i, metric in enumerate(SDAKD_METRICS.values()):
+                score = 100.0 * number + 10 * i + seed
+                found.append(row(method, width, metric, score, seed, n_images=48, **its))
             notes = {"perceptual steps": 160, "blocks": 4, "parameters": 1000 + number}
-            for metric, value in scores.items():
-                found.append(
-                    row(method, width, metric, value + seed, seed, n_images=48, **settings)
-                )
             for metric, value in notes.items():
-                found.append(row(method, width, metric, value, seed, n_images=0, **settings))
-    frame = pd.DataFrame(found)
-    return frame.assign(unit_key="0123456789ab")
+                found.append(row(method, width, metric, value, seed, n_images=0, **its))
+    return pd.DataFrame(found).assign(unit_key="0123456789ab")
 
 
 def test_sdakd_tables_keep_every_published_cell_first():
-    runs = [
-        ("GCFSR", "teacher", "1"),
-        ("RealESRGAN", "SDAKD", "1/4"),
-        ("GCFSR", "control GT", "1/4"),
-    ]
+    runs = [("GCFSR", "teacher", "1"), ("RealESRGAN", "SDAKD", "1/4")]
     for number, column in ((1, "val64"), (2, "val4"), (4, "test16")):
         paper = tables.published("sdakd", number)
         table = tables.sdakd_table(sdakd_frame(runs), number, {column: "KID-efflite2 val 16x"})
@@ -251,27 +208,6 @@ def test_sdakd_table4_places_ablations_at_one_quarter_only():
         ["", "Ablation3", "1/2"],
     ]
     assert list(table.columns[-3:]) == ["preset", "perceptual_steps", "blocks"]
-
-
-def test_sdakd_table2_appends_the_ablations_that_the_paper_has_of_gcfsr_only():
-    runs = [("RealESRGAN", "teacher", "1"), ("RealESRGAN", "Ablation3", "1/4")]
-    table = tables.sdakd_table(sdakd_frame(runs), 2, {"val4": "KID-efflite2 val 16x"})
-    ours = table.dropna(subset="our_method")[["method", "our_method"]].fillna("")
-    assert ours.to_numpy().tolist() == [["RealESRGAN", "teacher"], ["", "Ablation3"]]
-
-
-def test_sdakd_table_of_a_network_that_we_did_not_run():
-    frame = sdakd_frame([("RealESRGAN", "SDAKD", "1/4")])
-    table = tables.sdakd_table(frame, 1, SDAKD_METRICS)
-    assert len(table) == 14 and table.loc[:, "data":].isna().all(axis=None)
-    assert tables.markdown(table).count("\n") == 15
-
-
-def test_sdakd_table_refuses_what_it_cannot_place():
-    frame = sdakd_frame([("GCFSR", "SDAKD", "1/4")])
-    twice = pd.concat([frame, frame.assign(dataset="faces")])
-    with pytest.raises(ValueError, match="compare: 2 rows for method SDAKD.*differ in dataset"):
-        tables.sdakd_table(twice, 1, SDAKD_METRICS)
 
 
 # ------------------------------------------------------------------------------------- claims
@@ -366,25 +302,15 @@ def test_the_interval_of_a_difference_is_welchs():
     one, other = [1.0, 2.0, 4.0], [1.5, 2.5, 2.0, 3.0]
     low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.9)
     widest = max(abs(low), abs(high))
-    for margin, told in (
-        (widest * 1.001, "supported"),
-        (widest * 0.999, "inconclusive"),
-    ):
-        assert equivalence("", "", one, other, margin=margin).verdict == told
+    for share, told in ((1.001, "supported"), (0.999, "inconclusive")):
+        assert equivalence("", "", one, other, margin=share * widest).verdict == told
 
 
 def test_claims_table():
-    claim = ordering(
-        "students win", "19 of 19", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True
-    )
-    assert claim == Claim(
-        "students win",
-        "19 of 19",
-        "5.00 ± 1.00 (3 seeds) against 2.00 ± 1.00 (3 seeds)",
-        "supported",
-    )
-    table = claims_table([claim])
-    assert list(table.columns) == ["claim", "published", "ours", "verdict"]
+    claim = ordering("students win", "", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True)
+    ours = "5.00 ± 1.00 (3 seeds) against 2.00 ± 1.00 (3 seeds)"
+    assert claim == Claim("students win", "", ours, "supported")
+    assert list(claims_table([claim]).columns) == ["claim", "published", "ours", "verdict"]
     assert len(claims_table([])) == 0
 
 
@@ -410,13 +336,6 @@ def test_spread_says_how_many_seeds():
     assert tables.spread([6.5]) == "6.50 (1 seed)"
     assert tables.spread([1, 2, 6]) == "3.00 ± 2.65 (3 seeds)"
     assert tables.spread([1, math.nan]).startswith("not finite")
-
-
-def test_markdown_leaves_blanks_and_whole_numbers():
-    shown = pd.DataFrame({"d": [2, 4], "ratio": [1669.0, math.nan], "IS|": [5.8, 6.123]})
-    assert tables.markdown(shown) == (
-        "| d | ratio | IS\\| |\n| --- | --- | --- |\n| 2 | 1669 | 5.80 |\n| 4 |  | 6.12 |"
-    )
 
 
 def test_saved_csv_is_stable_and_keeps_whole_numbers(tmp_path):

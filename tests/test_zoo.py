@@ -36,14 +36,6 @@ def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
         ganzip.load("dcgan_kd/mse-d64")
 
 
-def test_a_run_of_the_main_preset_comes_before_others(tmp_path, monkeypatch):
-    for run in ("cpu", "night-mnist", "gpu"):
-        (tmp_path / "sdakd" / run / zoo.PLACE).mkdir(parents=True)
-        (tmp_path / "sdakd" / run / zoo.PLACE / "teacher.safetensors").touch()
-    monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
-    assert "night" in str(zoo.find("sdakd/teacher"))
-
-
 def test_weights_too_large_for_16_bits_are_refused(tmp_path):
     net = torch.nn.Linear(1, 1)
     torch.nn.init.constant_(net.weight, 1e6)

@@ -1,7 +1,4 @@
-"""A small real unit of work for the tests of ``units``: run as a script, it does one unit."""
-
-import sys
-from pathlib import Path
+"""A small real unit of work for the tests of ``units``."""
 
 import torch
 from torch import nn
@@ -9,7 +6,7 @@ from torch.optim import Adam
 
 from ganzip.report import tables
 from ganzip.train import Batch, Player, step_seed
-from ganzip.units import Run, Unit, perform
+from ganzip.units import Run, Unit
 
 
 def unit(steps=60, seed=0, **config):
@@ -50,7 +47,3 @@ def work(run: Run) -> None:
     where = {"paper": "toy", "table": "lines", "network": "line", "width": 1}
     bias = tables.row(of, "bias", net[3].bias.item(), **where)  # pyright: ignore
     run.finish({"net": net}, [bias])
-
-
-if __name__ == "__main__":
-    perform(unit(wait=float(sys.argv[2])), work, Path(sys.argv[1]), checkpoint_seconds=0.0)

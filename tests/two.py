@@ -165,9 +165,9 @@ def nan():
 CASES = {f.__name__: f for f in (both, imitation, super_resolution, gaps, nan)}
 
 
-if __name__ == "__main__":
+def main(home: str | Path, *cases: str) -> None:
+    """Do them, in one of two processes."""
     torch.set_num_threads(1)
-    home, *cases = sys.argv[1:]
     with parallel.processes("cpu"):
         for case in cases:
             given = unit("gaps", batch=9) if case == "odd" else unit(case)
@@ -177,3 +177,7 @@ if __name__ == "__main__":
                 if case not in ("nan", "odd"):
                     raise
                 Path(home, f"{case}{parallel.rank()}").write_text(str(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
