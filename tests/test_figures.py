@@ -147,6 +147,15 @@ def pictures():
     return {"input": torch.rand(2, 3, 4, 4, generator=g) * 2 - 1, **full}
 
 
+def test_the_detail_is_where_neighbours_differ_most():
+    images = torch.zeros(2, 3, 32, 32)
+    images[0, :, 16:24:2, 8:16:2] = 1  # a texture
+    images[1, :, 2:6:2, 26:30:2] = 0.5
+    (top, left, size), (up, right, _) = figures.busiest(images, 8)
+    assert (top, left, size) == (16, 8, 8)
+    assert up <= 2 and right <= 26 <= right + 8
+
+
 def test_comparison_shows_every_image_whole_and_enlarged(pictures):
     zooms = [(3, 5, 6), (0, 10, 5)]
     captions = {"student": ["27.1 dB", "25.0 dB"]}

@@ -154,8 +154,8 @@ def figure_of(path: Path) -> Figure:
     pictures = {label: data.to_float(images) for label, images in pixels.items()}
     if path.stem == "samples":
         return figures.sample_grid(pictures)
-    side, n = pictures["teacher"].shape[-1], len(pictures["teacher"])
-    return figures.comparison(pictures, [(side // 3, side // 3, side // 4)] * n)
+    sharpest = pictures.get("truth", pictures["teacher"])
+    return figures.comparison(pictures, figures.busiest(sharpest, sharpest.shape[-1] // 4))
 
 
 def redraw(place: Path) -> list[str]:

@@ -17,6 +17,7 @@ from ganzip.report.figures.curves import (
 from ganzip.report.figures.diagrams import scheme_joint, scheme_mse
 from ganzip.report.figures.histograms import equilibrium, logit_histogram, probability_histograms
 from ganzip.report.figures.images import (
+    busiest,
     comparison,
     compression_artefacts,
     interpolation,

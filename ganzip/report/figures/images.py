@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -67,6 +68,15 @@ def compression_artefacts(
     labels = [f"{name(label)}\n{note}" for label, note in zip(images, spread, strict=True)]
     rows = dict(zip(labels, images.values(), strict=True))
     return sample_grid(rows), frame.astype({"n_images": int})
+
+
+def busiest(images: Tensor, size: int) -> list[tuple[int, int, int]]:
+    """Of each image (N, C, H, W) the square in which neighbours differ most: top, left, size."""
+    grey, step = images.mean(1, keepdim=True), max(1, size // 4)
+    change = F.pad(grey.diff(dim=2).abs(), (0, 0, 0, 1)) + F.pad(grey.diff(dim=3).abs(), (0, 1))
+    scores = F.avg_pool2d(change, size, step)
+    places = scores.flatten(1).argmax(1).tolist()
+    return [(*(step * n for n in divmod(place, scores.shape[-1])), size) for place in places]
 
 
 @style()
