@@ -29,7 +29,7 @@ def test_without_kept_students_there_is_no_figure(tmp_path, monkeypatch):
 
 
 def test_every_column_is_of_one_size_and_students_go_from_small_to_large(students, monkeypatch):
-    monkeypatch.setattr(sr, "released", lambda device: RRDBNet(blocks=1))
+    monkeypatch.setattr(sr, "load_released", lambda device: RRDBNet(blocks=1))
     shown = enlargements.enlarged(enlargements.networks())
     first, second, *rest = shown
     assert (first, second, rest[-1]) == ("input", "bicubic", "truth")
