@@ -18,7 +18,7 @@ from ganzip.units import Run, Unit, in_order, perform
 from ganzip.units import run as run_module
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
-FAMILIES = ("DCGAN", "StyleGAN2", "GCFSR", "RealESRGAN")
+FAMILIES = ("DCGAN", "StyleGAN2", "GCFSR", "RealESRGAN", "RealESRGAN-bicubic")
 
 
 def kind(unit: Unit) -> tuple:

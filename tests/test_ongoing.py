@@ -38,7 +38,11 @@ def test_what_is_done_of_a_run_is_kept_with_its_rows_and_networks(tmp_path, monk
 def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     """Templates, notebooks 0 and 2, and DIVERGENCES: change them where a longer run says else."""
     (place,) = ongoing.runs_of("nickel_dime")
-    rows = pd.read_csv(place / ongoing.ROWS).query("width == 0.1 and metric == 'FD-mnist'")
+    every = pd.read_csv(place / ongoing.ROWS).query("metric == 'FD-mnist'")
+    rows, mild = (every.query(f"width == {width}") for width in (0.1, 0.3))
+    distance = mild.set_index("method")["value"]
+    teacher = every.query("method == 'teacher'")["value"].item()
+    assert distance[["CAGC", "NICKEL & DiME"]].max() < 1.2 * teacher < distance["fine-tune"] / 2
     assert rows.sort_values("value")["method"].iloc[0] == "CAGC"  # NICKEL & DiME is not ahead
     recall = ongoing.course(place).query("metric == 'recall-mnist'")
     late, last = (recall.query(f"step == {n}")["value"].to_numpy() for n in (2500, 3000))
@@ -49,7 +53,8 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     means = kid.set_index("method")["value"].to_dict()
     way = {m: means["input"] - value for m, value in means.items()}
     assert way["SDAKD"] > way["teacher"] / 2  # most of the way from the input to the teacher
-    assert means["naive (C,C)"] < means["SDAKD"] / 2  # naive ahead, by much
+    ahead = [means["naive (C,C)"], means["control GT"]]
+    assert max(ahead) < means["SDAKD"] / 2  # the truth is the better lesson, in one schedule too
     assert {*rows["seed"], *plain["seed"]} == {0}  # one seed, no verdict
 
 
