@@ -176,16 +176,11 @@ def _parse(text: str, path: str | Path) -> Card:
             f"{path} has format {found}, ganzip {version('ganzip')} reads {FORMAT}: "
             "pip install -U ganzip"
         )
+    values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     try:
-        card = Card(**fields)
+        return Card(**values)
     except TypeError as error:
         raise StudentError(f"{path} has a card of other fields ({error}): get it again") from error
-    return replace(
-        card,
-        input_shape=tuple(card.input_shape),
-        output_range=tuple(card.output_range),
-        metrics=tuple(card.metrics),
-    )
 
 
 def _find_class(card: Card, path: str | Path) -> Callable[..., nn.Module] | None:
