@@ -1,10 +1,13 @@
 """The committed notebooks: in order, executed, equal in source, and guarded by nbval."""
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import papermill
@@ -41,6 +44,38 @@ def source(path):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_nbval_replays_is_what_a_reader_sees(name):
     assert source(ROOT / "notebooks" / name) == source(ROOT / "tests/notebooks" / name)
+
+
+def modules(tree: ast.AST) -> dict[str, ModuleType]:
+    """The modules of ganzip that a notebook imports, by the names they have in it."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ganzip"):
+            home = import_module(node.module)
+            for alias in node.names:
+                if not hasattr(home, alias.name):
+                    import_module(f"{node.module}.{alias.name}")  # or it is absent
+                value = getattr(home, alias.name)
+                if isinstance(value, ModuleType):
+                    found[alias.asname or alias.name] = value
+    return found
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda p: str(p.relative_to(ROOT)))
+def test_notebooks_call_what_there_is(path):
+    cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    tree = ast.parse("\n".join(source for source in cells if not source.startswith("%")))
+    its = modules(tree)
+    assert its
+    absent = {
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in its
+        and not hasattr(its[node.value.id], node.attr)
+    }
+    assert not absent
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda p: str(p.relative_to(ROOT)))
