@@ -60,14 +60,13 @@ def kinds(patch: pytest.MonkeyPatch) -> list[tuple[Unit, Callable[[Run], None]]]
 
 
 def few(kinds: list[tuple[Unit, Callable]]) -> list[tuple[Unit, Callable]]:
-    """Of them one of each method, of each network in each plan, of what teaches and is taught."""
+    """Of them one of each method, of each plan, of what teaches and is taught."""
     seen, found = set(), []
     for unit, _ in kinds:
         c = unit.config
         net = c.get("network") or c.get("adapter")
         kin = c["method"].split()[0].rstrip("123,")  # variants of a method run its code
-        marks = {(kin, bool(c.get("alpha"))), (unit.paper, net, "teacher" in unit.needs)}
-        marks |= {(net, c["method"])} if c["method"] in ("SDAKD", "NICKEL & DiME") else set()
+        marks = {(kin, bool(c.get("alpha"))), (unit.paper, "teacher" in unit.needs)}
         if not marks <= seen and (unit.paper != own.PAPER or net == FAMILIES[-1]):
             seen |= marks
             found.append(unit)

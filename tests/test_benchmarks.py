@@ -12,7 +12,6 @@ from torch import nn
 
 from benchmarks import cases, measure, slow
 from benchmarks.__main__ import RESULTS
-from benchmarks.cases import How
 from ganzip import metrics
 from ganzip.nets import gcfsr, realesrgan, stylegan2
 from ganzip.train import Batch
@@ -44,7 +43,7 @@ def test_kept_bytes_by_hand():
 )
 def test_both_forms_draw_the_same(make, shape):
     with ExitStack() as stack:
-        pair = cases.forward(make, *shape)(How(), stack)
+        pair = cases.forward(make, *shape)(stack)
         assert measure.apart(pair.fast(), pair.slow()) < 1e-5
 
 
@@ -57,7 +56,7 @@ def test_both_forms_train_the_same():
         return Batch(torch.randn(8, 8), real=torch.rand(8, 3, 16, 16) * 2 - 1)
 
     with ExitStack() as stack:
-        pair = cases.training(nets, cases.stylegan2_players, batch, 1)(How(), stack)
+        pair = cases.training(nets, cases.stylegan2_players, batch, 1)(stack)
         fast, plain = pair.fast(), pair.slow()
     assert len(fast) == 4 + 2  # D, R1, G, path length; gradients of both networks
     assert measure.apart(fast, plain) < 1e-3
@@ -85,7 +84,7 @@ def test_distances_are_the_slow_ones():
 
 def test_a_cached_step_sees_the_teachers_images_to_8_bits():
     with ExitStack() as stack:
-        pair = cases.student_step(2, pairs=128)(How(), stack)
+        pair = cases.student_step(2, pairs=128)(stack)
         assert 0 < measure.apart(pair.fast(), pair.slow()) < 0.004
 
 

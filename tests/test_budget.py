@@ -1,7 +1,6 @@
 """A run within minutes: order, what is begun, checkpoints at the end; plans without their data."""
 
 import math
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +19,6 @@ from ganzip.units import (
     Unit,
     attempt,
     budget,
-    claim_device,
-    gpu_jobs,
     perform,
     perform_all,
     pool,
@@ -91,19 +88,6 @@ def test_nothing_is_begun_that_cannot_end_by_the_rate_of_its_kind(tmp_path):
     assert admits(larger, False)  # it is under way
     late = Schedule(time.time() - 300, time.time() + 1, math.inf, math.inf)
     assert not budget.limit(late, rates).admits(unknown, True)
-
-
-def test_steps_at_work_tell_a_rate(tmp_path):
-    one, two = named("one", method="a"), named("two", method="a", seed=1)
-    rates = Rates([one, two], tmp_path, lambda u: Demand(100.0))
-    folder = one.folder(tmp_path)
-    folder.mkdir(parents=True)
-    for second, share in ((1000, 0.1), (1010, 0.3)):
-        (folder / "progress").write_text(str(share))
-        os.utime(folder / "progress", (second, second))
-        rates.update()
-    assert rates.seconds_left(two) == pytest.approx(50.0)
-    assert rates.seconds_left(one) == pytest.approx(35.0)
 
 
 def test_at_the_deadline_a_unit_stops_with_a_checkpoint_and_goes_on_to_the_same_bits(tmp_path):
@@ -216,14 +200,3 @@ def test_a_plan_of_absurd_size_is_an_error_at_once(paper):
     ):
         with pytest.raises(ValueError, match="take a smaller"):
             call()
-
-
-def test_places_on_gpus_are_as_many_as_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(pool.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(pool, "_gpus", lambda: ["GPU-a", "GPU-b"])
-    monkeypatch.setenv("GANZIP_GPU_JOBS", "2")
-    with claim_device("cuda") as a, claim_device("cuda") as b, claim_device("cuda") as c:
-        assert (a, b, c) == ("cuda:0", "cuda:1", "cuda:0")
-    monkeypatch.setenv("GANZIP_GPU_JOBS", "many")
-    with pytest.raises(ValueError, match="GANZIP_GPU_JOBS is 'many', expected 1 or more"):
-        gpu_jobs()

@@ -4,8 +4,6 @@ import io
 import json
 import os
 import pickle
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +25,6 @@ from ganzip.data import (
     trees,
 )
 from tests.sets import idx, noise, png, write_cifar, write_folder, write_mnist, write_zip
-
-REAL = Path(os.environ["GANZIP_DATA"]).resolve() if os.environ.get("GANZIP_DATA") else None
 
 
 @pytest.fixture(autouse=True)
@@ -364,11 +360,6 @@ def test_cached_equals_uncached_and_notices_a_change(tmp_path, write, monkeypatc
     assert len(load(path, size=4, split="test", cache=cache)) == 2
     assert len(list(cache.glob("[!.]*"))) == 9, "three sets, each pixels, labels and a note"
 
-    note = json.loads(
-        next(n for n in cache.glob("*.json") if '"test"' in n.read_text()).read_text()
-    )
-    assert (note["source"], note["size"], note["split"]) == (str(path), 4, "test")
-
     write(path, {**entries, "0/img01.png": entries["0/img00.png"]})
     changed = load(path, size=4, cache=cache)
     assert changed.fingerprint == load(path, size=4).fingerprint != plain.fingerprint
@@ -385,15 +376,6 @@ def test_a_failed_or_lost_cache_leaves_nothing_and_is_made_again(tmp_path):
     load(path, cache=cache)
     next(cache.glob("*.npy")).unlink()
     assert load(path, cache=cache).fingerprint == load(path).fingerprint
-
-
-def test_a_cache_may_be_written_by_several_at_once(tmp_path):
-    path, cache = write_zip(tmp_path / "a.zip", rgb_set(200)[0]), tmp_path / "cache"
-    with ThreadPoolExecutor(4) as pool:
-        loads = [pool.submit(load, path, size=32, cache=cache) for _ in range(4)]
-    plain = load(path, size=32)
-    assert all(torch.equal(done.result().pixels, plain.pixels) for done in loads)
-    assert sorted(f.suffix for f in cache.iterdir()) == [".json", ".lock", ".npy"]
 
 
 # Download -----------------------------------------------------------------------------------------
@@ -503,17 +485,3 @@ def test_photos_are_dealt_whole_by_name_and_seed_alone():
 
 
 # Real sets ----------------------------------------------------------------------------------------
-
-
-def test_real_mnist():
-    if REAL is None or not (REAL / "MNIST/raw/train-images-idx3-ubyte.gz").exists():
-        pytest.skip("GANZIP_DATA has no MNIST")
-    train, test = (load("mnist", root=REAL, split=split) for split in ("train", "test"))
-    assert (train.pixels.shape, test.pixels.shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
-    assert train.labels is not None and test.labels is not None
-    # Published figures that do not depend on the order of the copy at hand.
-    floats = train.pixels.double() / 255
-    assert (round(floats.mean().item(), 4), round(floats.std().item(), 4)) == (0.1307, 0.3081)
-    assert torch.bincount(train.labels).tolist()[:3] == [5923, 6742, 5958]
-    assert torch.bincount(test.labels).tolist()[:3] == [980, 1135, 1032]
-    assert load("mnist", root=REAL).fingerprint == train.fingerprint != test.fingerprint

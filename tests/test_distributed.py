@@ -2,40 +2,18 @@
 
 import multiprocessing
 import os
-import random
-import signal
 import socket
-import subprocess
-import time
 import warnings
 
 import pytest
 import torch
 import two
 
-from ganzip import parallel, processes, train
+from ganzip import parallel, train
 from ganzip.papers import __main__ as command
 from ganzip.units import perform
-from tests.plans import digest
 
-TORCHRUN = processes.command("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 EQUAL = ("both", "imitation", "super_resolution")
-
-
-def torchrun(*arguments: object, **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [*TORCHRUN, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-    )
-
-
-def finished(process: subprocess.Popen) -> str:
-    said = process.communicate(timeout=600)[0]
-    assert process.returncode == 0, said
-    return said
 
 
 def join(rank, port, *given):
@@ -53,7 +31,7 @@ def root(tmp_path_factory):
     with socket.socket() as free, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads
         free.bind(("127.0.0.1", 0))
-        given = (free.getsockname()[1], root, *EQUAL, "gaps", "nan", "odd", "line")
+        given = (free.getsockname()[1], root, *EQUAL, "gaps", "nan", "odd")
         free.close()
         both = [fork.Process(target=join, args=(rank, *given)) for rank in (0, 1)]
         for process in both:
@@ -127,24 +105,6 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_training(root, monkeypa
         parallel.check(16, 8)
     with pytest.raises(ValueError, match="batch is 6 and cannot be shared by 4 processes"):
         parallel.check(6)
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_ends_all_and_the_next_call_goes_on(root, tmp_path):
-    unit = two.unit("line")
-    folder, killed = unit.folder(tmp_path), random.Random(os.urandom(8)).randrange(2)
-    process = torchrun(two.__file__, tmp_path, "line")
-    while not any(int(p.stem[-9:]) >= 5 for p in folder.glob("checkpoint-*.pt")):
-        assert process.poll() is None, "the run ended before it was killed"
-        time.sleep(0.01)
-    os.kill(int((tmp_path / f"pid{killed}").read_text()), signal.SIGKILL)
-    said = process.communicate(timeout=600)[0]
-    assert process.returncode != 0 and not unit.done(tmp_path)
-    assert f"rank      : {killed}" in said and "SIGKILL" in said
-    finished(torchrun(two.__file__, tmp_path, "line"))
-    assert digest(folder) == digest(unit.folder(root))
-    assert unit.manifest(tmp_path)["processes"] == 2
-    assert not [*folder.glob("checkpoint-*"), *folder.glob("error*")]
 
 
 def test_numbers_are_parts_of_those_of_one_process(monkeypatch):

@@ -13,18 +13,6 @@ def layers(net):
     return [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
-def test_energies_of_pairs():
-    E = Energy(16, channels=4)
-    images = torch.randn(5, 3, 16, 16)
-    assert E(images, images.flip(0)).shape == (5,)
-    assert [b.conv1.bias.shape[0] for b in E.blocks] == [8, 16, 16]  # pyright: ignore
-    assert [isinstance(b.skip, nn.Identity) for b in E.blocks] == [False, False, True]  # pyright: ignore
-    with torch.device("meta"):
-        assert len(Energy().blocks) == 7 and len(Energy(64).blocks) == 5
-    with pytest.raises(ValueError, match="size is 24; expected a power of two"):
-        Energy(24)
-
-
 def test_no_layer_stretches_by_more_than_1():
     torch.manual_seed(0)
     E = Energy(16, channels=4)

@@ -23,11 +23,6 @@ def students(tmp_path, monkeypatch):
         export.save(path, RRDBNet(blocks=1, width=width), card)
 
 
-def test_without_kept_students_there_is_no_figure(tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
-    assert enlargements.figure() is None
-
-
 def test_every_column_is_of_one_size_and_students_go_from_small_to_large(students, monkeypatch):
     monkeypatch.setattr(sr, "load_released", lambda device: RRDBNet(blocks=1))
     shown = enlargements.enlarged(enlargements.networks())
@@ -44,8 +39,3 @@ def test_every_column_is_of_one_size_and_students_go_from_small_to_large(student
     (top, left, size), (small, *_) = enlargements.PLACES["china"][1], details["input"]
     assert torch.equal(details["truth"][0], truth[0, :, top:, left:][:, :size, :size])
     assert small.shape[-1] * enlargements.FACTOR == size
-
-
-def test_the_larger_detail_lies_inside_every_photo():
-    for _, (top, left, size) in enlargements.PLACES.values():
-        assert 0 <= min(top, left) and max(top, left) + size <= enlargements.SIDE

@@ -1,7 +1,6 @@
 """pyproject.toml, constraints.txt and environment.yml agree; modules import little."""
 
 import os
-import re
 import subprocess
 import sys
 import tomllib
@@ -43,12 +42,6 @@ def disagreements(pinned: dict[str, Version]) -> list[str]:
 
 def test_every_requirement_is_pinned_inside_its_range():
     assert disagreements(pins()) == []
-
-
-def test_all_extras_are_in_all():
-    (everything,) = PROJECT["optional-dependencies"]["all"]
-    named = set(re.findall(r"\w+", everything.split("[")[1]))
-    assert named == set(PROJECT["optional-dependencies"]) - {"all"}
 
 
 def test_conda_installs_with_the_same_pins():

@@ -32,7 +32,7 @@ def test_kinds_train_and_are_measured_on_the_meta_device(every, units, tmp_path,
             at = traceback.extract_tb(error.__traceback__)[-1]
             failed.append(f"{unit.paper} {unit.name}: {error!r:.200} at {at.filename}:{at.lineno}")
     assert not failed, "\n".join(failed)
-    assert len(units) >= 60 and len(chosen) >= 35 and meta.steps > len(chosen)
+    assert len(units) >= 60 and len(chosen) >= 25 and meta.steps > len(chosen)
     print(f"{len(chosen)} of {len(units)} kinds of units on the meta device, {meta.steps} steps")
 
 
@@ -86,7 +86,7 @@ def _bits(x: Tensor) -> str:
 
 
 # Those that a cache or a store stands behind; ``python -m tests.same_bits`` trains all kinds.
-HISTORY = ("realesrgan-sdakd-c14", "omgd-c", "ablation3", "itgc-p90", "gcfsr-nickel-dime")
+HISTORY = ("realesrgan-sdakd-c14", "itgc-p90", "gcfsr-nickel-dime")
 
 
 def test_no_unit_starts_from_what_was_drawn_before(units, tmp_path, monkeypatch):
@@ -102,4 +102,4 @@ def test_no_unit_starts_from_what_was_drawn_before(units, tmp_path, monkeypatch)
     again = {unit.key: starts.of(unit, works[unit.key]) for unit in plan}
     differing = [f"{u.paper} {u.name}" for u in plan if again[u.key] != first[u.key]]
     assert not differing
-    assert len(set(first.values())) > 7
+    assert len(set(first.values())) >= 5

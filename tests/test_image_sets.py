@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganzip import data, degrade
-from ganzip.data import DataError, batches, decoding, load, named
+from ganzip.data import DataError, decoding, load, named
 from tests.sets import noise, png, write_cifar, write_folder, write_zip
 
 
@@ -52,23 +52,6 @@ def test_class_folders_are_labels_as_torchvision_numbers_them(tmp_path, capsys, 
     assert labels_of(path) == {n: ["Cat", "dog", "emu"].index(n[len(above) :][:3]) for n in names}
     assert f"set{end}: 3 classes, a folder each: Cat, dog, emu" in capsys.readouterr().out
     assert load(path).classes == load(path, split="test").classes == 3
-
-
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        ([f"0/{i}.png" for i in range(9)], ""),
-        ([f"{i}.png" for i in range(9)], ""),
-        ([f"cat/{i}.png" for i in range(5)] + ["dog/0.png", "9.png"], "for 1 of 7 images lie in"),
-        ([f"{i // 3:05}/img{i:08}.png" for i in range(9)], "its folders are numbered"),
-        ([f"{i // 3}/{i}.png" for i in range(9)], "3 classes"),
-    ],
-)
-@pytest.mark.parametrize("end", ["", ".zip"])
-def test_what_is_no_class_folder_gives_no_labels_and_says_so(tmp_path, capsys, names, said, end):
-    images = load(write(tmp_path / f"a{end}", names))
-    assert (images.labels is not None) == ("classes" in said)
-    assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("labels", [None, [["cat/0.png", 1], ["dog/0.png", 0], ["dog/1.png", 0]]])
@@ -227,13 +210,6 @@ def test_what_fails_ahead_is_raised_when_it_is_asked_for():
     assert found(0).item() == 2
     with pytest.raises(IndexError):
         found(1)
-
-
-def test_rows_live_on_a_gpu_that_has_room_for_them(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (4000, 8000))
-    kept = [batches.best_place(noise(n), torch.device("cuda:1")) for n in (999, 1000)]
-    assert kept == ["device", "ahead"]
-    assert batches.best_place(noise(1), torch.device("cpu")) == "host"
 
 
 def test_degraded_batches_ask_the_device_nothing():

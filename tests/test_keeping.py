@@ -123,13 +123,6 @@ def test_what_is_told_of_a_run_is_in_it():
         assert keeping.summary(place) == keeping.summarise(place / RUN)
 
 
-def test_figures_stay_small():
-    found = [path for path in keeping.folder().rglob("*") if path.is_file()]
-    sizes = [path.stat().st_size for path in found if path.parent.name != zoo.PLACE]
-    assert sum(sizes) < 12 << 20
-    assert not list(keeping.folder().rglob("*.pdf"))
-
-
 def test_a_kept_bundle_has_evaluations_and_no_losses():
     history = b"step,player,term,value\n1,G,mse,0.5\n40,validation,FD-mnist,2.0\n"
     assert evaluations(history) == b"step,player,term,value\n40,validation,FD-mnist,2.0\n"
@@ -139,22 +132,3 @@ def test_a_kept_bundle_has_evaluations_and_no_losses():
                 if name.endswith("/history.csv"):
                     text = held.read(name)
                     assert evaluations(text) == text, name
-
-
-def test_a_notebook_shows_a_run_by_a_cell_and_not_by_its_parameters(tmp_path):
-    place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
-    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
-    cells = [
-        text("# Title"),
-        code("preset: str = 'cpu'", metadata={"tags": ["parameters"]}, execution_count=1),
-        text("an older one", metadata={"tags": ["reference"]}),
-        code("data = 'mnist'", metadata={"tags": ["injected-parameters"]}, execution_count=2),
-        code("1 + 1", execution_count=3),
-    ]
-    executed, notebook = tmp_path / "executed.ipynb", tmp_path / "notebook.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), executed)
-    keeping.embed(executed, notebook, place)
-    found = nbformat.read(notebook, as_version=4).cells
-    assert [cell.source for cell in found[:2]] == ["# Title", "preset: str = 'cpu'"]
-    assert "`data='mnist'`" in found[2].source and found[2].metadata.tags == ["reference"]
-    assert [cell.source for cell in found[3:]] == ["1 + 1"] and found[3].execution_count == 2

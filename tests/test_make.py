@@ -81,14 +81,6 @@ def test_verbs_run_one_module(make, verb):
     assert sorted(environment["MAKE_SET"].split()) == ["SEEDS", "VENV"]
 
 
-def test_make_removes_nothing_but_its_own_folder(make, tmp_path):
-    (tmp_path / "my").mkdir()
-    (tmp_path / "my runs" / "nbval").mkdir(parents=True)
-    environment, _ = make("nbval", "GANZIP_RUNS=my runs")
-    assert environment["GANZIP_RUNS"] == str(tmp_path / "my runs" / "nbval")
-    assert (tmp_path / "my").exists() and not (tmp_path / "my runs" / "nbval").exists()
-
-
 # What Python makes of them ------------------------------------------------------------------------
 
 REFUSED = [
@@ -234,20 +226,3 @@ def test_snakemake_is_given_texts_as_texts(monkeypatch, tmp_path):
             file = calls[-1][calls[-1].index("--configfile") + 1]
             found = parameters.check(parameters.Workflow, io.load_configfile(file))
             assert (found["data"], found["papers"], found["seeds"]) == (value, ("sdakd",), 3)
-
-
-def test_jobs_are_snakemake_s_where_it_is_installed(monkeypatch, tmp_path):
-    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-    asked = []
-
-    def engine(given, root, jobs):
-        asked.append(jobs)
-        for kind in ("tables", "figures"):
-            (given.folder("sdakd", root) / kind).mkdir(parents=True)
-        return 0
-
-    monkeypatch.setattr(batch, "run_snakemake", engine)
-    monkeypatch.setattr(reproduce, "execute", None)
-    assert reproduce.reproduce(Request(papers=("sdakd",)), 4) == 0 and asked == [4]
-    monkeypatch.setattr(batch, "run_snakemake", lambda *_: 3)
-    assert reproduce.reproduce(Request(papers=("sdakd",)), 4) == 3

@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 
 from ganzip.metrics import params
 from ganzip.nets.dcgan import Discriminator, FromNoise, Generator
+from ganzip.nets.width import scaled
 
 PRINTED = {  # table 1 of paper A
     2: 28_351, 4: 62_077, 8: 145_657, 16: 377_329, 32: 1_098_721, 48: 2_164_177,
@@ -54,3 +57,24 @@ def test_from_noise_is_a_transposed_convolution():
 def test_convolutions_start_as_dcgan_says():
     weight = dict(Generator(32).named_parameters())["stages.1.0.weight"]
     assert abs(weight.std().item() - 0.02) < 1e-3
+
+
+# Widths to channels -------------------------------------------------------------------------------
+
+
+def test_truncation_and_ceiling():
+    assert scaled(64, 0.3, math.trunc) == 19 and scaled(64, 0.3, math.ceil) == 20
+    assert scaled(64, 0.001, math.ceil) == 1
+    assert [scaled(32, 1 / 2**i, math.trunc) for i in range(4)] == [32, 16, 8, 4]
+
+
+def test_whole_products_stay_whole():
+    # 100 * 0.29 falls below 29 in binary and 100 * 0.07 above 7.
+    assert scaled(100, 0.29, math.trunc) == 29
+    assert scaled(100, 0.07, math.ceil) == 7
+
+
+@pytest.mark.parametrize("width", [0.0, -0.5, 0.015])
+def test_a_network_without_channels_is_refused(width: float):
+    with pytest.raises(ValueError, match=f"width is {width}; expected .* 1 or more of 64 channels"):
+        scaled(64, width, math.trunc)

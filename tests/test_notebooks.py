@@ -1,7 +1,6 @@
 """The committed notebooks: in order, executed, equal in source, and guarded by nbval."""
 
 import ast
-import json
 import re
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 
 import nbformat
-import papermill
 import pytest
 from PIL import Image
 
@@ -103,17 +101,6 @@ def test_cells_that_nbval_ignores_are_followed_by_ones_that_it_compares(name):
     ]
     compared = [cell for cell in code if cell.outputs and "nbval-ignore-output" not in tags(cell)]
     assert len(compared) >= 2
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_parameters_are_typed_commented_and_found_by_papermill(name):
-    (cell,) = [c for c in read(ROOT / "notebooks" / name).cells if "parameters" in tags(c)]
-    found = papermill.inspect_notebook(str(ROOT / "notebooks" / name))
-    assert len(found) == len(cell.source.splitlines())
-    for parameter in found.values():
-        assert parameter["inferred_type_name"] in {"str", "int", "float"}
-        assert parameter["help"]
-        json.loads(parameter["default"].replace("'", '"'))
 
 
 def test_nbval_sees_a_changed_number_and_no_changed_time(tmp_path):

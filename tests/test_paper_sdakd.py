@@ -8,11 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzip import data, degrade, presets, train
+from ganzip import data, degrade, presets
 from ganzip.data.part_sources import PARTS
 from ganzip.measure import cost
 from ganzip.measure.images import images_of
-from ganzip.nets import enlarging, realesrgan
 from ganzip.papers import sdakd, sdakd_claims
 from ganzip.papers import sdakd_rows as measure
 from ganzip.papers import super_resolution as sr
@@ -143,27 +142,6 @@ def test_plain_inputs_are_reduced_and_no_more(root):
     assert (batch.cond - degrade.bicubic(batch.real, 8, 8)).abs().max() <= 1 / 127  # pyright: ignore
 
 
-def test_students_of_plain_inputs_start_near_the_bicubic_enlargement():
-    c = unit("realesrgan-bicubic-sdakd-c14-seed0").config
-    cond = torch.rand(2, 3, 8, 8) * 2 - 1
-    torch.manual_seed(0)
-    G = sr.generator(c, "1/4")
-    enlarged = torch.nn.functional.interpolate(cond, scale_factor=4, mode="bicubic")
-    assert isinstance(G, enlarging.Residual)
-    assert (G(cond) - enlarged).abs().mean() < 0.05
-    names = [name for name, _ in realesrgan.RRDBNet(width=1 / 4, blocks=4).named_parameters()]
-    assert [name for name, _ in G.named_parameters()] == names
-
-
-def test_learning_rates_rise_first():
-    c = unit("realesrgan-bicubic-control-gt-c14-seed0").config
-    adam = torch.optim.Adam(torch.nn.Linear(1, 1).parameters())
-    (warm,) = sdakd.recipe_of(c).with_rates([train.Player("G", adam, lambda batch: {})], 100)
-    rates = [warm.lr(step) for step in range(100)]  # pyright: ignore
-    assert c["warmup"] == 10 and rates[0] == pytest.approx(5e-3 / 11, rel=1e-2)
-    assert max(rates) == rates[10] > 0.9 * 5e-3 and rates[-1] < 1e-4
-
-
 def test_verdicts_count_draws_of_the_test_images():
     def rows(spread):
         for method, mean in (("SDAKD", 10.0), ("OMGD", 12.0)):
@@ -241,15 +219,12 @@ def test_aligned_faces_are_shown_whole_to_gcfsr(tmp_path):
 
 def test_sources_by_part_and_fresh_squares(tmp_path):
     """Preset paper's form, small: two sets to train on, another to test on."""
-    for name, n in (("div", 3), ("ost", 2), ("held", 4)):
+    sets = {"div": 3, "ost": 2, "held": 4, "ffhq": 3, "celeba-hq": 4}
+    for name, n in sets.items():
         for i in range(n):
-            photo(tmp_path / name, f"{i}.png", (440, 420 + i))
-    for name, n in (("ffhq", 3), ("celeba-hq", 4)):
-        for i in range(n):
-            photo(tmp_path / name, f"{i}{name}.png", (64, 64))
-    div, ost, held, ffhq, celeba = (
-        str(tmp_path / name) for name in ("div", "ost", "held", "ffhq", "celeba-hq")
-    )
+            faces = name in ("ffhq", "celeba-hq")
+            photo(tmp_path / name, f"{i}{name}.png", (64, 64) if faces else (440, 420 + i))
+    div, ost, held, ffhq, celeba = (str(tmp_path / name) for name in sets)
     source = f"train:{div}+{ost}; test:{held}"
     units = sdakd.prepare("paper", f"train:{ffhq};test:{celeba},{source}")
     (face,) = find_units(units, network="GCFSR", method="control GT", C="1/4", seed=0)

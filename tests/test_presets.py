@@ -17,14 +17,18 @@ def digits():
     return data.load("digits", size=16)
 
 
+def in_order(units):
+    """Units have a key and a name each, and come after what they need."""
+    keys = [unit.key for unit in units]
+    assert len(keys) == len(set(keys)) == len({unit.name for unit in units})
+    for i, unit in enumerate(units):
+        assert {need.key for need in unit.needs.values()} <= set(keys[:i])
+
+
 @pytest.mark.parametrize("name", presets.NAMES)
 def test_every_preset_plans_units_with_all_they_need(name, digits):
     units = dcgan_kd.plan(presets.dcgan_kd(name), digits, "digits")
-    keys = [unit.key for unit in units]
-    assert len(keys) == len(set(keys)), "a unit stands twice"
-    assert len({unit.name for unit in units}) == len(units), "two units share a name"
-    for i, unit in enumerate(units):
-        assert {need.key for need in unit.needs.values()} <= set(keys[:i]), "needs come first"
+    in_order(units)
     methods = {unit.config["method"] for unit in units}
     assert {"judge", "regular", "letter", "mse", "cached", "joint", "wgan-gp"} <= methods
 
@@ -102,10 +106,7 @@ def test_a_released_discriminator_is_checked_when_planning(tmp_path, monkeypatch
 @pytest.mark.parametrize("name", presets.NAMES)
 def test_every_preset_of_paper_b_plans_the_rows_of_its_tables(name):
     units = sdakd.plan(presets.sdakd(name), big_photos())
-    keys = [unit.key for unit in units]
-    assert len(keys) == len(set(keys)) == len({unit.name for unit in units})
-    for i, unit in enumerate(units):
-        assert {need.key for need in unit.needs.values()} <= set(keys[:i]), "needs come first"
+    in_order(units)
     rows = {(u.config["network"], u.config["method"], u.config.get("C")) for u in units}
     for network, table in (("GCFSR", 1), ("RealESRGAN", 2)):
         for printed in tables.published("sdakd", table).to_dict("records"):
@@ -197,9 +198,7 @@ def test_every_preset_of_paper_c_plans_all_methods_at_equal_steps(name):
     cfg = presets.nickel_dime(name)
     images = data.load("digits", size=16, channels=3)
     units = nickel_dime.plan(cfg, images, "digits")
-    assert len({unit.name for unit in units}) == len({unit.key for unit in units}) == len(units)
-    for i, unit in enumerate(units):
-        assert all(need in units[:i] for need in unit.needs.values()), "needs come first"
+    in_order(units)
     students = [unit for unit in units if "scores" in unit.config]
     at_98 = {unit.config["method"] for unit in students if unit.config["p"] == 0.9}
     assert at_98 >= {*presets.COMPARED, presets.WITHOUT, "fine-tune", "DiME, batch targets"}
@@ -218,14 +217,6 @@ def test_paper_c_has_the_published_numbers_at_preset_paper():
     assert cfg.steps * cfg.batch == 40_000_000 and cfg.teacher_steps * cfg.batch == 25_000_000
     assert cfg.epoch * cfg.batch == 200_000
     assert set(cfg.seeds["CAGC"]) == {0.5, 0.7, 0.8, 0.9, 0.95}
-
-
-def test_images_without_labels_are_larger_where_presets_are_small():
-    for name in ("smoke", "cpu"):
-        assert presets.nickel_dime(name).net["size"] == 16
-        assert presets.nickel_dime(name, labels=False).net["size"] == 64
-    for name in ("gpu", "paper"):
-        assert presets.nickel_dime(name, labels=False) == presets.nickel_dime(name)
 
 
 def test_another_weight_of_paper_c_plans_its_students_alone():

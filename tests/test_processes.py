@@ -82,13 +82,6 @@ def test_a_process_ends_with_its_starter_through_a_shell(sleeper, tmp_path):
         run.kill()
 
 
-def test_a_process_that_lost_its_starter_before_it_looked_ends_at_once(sleeper):
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    command = [sys.executable, "-m", "ganzip.processes", str(gone.pid), sleeper]
-    assert subprocess.run(command, timeout=60).returncode == 1
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_are_passed_on_and_who_does_not_listen_is_killed(number, sleeper, tmp_path):
     code = (
@@ -142,19 +135,3 @@ def test_a_program_says_in_a_line_that_it_was_interrupted_and_ends_by_the_signal
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == -number
     assert done.stderr == "name: interrupted; the same call goes on from there\n"
-
-
-def test_a_module_that_does_not_end_after_an_interruption_is_ended(tmp_path, sleeper):
-    path = tmp_path / "sleeper.py"
-    path.write_text(
-        "import pathlib, time\n"
-        "pathlib.Path(__file__).with_name('asleep').touch()\n"
-        "try:\n    time.sleep(100)\nfinally:\n    time.sleep(100)"
-    )
-    run = started.start(processes.command(sleeper), tmp_path)
-    try:
-        started.wait_until((tmp_path / "asleep").exists)
-        run.process.send_signal(signal.SIGINT)
-        assert run.process.wait(SECONDS) == 128 + signal.SIGINT
-    finally:
-        run.kill()

@@ -26,7 +26,6 @@ from ganzip.units import (
     compute_once,
     perform,
     perform_all,
-    read_rows,
 )
 from ganzip.units import run as run_module
 from ganzip.units import unit as unit_module
@@ -272,14 +271,6 @@ def test_memmap_is_computed_once_and_resumes(tmp_path):
         path.write_bytes(damaged)
         assert np.array_equal(files.memmap(path, (10, 3), "float32", fill, chunk=10), rows)
     assert asked == [0, 4, 8, 0, 0, 0] and path.read_bytes() == whole
-
-
-def test_frame_joins_rows_and_training_seconds(tmp_path):
-    units = [toy.unit(), toy.unit(seed=1)]
-    perform(units[0], toy.work, tmp_path)
-    frame = read_rows(units, tmp_path)
-    assert list(frame["metric"]) == ["bias"]
-    assert frame["cpu_seconds"][0] == units[0].manifest(tmp_path)["cpu_seconds"]
 
 
 def test_code_sees_changes_and_not_rewording(tmp_path, monkeypatch):

@@ -29,13 +29,6 @@ def test_a_mean_has_its_deviation_in_the_same_cell():
     assert list(frame) == ["method", "FD"] and before == ""
 
 
-def test_what_all_rows_share_stands_above_and_empty_columns_go():
-    rows = pd.concat([METHODS, METHODS.assign(mean=7.0)]).assign(preset="cpu", note=None)
-    rows.iloc[0, rows.columns.get_loc("preset")] = None  # a published row has no preset
-    frame, before = read(show.table(rows, digits=0))
-    assert list(frame) == ["method", "mean"] and "preset = cpu" in before
-
-
 def opened_of(shown):
     return Image.open(io.BytesIO(shown.data))
 

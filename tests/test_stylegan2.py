@@ -205,12 +205,3 @@ def test_minibatch_deviation_by_hand():
     torch.testing.assert_close(minibatch_std(x[:2], 8)[:, 0, 0, 0], torch.tensor([0.5, 0.5]))
     with pytest.raises(ValueError, match="batch is 4; expected a multiple of group, 3"):
         minibatch_std(x, 3)
-
-
-@pytest.mark.parametrize("network", [Generator, Discriminator])
-def test_impossible_sizes_are_refused(network):
-    for size in (4, 48):
-        with pytest.raises(ValueError, match=f"size is {size}; expected a power of two, 8 or more"):
-            network(size)
-    with pytest.raises(ValueError, match="width is 0; expected one that leaves 1 or more"):
-        network(8, width=0)

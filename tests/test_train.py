@@ -59,14 +59,8 @@ def test_others_are_frozen_while_one_acts():
 
         return f
 
-    train(
-        [
-            Player("a", Adam(a.parameters()), terms("a")),
-            Player("b", Adam(b.parameters()), terms("b")),
-        ],
-        noise,
-        1,
-    )
+    players = [Player(k, Adam(net.parameters()), terms(k)) for k, net in (("a", a), ("b", b))]
+    train(players, noise, 1)
     assert seen == {"a": [True, True, False, False], "b": [False, False, True, True]}
 
 

@@ -14,7 +14,6 @@ import stat
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,37 +108,18 @@ def saved(value: Any, **how: Any) -> bytes:
     return buffer.getvalue()
 
 
-@dataclass
-class Outcome:
-    """What became of a kind: what was said, wrong numbers, and errors of more than a line."""
-
-    said: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    tracebacks: list[str] = field(default_factory=list)
-    mended: bool = False
+OURS = (Damaged, BundleError, FileNotFoundError, UnitsFailed, data.DataError)
 
 
-def tried(outcome: Outcome, work: Callable[[], Any], expected: Any = None) -> Any:
-    """Do something; what it raises is said, or a traceback if it is none of our errors."""
+def tried(work: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """What doing something gives and says; one of our errors, of one line, gives None."""
     out = io.StringIO()
     try:
         with contextlib.redirect_stdout(out):
-            found = work()
-    except (ValueError, OSError, UnitsFailed) as error:
-        if type(error) not in OURS or len(str(error).splitlines()) != 1:
-            outcome.tracebacks.append(f"{type(error).__name__}: {error}")
-        outcome.said.append(str(error))
-        return None
-    except Exception as error:
-        outcome.tracebacks.append(f"{type(error).__name__}: {error}")
-        return None
-    outcome.said += out.getvalue().splitlines()
-    if expected is not None and found != expected:
-        outcome.wrong.append(f"{found!r:.200} instead of {expected!r:.200}")
-    return found
-
-
-OURS = (Damaged, BundleError, FileNotFoundError, UnitsFailed, data.DataError)
+            return work(), out.getvalue().splitlines()
+    except OURS as error:
+        assert len(str(error).splitlines()) == 1
+        return None, [str(error)]
 
 
 # Units --------------------------------------------------------------------------------------------
@@ -259,30 +239,6 @@ def read(unit: Unit, root: Path) -> dict[str, Callable[[], Any]]:
         "shown": lambda: tensors(drawn(unit, root)),
         "key": lambda: unit.manifest(root)["key"],
     }
-
-
-def run(root: Path) -> None:
-    for unit in plan():
-        perform(unit, toy.work, root)
-
-
-def try_unit(kind: str, base: Path, scratch: Path, index: int = 0) -> Outcome:
-    """Damage a unit of the plan; read it in every way, run the plan again, and read it again."""
-    root, outcome = scratch / "damaged", Outcome()
-    shutil.copytree(base, root)
-    unit, other = plan()[index], plan()[2]
-    truth = {name: get() for name, get in read(unit, base).items()}
-    UNITS[kind](unit.folder(root), other.folder(root))
-    tried(outcome, lambda: read_state(unit, root).name)
-    for name, get in read(unit, root).items():
-        tried(outcome, get, truth[name])
-    tried(outcome, lambda: run(root))
-    outcome.mended = all(unit.done(root) for unit in plan())
-    for name, get in read(unit, root).items():
-        if tried(outcome, get, truth[name]) is None:
-            outcome.wrong.append(f"{name} stays unreadable")
-    shutil.rmtree(root)
-    return outcome
 
 
 # Bundles ------------------------------------------------------------------------------------------
@@ -599,47 +555,6 @@ def listing(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
-def try_bundle(kind: str, base: Path, packed: Path, scratch: Path) -> Outcome:
-    """Merge an altered bundle into an empty folder of runs, and hold what came to the original."""
-    outside, outcome = scratch / "outside", Outcome()
-    home, path = outside / "a" / "b" / "runs", scratch / "altered.zip"
-    home.mkdir(parents=True)
-    craft = Craft(packed, outside / "bait")
-    BUNDLES[kind](craft)
-    craft.save(path)
-    with planned(home):
-        found = tried(outcome, lambda: merge(path))
-        if found:
-            outcome.said += found[1]
-            outcome.mended = len(found[0]) == len(plan())
-            if any(len(line.splitlines()) != 1 or len(line) > 500 for line in found[1]):
-                outcome.tracebacks.append("a line that is none")
-    # What came is bit for bit what was made, but for manifests, and all of it of a finished unit.
-    whole, here = listing(base), listing(home)
-    for name, got in here.items():
-        unit = next((u for u in plan() if f"/{u.name}-{u.key}/" in name), None)
-        if unit is not None and (not unit.done(home) or name.endswith(MANIFEST)):
-            same = unit.done(home)
-        else:
-            same = got == whole.get(name)
-        if not same:
-            outcome.wrong.append(f"{name} is not what was made")
-    if found is None and here:
-        outcome.wrong.append(f"refused, but there are {', '.join(here)}")
-    for unit in plan():
-        if unit.done(home):
-            own = read_rows([unit], base).drop(columns="cpu_seconds").to_dict("list")
-            got = read_rows([unit], home).drop(columns="cpu_seconds").to_dict("list")
-            outcome.wrong += [] if own == got else [f"{unit.name} has other rows"]
-    inside = {f"a/b/runs/{name}" for name in here}
-    strange = [n for n in listing(outside) if n not in inside and not n.endswith("/lock")]
-    if strange or (outside / "bait").exists():
-        outcome.wrong.append(f"written outside: {strange or 'by code of the bundle'}")
-    shutil.rmtree(outside)
-    path.unlink()
-    return outcome
-
-
 # Tests --------------------------------------------------------------------------------------------
 
 
@@ -655,18 +570,46 @@ def made(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", UNITS)
 def test_a_damaged_unit_gives_no_wrong_number_and_is_trained_anew(kind, made, tmp_path):
-    base, _ = made
-    out = try_unit(kind, base, tmp_path, index=len(kind) % 2)
-    assert (out.wrong, out.tracebacks, out.mended) == ([], [], True)
+    shutil.copytree(made[0], root := tmp_path / "runs")
+    unit, other = plan()[len(kind) % 2], plan()[2]
+    truth = {name: get() for name, get in read(unit, made[0]).items()}
+    UNITS[kind](unit.folder(root), other.folder(root))
+    tried(lambda: read_state(unit, root).name)
+    for name, get in read(unit, root).items():
+        assert tried(get)[0] in (None, truth[name]), name
+    tried(lambda: [perform(each, toy.work, root) for each in plan()])
+    assert all(each.done(root) for each in plan())
+    assert {name: get() for name, get in read(unit, root).items()} == truth
 
 
 @pytest.mark.parametrize("kind", BUNDLES)
 def test_a_damaged_bundle_brings_no_wrong_number_and_writes_nowhere_else(kind, made, tmp_path):
     base, packed = made
-    out = try_bundle(kind, base, packed, tmp_path)
-    assert (out.wrong, out.tracebacks) == ([], [])
-    assert out.mended == (kind in ("as it was made", "a table of another run"))
-    assert bool(out.said) != out.mended
+    outside = tmp_path / "outside"
+    home, path = outside / "a" / "b" / "runs", tmp_path / "altered.zip"
+    home.mkdir(parents=True)
+    craft = Craft(packed, outside / "bait")
+    BUNDLES[kind](craft)
+    craft.save(path)
+    with planned(home):
+        found, said = tried(lambda: merge(path))
+    taken, refused = found or ([], [])
+    assert all(len(line.splitlines()) == 1 and len(line) < 500 for line in refused)
+    whole = kind in ("as it was made", "a table of another run")
+    assert (len(taken) == len(plan())) == whole != bool(said + refused)
+    # What came is bit for bit what was made, but for manifests, and all of it of a finished unit.
+    there, here = listing(base), listing(home)
+    for name, content in here.items():
+        unit = next((u for u in plan() if f"/{u.name}-{u.key}/" in name), None)
+        assert unit is None or unit.done(home), name
+        assert content == there.get(name) or (unit and name.endswith(MANIFEST)), name
+    assert found is not None or not here
+    for unit in plan():
+        if unit.done(home):
+            assert read(unit, home)["rows"]() == read(unit, base)["rows"]()
+    inside = {f"a/b/runs/{name}" for name in here}
+    assert not [n for n in listing(outside) if n not in inside and not n.endswith("/lock")]
+    assert not (outside / "bait").exists()
 
 
 def test_a_damaged_unit_is_named_and_its_files_are_kept(made, tmp_path):

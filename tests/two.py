@@ -1,16 +1,12 @@
-"""Small units that several processes train together: run by torchrun, it does the named ones."""
+"""Small units that several processes train together: the named ones by ``main``."""
 
 import copy
-import os
-import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-import toy
 from torch import nn
 from torch.optim import Adam
 
@@ -25,8 +21,6 @@ SIZES: dict[str, Any] = {"base": 64, "cap": 8}
 
 def unit(case: str, steps: int = 5, **config) -> Unit:
     given = {"steps": steps, "seed": 0, "case": case, "batch": 8, "group": 4, **config}
-    if case == "line":
-        return replace(toy.unit(batch=16, wait=0.01), shared=True)
     return Unit("two", case, given, shared=True)
 
 
@@ -42,10 +36,6 @@ def double():
 
 def work(run: Run) -> None:
     """Train a case and keep what each process has in the end."""
-    if run.unit.paper == "toy":
-        (run.root / f"pid{parallel.rank()}").write_text(str(os.getpid()))
-        toy.work(run)
-        return
     case, judged = run.config["case"], iter(range(100))
 
     def validate():
@@ -177,7 +167,3 @@ def main(home: str | Path, *cases: str) -> None:
                 if case not in ("nan", "odd"):
                     raise
                 Path(home, f"{case}{parallel.rank()}").write_text(str(error))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
