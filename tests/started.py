@@ -14,9 +14,7 @@ from typing import IO
 
 import psutil
 
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-SECONDS = 10.0  # after which no process of a run may live
-MARK = "GANZIP_STORM"
+MARK = "GANZIP_STARTED"
 
 
 @dataclass(frozen=True)

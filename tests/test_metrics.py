@@ -170,8 +170,9 @@ def test_variance_of_laplacian_of_grey_and_colour():
     torch.testing.assert_close(metrics.variance_of_laplacian(grey.expand(-1, 3, -1, -1)), sharpness)
     torch.testing.assert_close(metrics.variance_of_laplacian(grey + 0.25), sharpness)
     torch.testing.assert_close(metrics.variance_of_laplacian(grey * 0.5), sharpness * 0.25)
-    green = torch.cat([grey * 0, grey, grey * 0], 1)
-    torch.testing.assert_close(metrics.variance_of_laplacian(green), sharpness * 0.587**2)
+    for i, share in enumerate((0.299, 0.587, 0.114)):
+        one = torch.cat([grey * (i == channel) for channel in range(3)], 1)
+        torch.testing.assert_close(metrics.variance_of_laplacian(one), sharpness * share**2)
     assert metrics.variance_of_laplacian(torch.full((2, 3, 8, 8), 0.3)).tolist() == [0, 0]
     kernel = torch.tensor([1.0, 4, 6, 4, 1]).outer(torch.tensor([1.0, 4, 6, 4, 1])) / 256
     blurred = F.conv2d(grey, kernel.view(1, 1, 5, 5), padding=2)

@@ -48,9 +48,3 @@ def test_photographs_are_jpeg_and_drawings_png(content, format, tmp_path):
     of_file = show.picture(path, width=300)
     assert isinstance(of_file.data, bytes) and len(of_file.data) <= path.stat().st_size
     assert of_file.width == 300
-
-
-@pytest.mark.parametrize("paper", sorted(show.OPENING))
-def test_every_notebook_has_a_picture_to_open_with(paper):
-    with opened_of(show.opening(paper)) as opened:
-        assert opened.width >= 1000
