@@ -205,6 +205,23 @@ def test_a_passing_nan_is_never_kept_and_a_rerun_goes_on_before_it(tmp_path, mon
     assert digest(perform(unit, passing(), tmp_path / "whole")) == digest(folder)
 
 
+def test_a_network_that_is_no_longer_finite_is_not_kept_though_its_terms_are(tmp_path):
+    def work(run):
+        net = torch.nn.Linear(1, 1)
+
+        def terms(batch):
+            if len(run.history) == 3:
+                net.bias.data.fill_(math.nan)
+            return {"square": net.weight.square().sum()}
+
+        player = Player("net", SGD([net.weight], 0.1), terms)
+        run.train([player], lambda step: Batch(torch.ones(1, 1)), 9, {"net": net})
+
+    unit = Unit("toy", "bias", {"steps": 9, "seed": 0})
+    with pytest.raises(Diverged, match="net is no longer finite at step 4; .* from step 3"):
+        perform(unit, work, tmp_path, checkpoint_seconds=0.0)
+
+
 def test_a_checkpoint_with_nan_is_passed_over(tmp_path, capsys):
     unit, folder = checkpointed(tmp_path)
     newer = max(folder.glob("checkpoint-*.pt"))
