@@ -34,6 +34,11 @@ def bits(unit: Unit, root: Path) -> str:
     return found.hexdigest()[:12]
 
 
+def name(unit: Unit) -> str:
+    """What a unit is called here: two judges of one plan differ by their keys alone."""
+    return f"{unit.paper} {unit.name}-{unit.key}"
+
+
 def one(number: int, root: Path) -> None:
     """Train a unit by its number, in this process."""
     with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +59,7 @@ def main(wanted: list[str]) -> int:
         works = {u.key: work for u, work in units}
 
         def done(way: str, unit: Unit, root: Path) -> None:
-            found.setdefault(unit.name + " " + unit.paper, {})[way] = bits(unit, root)
+            found.setdefault(name(unit), {})[way] = bits(unit, root)
 
         root = base / "one"
         for way in ("one process", "all caches"):
@@ -84,11 +89,11 @@ def main(wanted: list[str]) -> int:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             subprocess.run([*command, str(root)], check=True, env=environment)
             done("fresh process", unit, root)
-            print(unit.paper, unit.name, found[unit.name + " " + unit.paper], flush=True)
-    differing = {name: ways for name, ways in found.items() if len(set(ways.values())) > 1}
+            print(name(unit), found[name(unit)], flush=True)
+    differing = {which: ways for which, ways in found.items() if len(set(ways.values())) > 1}
     print(f"{len(found)} units four ways, {len(differing)} differ")
-    for name, ways in differing.items():
-        print(name, ways)
+    for which, ways in differing.items():
+        print(which, ways)
     shutil.rmtree(base)
     return len(differing)
 
