@@ -11,6 +11,7 @@ from ganzip import data, presets
 from ganzip.distil import compose
 from ganzip.measure.images import images_of
 from ganzip.papers import kernels, nickel_dime
+from ganzip.papers import nickel_dime_networks as networks
 from ganzip.papers import nickel_dime_rows as measured
 from ganzip.report import tables
 from ganzip.units import Run, find_unit, find_units, perform, read_rows
@@ -100,7 +101,7 @@ def test_a_student_pruned_by_nothing_draws_the_teachers_images(root, frame):
     (unit,) = find_units(plan(dataclasses.replace(SHORT, seeds={"CAGC": {0.0: 1}})), method="CAGC")
     T = nickel_dime.generator_of(unit.needs["teacher"], root)
     z = torch.randn(3, SHORT.latent)
-    S = nickel_dime.start(Run(unit, root), T)
+    S = networks.start(Run(unit, root), T)
     images = images_of(S, z)
     assert torch.equal(images, images_of(T, z)) and images.std() > 0
     pruned = frame[(frame["table"] == "pruning") & (frame["width"] == 1.0)]
@@ -117,7 +118,7 @@ def test_dime_starts_at_the_value_asked_for_whatever_the_kernels(root):
     ):
         run = Run(find_unit(plan(), name), root)
         T = nickel_dime.generator_of(run.unit.needs["teacher"], root)
-        S = nickel_dime.start(run, T)
+        S = networks.start(run, T)
         found = kernels.kernels_of(run, S, T)
         first = [k.weight * kernels.first_gap(run, _plain(k), S, T) for k in found]
         assert first == pytest.approx(values)
@@ -204,7 +205,7 @@ def test_maps_and_layers_follow_the_size():
         "shifted": ["synthesis.b8.conv1", "synthesis.b16.conv1", "synthesis.b32.conv1"],
         "related": ["synthesis.b16.conv1", "synthesis.b32.conv1"],
     }
-    assert [nickel_dime.parts({"size": n}, 8, 2) for n in (256, 16)] == [[32, 128], [4, 8]]
+    assert [networks.parts({"size": n}, 8, 2) for n in (256, 16)] == [[32, 128], [4, 8]]
 
 
 def test_figure_3_holds_both_rates_at_the_end_and_over_training(root):

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from ganzip import data, export, features, files, metrics, presets, sets, zoo
 from ganzip.data import Images
-from ganzip.distil import compose
-from ganzip.distil.compose import Phase, Setup
+from ganzip.distil import compose, recipe
+from ganzip.distil.setup import Phase, Setup
 from ganzip.measure import cost, images_of, interpolate, judging, noise, pictures
 from ganzip.measure.images import distances, logits_of, score_numbers
 from ganzip.measure.judging import Judge
@@ -152,16 +152,16 @@ def train_generator(run: Run) -> None:
     """A teacher, a regular GAN or a student."""
     c, networks = run.config, build(run)
     names = ("steps", "lr", "d_lr", "betas", "cosine", "loss", "alpha")
-    recipe = compose.Recipe(**{name: c[name] for name in names if name in c})
+    how = recipe.Recipe(**{name: c[name] for name in names if name in c})
     G, z = networks["G"], noise(16, c["latent"])
 
     def fit(phase: Phase) -> None:
-        players = recipe.with_rates(phase.players, c["steps"])
+        players = how.with_rates(phase.players, c["steps"])
         run.train(players, phase.draw, c["steps"], networks, samples=lambda: images_of(G, z))
 
     setup = Setup(
         adapter=adapters.dcgan_adapter(c["d"], c["size"], c["channels"]),
-        recipe=recipe,
+        recipe=how,
         fresh=lambda: G,
         student=lambda: G,
         critic=lambda width, name: networks["D"],

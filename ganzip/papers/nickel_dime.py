@@ -9,11 +9,10 @@ via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,21 @@ from torch import Tensor, nn
 from ganzip import assets, data, export, features, files, metrics, presets, prune, sets, zoo
 from ganzip.data import Images
 from ganzip.distil import compose
-from ganzip.distil.compose import Phase, Setup
-from ganzip.distil.recipe import MASKS, Recipe
+from ganzip.distil.recipe import Recipe
+from ganzip.distil.setup import Phase, Setup
 from ganzip.measure import cost, judging
 from ganzip.measure.images import draw, images_of, noise, pictures
 from ganzip.measure.rows import Number, pair_seeds, rows
-from ganzip.methods import contrastive, gan, nickel_dime, stylekd
+from ganzip.methods import contrastive, gan, nickel_dime
 from ganzip.methods.gan import Network
 from ganzip.nets import checkpoints, encoder, energy, pickled, stylegan2
 from ganzip.papers import adapters, kernels
+from ganzip.papers import nickel_dime_networks as networks
 from ganzip.papers import nickel_dime_rows as measure
+from ganzip.papers.nickel_dime_networks import CONTENT, STYLE, content, generator_of, pair
 from ganzip.papers.nickel_dime_rows import OURS, PAPER, SCRATCH, labels, sizes, width
 from ganzip.presets import WITHOUT, NickelDime
-from ganzip.train import Batch, frozen, lazy, step_seed
+from ganzip.train import Batch, lazy, step_seed
 from ganzip.units import (
     Demand,
     Run,
@@ -47,8 +48,6 @@ from ganzip.units import (
     load_network,
 )
 
-CONTENT, STYLE = "content-aware", "style scale"  # what ranks channels
-RELEASED = "stylegan2-ffhq256"  # the teacher's file at the paper's scale
 GAN = (gan, stylegan2)
 RANKS = {"GS": STYLE, "StyleKD": "", "GCC": STYLE}  # of a method's student, else CONTENT
 NAMES = {"fine-tune": compose.CONTROL, WITHOUT: OURS}  # of rows whose method has another
@@ -95,7 +94,7 @@ def preset_of(
     if not images.classes:
         chosen = presets.nickel_dime(preset, scale=scale, seeds=seeds, labels=False)
         images = find(source, size=chosen.net["size"], channels=3, cache=cache)
-    found = with_released_sizes(chosen, images)
+    found = networks.with_released_sizes(chosen, images)
     if found.net["size"] != chosen.net["size"]:
         images = find(source, size=found.net["size"], channels=3, cache=cache)
     return found, images
@@ -107,7 +106,7 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
     source: what ``data.load`` found the images by, for the processes that load them again. One
     teacher serves all students, which differ by their seeds in batches, noise and fresh weights.
     """
-    preset = with_released_sizes(preset, images)
+    preset = networks.with_released_sizes(preset, images)
     of_data = judging.settings(images, preset.name, preset.n_images)
     of_data |= {"size": preset.net["size"]}
     judge = judging.unit(PAPER, of_data, images, preset.judge_steps, source, batch=64)
@@ -128,8 +127,8 @@ def plan(preset: NickelDime, images: Images, source: str) -> list[Unit]:
         how |= {"steps": steps, "epoch": 3 * preset.epoch, "code": code_hash(*GAN)}
         return unit(method, p, seed, {"judge": judge}, steps, **how)
 
-    if is_released(preset, images):
-        file = {"weights": RELEASED, "digest": teacher_sizes().digest, "steps": 0}
+    if networks.is_released(preset, images):
+        file = {"weights": networks.RELEASED, "digest": networks.teacher_sizes().digest, "steps": 0}
         file["code"] = code_hash(*GAN, pickled, checkpoints)
         teacher = unit("teacher", 0.0, 0, {"judge": judge}, 50, **file)
     else:
@@ -236,7 +235,7 @@ def work(run: Run) -> None:
         net, found = kernels.train_encoder(run)
         run.finish({"encoder": net}, rows(run, found, labels(run.unit)))
     elif method.startswith("moments"):
-        whole, found = kernels.take_moments(run, teacher_of(run))
+        whole, found = kernels.take_moments(run, networks.teacher_of(run))
         moments = {"first": whole.first, "second": whole.second}
         run.finish({"moments": moments}, rows(run, found, labels(run.unit)))
     elif method == "pruning":
@@ -294,10 +293,10 @@ def judges(nets: Mapping[str, nn.Module]) -> dict[str, Network]:
 def setup_of(run: Run) -> Setup:
     """What a unit's method is handed. Networks draw their first weights one after the other."""
     c, device = run.config, run.device
-    T = nn.Identity() if c["method"] in PLAIN else teacher_of(run)
+    T = nn.Identity() if c["method"] in PLAIN else networks.teacher_of(run)
 
     def judge() -> nn.Module:
-        return load_network(discriminator(c), run.weights_of("teacher"), "D").to(device)
+        return load_network(networks.discriminator(c), run.weights_of("teacher"), "D").to(device)
 
     return Setup(
         adapter=adapters.stylegan2_adapter(
@@ -305,9 +304,10 @@ def setup_of(run: Run) -> Setup:
             d_net=c.get("d_net"),
         ),
         recipe=recipe_of(c), T=T, device=device, draw=batches(run), judge=judge,
-        critic=lambda width, name: discriminator(c).to(device),
-        fresh=lambda: generator(c, c["p"]).to(device), student=lambda: start(run, T),
-        cut=lambda wide: start(run, wide), new=lambda name, make: make().to(device),
+        critic=lambda width, name: networks.discriminator(c).to(device),
+        fresh=lambda: networks.generator(c, c["p"]).to(device),
+        student=lambda: networks.start(run, T), cut=lambda wide: networks.start(run, wide),
+        new=lambda name, make: make().to(device),
         kernels=lambda S: kernels.kernels_of(run, S, T), distance=lambda: kernels.distance(run),
     )  # fmt: skip
 
@@ -334,8 +334,8 @@ def recipe_of(c: Mapping[str, Any]) -> Recipe:
         layers={
             "pair": pair(c),
             "gated": [f"b{2 * r}" for r in (4, *sides)][::-1],
-            "judged": [f"b{2 * r}" for r in parts(c, 4, 16)],
-            "copied": [f"synthesis.b{r}.conv1" for r in parts(c, 8, 2)],
+            "judged": [f"b{2 * r}" for r in networks.parts(c, 4, 16)],
+            "copied": [f"synthesis.b{r}.conv1" for r in networks.parts(c, 8, 2)],
             "shifted": [f"synthesis.b{r}.conv1" for r in sides],
             "related": [f"synthesis.b{r}.conv1" for r in sides[1:] or sides],
         },
@@ -390,88 +390,8 @@ def _counts(shape: str, p: float) -> tuple[int, int]:
     """Multiply-adds of a pass of G pruned by p, and bytes of it and of D."""
     c = json.loads(shape)
     with torch.device("meta"):
-        G, D = generator(c, p), discriminator(c)
+        G, D = networks.generator(c, p), networks.discriminator(c)
     return stylegan2.macs_a(G), 4 * (metrics.params(G) + metrics.params(D))
-
-
-# Networks -----------------------------------------------------------------------------------------
-
-
-def is_released(preset: NickelDime, images: Images) -> bool:
-    """Whether the teacher is the released one: at the paper's scale, for faces, where its file is.
-
-    It serves without being trained; nothing else of the plan changes.
-    """
-    return preset.name == "paper" and content(images) == "ellipse" and assets.available(RELEASED)
-
-
-def with_released_sizes(preset: NickelDime, images: Images) -> NickelDime:
-    """The preset with the sizes of the released teacher's networks, where that one serves."""
-    if not is_released(preset, images):
-        return preset
-    found = teacher_sizes()
-    if not found.d_channels:
-        raise checkpoints.CheckpointError(
-            f"{assets.require(RELEASED)} has no discriminator, expected D or d: the methods of "
-            "paper C go on training it; take a whole file"
-        )
-    net = {"size": found.size, "channels": list(found.channels)}
-    same = found.d_channels == found.channels
-    return dataclasses.replace(
-        preset,
-        net=net,
-        d_net=None if same else {"channels": list(found.d_channels)},
-        latent=found.latent,
-        layers=found.layers,
-        group=found.group,
-    )
-
-
-def teacher_sizes() -> checkpoints.Sizes:
-    """The sizes of the released teacher's networks."""
-    path = assets.require(RELEASED)
-    return _sizes(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _sizes(path: Path, _: int) -> checkpoints.Sizes:
-    """Once a file: a plan asks several times."""
-    return checkpoints.sizes(path)
-
-
-def content(images: Images) -> str:
-    """The mask of what matters in these images: ``prune``'s, by name.
-
-    Things on black are their foreground; else images without labels are taken for aligned faces.
-    """
-    some = images.pixels[:256]
-    edges = torch.cat([some[..., 0], some[..., -1], some[..., 0, :], some[..., -1, :]])
-    if edges.float().median() < 16:
-        return "foreground"
-    return "everything" if images.classes else "ellipse"
-
-
-def generator(c: Mapping[str, Any], p: float = 0.0) -> stylegan2.Generator:
-    """A fresh generator, pruned by p."""
-    return stylegan2.Generator(
-        c["size"], **c["net"], latent=c["latent"], layers=c["layers"], width=1 - p
-    )
-
-
-def discriminator(c: Mapping[str, Any]) -> stylegan2.Discriminator:
-    """A fresh discriminator, of full size as all are here."""
-    return stylegan2.Discriminator(c["size"], **c.get("d_net", c["net"]), group=c["group"])
-
-
-def generator_of(unit: Unit, root: Path) -> nn.Module:
-    """The finished unit's generator, its average over training, frozen."""
-    c = unit.config
-    return frozen(load_network(generator(c, c["p"]), unit.weights(root), "G"))
-
-
-def discriminator_of(unit: Unit, root: Path) -> nn.Module:
-    """The finished unit's own discriminator, frozen."""
-    return frozen(load_network(discriminator(unit.config), unit.weights(root), "D"))
 
 
 def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
@@ -484,55 +404,17 @@ def network_of(unit: Unit, root: Path) -> tuple[nn.Module, export.Card]:
     return generator_of(unit, root), made
 
 
-def teacher_of(run: Run) -> nn.Module:
-    """The frozen teacher of a unit."""
-    return generator_of(run.unit.needs["teacher"], run.root).to(run.device)
-
-
-def start(run: Run, wide: nn.Module) -> nn.Module:
-    """The student before it learns: pruned by its method's scores; StyleKD's is fresh."""
-    c = run.config
-    S = generator(c, c["p"]).to(run.device)
-    if c["scores"]:
-        return prune.cut(wide, S, prune.keep(ranks(run, wide, c["scores"]), c["p"]))
-    stylekd.inherit(S, wide)
-    return S
-
-
-def ranks(run: Run, wide: nn.Module, name: str) -> list[Tensor]:
-    """Scores of the channels of a generator, the same for all seeds of a student."""
-    c = run.config
-    seeded = torch.Generator().manual_seed(0)
-    z = torch.randn(c["prune_images"], c["latent"], generator=seeded).to(run.device)
-    if name == CONTENT:
-        return prune.saliency(wide, MASKS[c["mask"]], z)
-    scores = prune.style_scale(wide, z)
-    if name == STYLE:
-        return scores
-    return [torch.rand(score.shape, generator=seeded).to(run.device) for score in scores]
-
-
-def pair(c: Mapping[str, Any]) -> tuple[str, str]:
-    """NICKEL's two maps, of a quarter of the image's size: of the teacher's G, and of D."""
-    return f"synthesis.b{c['size'] // 4}.conv1", f"b{c['size'] // 2}"
-
-
-def parts(c: Mapping[str, Any], *shares: int) -> list[int]:
-    """Parts of the image's size in pixels, 4 or more, each once."""
-    return list(dict.fromkeys(max(4, c["size"] // share) for share in shares))
-
-
 # What is measured -------------------------------------------------------------------------------
 
 
 def pruning_rows(run: Run) -> list[dict[str, Any]]:
     """The figure of pruning: students without any training, by score and rate."""
     c, found = run.config, []
-    T, judge = teacher_of(run), judging.judge_of(run)
+    T, judge = networks.teacher_of(run), judging.judge_of(run)
     for name in (CONTENT, STYLE, "random"):
-        scores = ranks(run, T, name)
+        scores = networks.ranks(run, T, name)
         for p in c["rates"]:
-            S = prune.cut(T, generator(c, p).to(run.device), prune.keep(scores, p))
+            S = prune.cut(T, networks.generator(c, p).to(run.device), prune.keep(scores, p))
             numbers = judging.image_numbers(judge, draw(run, S, c["n_images"])) + sizes(run, S)
             its = {"table": "pruning", "method": name, "width": width(p)}
             found += rows(run, numbers, labels(run.unit), **its)
@@ -542,7 +424,7 @@ def pruning_rows(run: Run) -> list[dict[str, Any]]:
 def speed_rows(run: Run) -> list[dict[str, Any]]:
     """Latency of a single image by rate; random weights are as fast as trained ones."""
     c, of = run.config, labels(run.unit)
-    nets = {p: generator(c, p).to(run.device) for p in c["rates"]}
+    nets = {p: networks.generator(c, p).to(run.device) for p in c["rates"]}
     z = noise(1, c["latent"]).to(run.device)
     seconds = cost.pass_seconds(nets, z, c["steps"])
     found = {p: [Number("latency", 1000 * s, "ms")] for p, s in seconds.items()}
@@ -555,7 +437,7 @@ def logits(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
     def found() -> dict[str, Tensor]:
         if not any(name.startswith("D.") for name in unit.weights(root)):
             return {}
-        run, D = Run(unit, root), discriminator_of(unit, root)
+        run, D = Run(unit, root), networks.discriminator_of(unit, root)
         real = data.to_float(judging.load_images(run, "test").pixels[:n])
         fake = images_of(generator_of(unit, root), noise(len(real), unit.config["latent"]), n)
         return {

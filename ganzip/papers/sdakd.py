@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from ganzip import assets, export, features, metrics, presets, sets, zoo
 from ganzip.distil import compose
-from ganzip.distil.compose import Phase, Setup
 from ganzip.distil.family import Adapter
 from ganzip.distil.recipe import Recipe
+from ganzip.distil.setup import Phase, Setup
 from ganzip.families import SIZES, Sdakd, SuperResolution
 from ganzip.measure import cost
 from ganzip.measure.images import images_of

@@ -27,9 +27,10 @@ from ganzip import data, export, features, files, metrics, presets, zoo
 from ganzip._compat import optional
 from ganzip.device import cpu_threads
 from ganzip.distil import compose, family, views
-from ganzip.distil.compose import CONTROL, METHODS, Phase
+from ganzip.distil.compose import CONTROL, METHODS
 from ganzip.distil.family import Adapter, AdapterError
 from ganzip.distil.recipe import Recipe
+from ganzip.distil.setup import Phase
 from ganzip.measure import judging
 from ganzip.measure.images import images_of, logits_of, noise
 from ganzip.measure.rows import Number, rows

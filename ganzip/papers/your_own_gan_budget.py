@@ -18,8 +18,9 @@ from torch import nn
 from ganzip import files, metrics
 from ganzip.device import cores, cpu_threads
 from ganzip.distil import compose, family, views
-from ganzip.distil.compose import METHODS, Phase
+from ganzip.distil.compose import METHODS
 from ganzip.distil.family import Adapter, AdapterError
+from ganzip.distil.setup import Phase
 from ganzip.measure import cost
 from ganzip.methods import nickel_dime
 from ganzip.papers import perceptual

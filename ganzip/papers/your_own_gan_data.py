@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import data, files, prune
-from ganzip.distil import compose, family, views
-from ganzip.distil.compose import Setup
+from ganzip.distil import family, views
 from ganzip.distil.family import Adapter
 from ganzip.distil.recipe import Recipe
+from ganzip.distil.setup import Setup, absent
 from ganzip.measure import judging
 from ganzip.measure.images import images_of
 from ganzip.methods import nickel_dime
@@ -55,7 +55,7 @@ def setup_of(
     start: Mapping[str, Tensor] | None = None,
     T: nn.Module | None = None,
     D: nn.Module | None = None,
-    target: Callable[[], nickel_dime.Moments] = compose.absent,
+    target: Callable[[], nickel_dime.Moments] = absent,
     stored_teacher: nn.Module | None = None,
 ) -> Setup:
     """What a method is handed: networks of the adapter, made by ``new``.
