@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # Values reach Python through the environment to the letter, read by neither make nor a shell;
 # ganzip.reproduce checks them, and the names that the command line sets.
 export MAKE_SET := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
-$(foreach v,PRESET DATA SCALE SEEDS PAPER JOBS TO FROM WEIGHTS GANZIP_RUNS GANZIP_DATA GANZIP_WEIGHTS,\
+$(foreach v,PRESET DATA SCALE SEEDS PAPER JOBS TO FROM WEIGHTS GANZIP_RUNS GANZIP_DATA GANZIP_WEIGHTS GANZIP_TEACHERS,\
 	$(if $(filter undefined,$(origin $(v))),,$(eval export override $(v) := $$(value $(v)))))
 # What make starts ends with it.
 START  := $(BIN)/python -m ganzip.processes $$PPID

@@ -372,6 +372,16 @@ def nickel_dime(
                 teacher_steps=times(chosen.teacher_steps, 1 / 2), epoch=times(chosen.steps, 1 / 4),
                 seeds={name: dict.fromkeys(rates, 1) for name, rates in chosen.seeds.items()},
             )  # fmt: skip
+        elif preset == "cpu":
+            # The width of preset night. Its teachers of digits and of MNIST come along, see
+            # ``units.receive_kept``, and the minutes go to the students.
+            three = {name: rows[name] | {0.7: 2} for name in ("CAGC", "NICKEL & DiME", "fine-tune")}
+            two = {name: {0.9: 2} for name in ("NICKEL", "DiME")}
+            chosen = dataclasses.replace(
+                chosen, net={"size": 16, "base": 1024, "cap": 128}, teacher_steps=4000,
+                teacher_half_life=2000, steps=200, sparse_steps=50, epoch=25,
+                seeds=rows | three | two,
+            )  # fmt: skip
     elif preset == "night":
         # Wide for its size: p = 0.9 leaves 7 to 13 channels a map, as it leaves 7 to 52 in the
         # paper. Below four nothing trains.

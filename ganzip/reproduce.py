@@ -25,7 +25,14 @@ VARIABLES = {
     **{"FROM": "bundle", "WEIGHTS": "weights"},
 }
 # Others that a command line of make may set.
-OTHER_VARIABLES = ("PYTHON", "VENV", "GANZIP_RUNS", "GANZIP_DATA", "GANZIP_WEIGHTS")
+OTHER_VARIABLES = (
+    "PYTHON",
+    "VENV",
+    "GANZIP_RUNS",
+    "GANZIP_DATA",
+    "GANZIP_WEIGHTS",
+    "GANZIP_TEACHERS",
+)
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -14,14 +14,18 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import toy
 from PIL import Image
 
-from ganzip import batch, zoo
+from ganzip import batch, files, zoo
 from ganzip.report import keeping
 from ganzip.report.keeping import RUN
+from ganzip.units import Run, Unit, manifests, perform
 from ganzip.units.bundles import HEADER
-from ganzip.units.plan import Request
+from ganzip.units.plan import Request, paper_module
 from ganzip.units.transfer import evaluations, read_request
+from ganzip.units.unit import KEPT
+from tests.plans import digest
 
 PLACES = [place for place in keeping.places() if (place / RUN).exists()]
 
@@ -132,3 +136,54 @@ def test_a_kept_bundle_has_evaluations_and_no_losses():
                 if name.endswith("/history.csv"):
                     text = held.read(name)
                     assert evaluations(text) == text, name
+
+
+def test_a_teacher_that_comes_along_is_taken_and_not_trained(tmp_path, monkeypatch, capsys):
+    """Where it is asked for or was altered, it is trained."""
+    monkeypatch.setattr(keeping.files, "repository", lambda: tmp_path)
+    teacher, kept = toy.unit(steps=3, data="line"), tmp_path / KEPT
+    config = {**toy.unit(steps=2, seed=1).config, "teacher": True}
+    student = Unit("toy", "student-seed1", config, {"teacher": teacher})
+    perform(student, toy.work, tmp_path / "first")
+    (place,) = keeping.keep_teachers([student], tmp_path / "first", kept)
+    assert place == teacher.folder(kept) and teacher.done(kept)
+
+    def trained(name: str, how: str = "") -> set[str]:
+        """What was trained of the two in a folder of runs."""
+        monkeypatch.setenv("GANZIP_TEACHERS", how)
+        names = set()
+
+        def work(run: Run) -> None:
+            names.add(run.unit.name)
+            toy.work(run)
+
+        perform(student, work, tmp_path / name)
+        again, first = (student.folder(tmp_path / each) for each in (name, "first"))
+        assert digest(again) == digest(first)
+        return names
+
+    both = {teacher.name, student.name}
+    assert trained("second") == {student.name} and trained("third", "train") == both
+    with pytest.raises(ValueError, match="GANZIP_TEACHERS is 'no', expected kept or train"):
+        trained("fourth", "no")
+    weights = place / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert trained("fifth") == both and "was altered" in capsys.readouterr().out
+    assert place.exists()
+    newer = toy.unit(steps=4, data="line")
+    perform(newer, toy.work, tmp_path / "first")
+    student = Unit("toy", "student-seed1", config, {"teacher": newer})
+    (other,) = keeping.keep_teachers([student], tmp_path / "first", kept)
+    assert other != place and not place.exists()
+
+
+def test_teachers_that_come_along_are_those_of_todays_plan():
+    for path in (files.repository() / KEPT).glob("*/units/*/manifest.json"):
+        its = manifests.read(path.read_bytes())
+        paper = path.parts[-4]
+        plan = {u.name: u for u in paper_module(paper).prepare("cpu", scale=1.0)}
+        ours, theirs = dict(plan[its.unit].config), dict(its.config)
+        for config in (ours, theirs):
+            for name in ("data", "fingerprint"):  # as large and of as many classes
+                config.pop(name)
+        assert json.loads(json.dumps(ours)) == theirs, path

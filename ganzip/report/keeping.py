@@ -1,6 +1,7 @@
 """Runs whose figures are kept in the repository, and figures drawn again without training.
 
     python -m ganzip.report.keeping keep --preset cpu --data mnist --scale 2 --papers dcgan_kd
+    python -m ganzip.report.keeping teachers --preset cpu --papers nickel_dime
     python -m ganzip.report.keeping figures
 
 ``figures/<paper>/<run>/`` holds what a notebook wrote, and ``run.zip``: the rows, manifests,
@@ -8,6 +9,7 @@ evaluations and pictures of its units, without data, weights and losses. ``run.j
 what the run was. Of a run that no page draws, rows and claims are enough. Of notebook 4, whose plan
 hangs on the speed of a machine, it holds in the place of ``run.zip`` the pictures it drew.
 The notebooks in ``notebooks/`` show the reference run of their paper, see :func:`reference`.
+``figures/teachers/`` holds finished teachers, and judges, which a run takes instead of training.
 """
 
 from __future__ import annotations
@@ -37,10 +39,12 @@ from ganzip.device import cores
 from ganzip.papers.your_own_gan_rows import speeds
 from ganzip.parameters import OWN
 from ganzip.report import figures
-from ganzip.units import manifests
+from ganzip.units import Unit, in_order, manifests
 from ganzip.units.bundles import HEADER
+from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS
 from ganzip.units.plan import NAMES, PAPER_NOTEBOOKS, Request
-from ganzip.units.transfer import pack, read_request
+from ganzip.units.transfer import evaluations, pack, read_request
+from ganzip.units.unit import KEPT
 
 RUN = "run.zip"
 SUMMARY = "run.json"
@@ -135,6 +139,29 @@ def keep(request: Request, root: Path, into: Path) -> list[Path]:
                 zoo.keep(one.units(), root, place / zoo.PLACE)
         places.append(place)
     return places
+
+
+def keep_teachers(units: Iterable[Unit], root: Path, into: Path) -> list[Path]:
+    """Copy the finished teachers of a plan, and their judges, into ``into``; returns their folders.
+
+    Rows, evaluations and weights; in the place of older ones of the same data. Raises
+    FileNotFoundError for one that is not finished.
+    """
+    needs = [(role, need) for unit in units for role, need in unit.needs.items()]
+    found = []
+    for unit in in_order(need for role, need in needs if role in ("teacher", "judge")):
+        manifest, place = unit.manifest(root), unit.folder(into)
+        for older in place.parent.glob(f"{unit.name}-*"):
+            its = json.loads((older / manifests.NAME).read_text())["config"]
+            if its["data"] == unit.config["data"]:
+                shutil.rmtree(older)
+        contents = {name: unit.read(root, name) for name in (ROWS, HISTORY, WEIGHTS)}
+        contents[HISTORY] = evaluations(contents[HISTORY])
+        manifest["files"] = {name: manifests.describe(its) for name, its in contents.items()}
+        for name, content in (contents | {manifests.NAME: manifests.to_bytes(manifest)}).items():
+            files.write(place / name, content)
+        found.append(place)
+    return found
 
 
 def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
@@ -279,13 +306,17 @@ def redraw_all(places: Iterable[Path]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
     parser = parameters.Parser("ganzip.report.keeping", description="Keep and draw again.")
-    parser.add_argument("verb", choices=("keep", "figures"))
+    parser.add_argument("verb", choices=("keep", "teachers", "figures"))
     parser.options(parameters.Keeping)
     options = parser.parse_args(arguments)
     request = Request(**parser.check(parameters.Keeping, options))
     if options.verb == "figures":
         return min(1, redraw_all(places()))
-    print("\n".join(map(str, keep(request, files.runs_folder(), folder()))))
+    if options.verb == "teachers":
+        kept = keep_teachers(request.units(), files.runs_folder(), files.repository() / KEPT)
+    else:
+        kept = keep(request, files.runs_folder(), folder())
+    print("\n".join(map(str, kept)))
     return 0
 
 

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ganzip import files, parameters, processes, zoo
-from ganzip.papers.nickel_dime_rows import evaluations
+from ganzip.measure import results_and_costs
+from ganzip.papers import nickel_dime_rows, sdakd_claims
 from ganzip.report import figures, keeping, tables
+from ganzip.report.claims import claims_table
 from ganzip.units import manifests, read_rows
 from ganzip.units.plan import Request
 from ganzip.units.transfer import pack
@@ -42,6 +44,8 @@ SHOWN = {
     "nickel_dime": ["FD-[^ ]+", "FD-[^ ]+ best", "precision-[^ ]+", "recall-[^ ]+"],
     "sdakd": ["KID-[^ ]+ test mean", "PSNR test mean"],
 }
+
+MEASURE = {"nickel_dime": "FD", "sdakd": "KID"}  # what claims are about, by paper
 
 
 def runs_of(paper: str) -> list[Path]:
@@ -90,6 +94,25 @@ def table(place: Path) -> pd.DataFrame:
     return tables.with_spread(tables.tidy(whole))
 
 
+def verdicts(place: Path) -> pd.DataFrame:
+    """The claims that have two seeds or more on every side: claim, published, ours, verdict.
+
+    None of a paper whose claims ask for more than rows.
+    """
+    frame, _ = results_and_costs(pd.read_csv(place / ROWS, keep_default_na=False))
+    paper, found = place.parent.name, claims_table([])
+    if paper in MEASURE:
+        metrics = frame["metric"].str.extract(f"^({MEASURE[paper]}-[^ ]+)").dropna()[0]
+        distance = str(metrics.iloc[0])
+        if paper == "sdakd":
+            found = claims_table(sdakd_claims.claims(frame, distance))
+        else:
+            recall = distance.replace(MEASURE[paper], "recall", 1)
+            found = claims_table(nickel_dime_rows.claims(frame, distance, recall))
+    tested = ~found["ours"].str.contains(r"\(1 seed\)|no runs")
+    return found.loc[tested.astype(bool)].reset_index(drop=True)
+
+
 def course(place: Path) -> pd.DataFrame:
     """Evaluations over training of a run of paper C's students, see ``evaluations`` there."""
     parts = []
@@ -99,7 +122,9 @@ def course(place: Path) -> pd.DataFrame:
                 config = json.loads(held.read(name))["config"]
                 if config.get("p") and "scores" in config:
                     history = held.read(name.replace(manifests.NAME, manifests.HISTORY))
-                    parts.append(evaluations(pd.read_csv(io.BytesIO(history)), config))
+                    parts.append(
+                        nickel_dime_rows.evaluations(pd.read_csv(io.BytesIO(history)), config)
+                    )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

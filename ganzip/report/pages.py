@@ -421,6 +421,7 @@ def _templates() -> jinja2.Environment:
         "most_trained": most_trained,
         "ongoing": ongoing.runs_of,
         "so_far": ongoing.table,
+        "so_far_claims": ongoing.verdicts,
         "networks": zoo.overview,
         "markdown": tables.markdown,
         "read": pd.read_csv,

@@ -31,7 +31,7 @@ from ganzip.files import check_space, lock_folder, save_array, write
 from ganzip.train import Batch, Player, Terms, step_seed, train
 from ganzip.units import manifests
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS
-from ganzip.units.unit import ABSENT, Unit, in_order, save_sealed, verify_unit
+from ganzip.units.unit import ABSENT, Unit, in_order, receive_kept, save_sealed, verify_unit
 
 Net = TypeVar("Net", bound=nn.Module)
 CHECKPOINT_SECONDS = 20.0
@@ -305,6 +305,8 @@ def perform(
     def done() -> bool:
         return parallel.from_first(lambda: verify_unit(unit, root))
 
+    if parallel.first():
+        receive_kept(unit, root)
     if done():
         return folder
     check_data(unit)

@@ -37,6 +37,7 @@ from ganzip.files import write
 from ganzip.units import manifests
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS, Manifest
 
+KEPT = "figures/teachers"  # of the repository: finished teachers and judges, as a folder of runs
 ABSENT = "absent"  # the fingerprint of data that are not here: of units that are only counted
 
 
@@ -342,6 +343,25 @@ def receive_unit(
             if not name.startswith("shown/"):
                 entries[name] = manifests.describe(body)
         write(folder / manifests.NAME, manifests.to_bytes({**manifest, "files": entries}))
+
+
+def receive_kept(unit: Unit, root: Path) -> None:
+    """Take a unit that is not done from those that come with the repository, if it is one of them.
+
+    So nobody waits for the teachers of preset cpu. GANZIP_TEACHERS=train trains them all the same.
+    """
+    how = os.environ.get("GANZIP_TEACHERS") or "kept"
+    if how not in ("kept", "train"):
+        raise ValueError(f"GANZIP_TEACHERS is {how!r}, expected kept or train; set it so")
+    kept = files.repository() / KEPT
+    source = unit.folder(kept)
+    if how == "train" or not (source / manifests.NAME).exists() or unit.done(root):
+        return
+    if fault := find_fault(unit, kept, ROWS, HISTORY, WEIGHTS):
+        print(f"{source}: {fault}; it is trained here")
+        return
+    manifest = unit.manifest(kept)
+    receive_unit(unit, root, manifest, {n: (source / n).read_bytes for n in manifest["files"]})
 
 
 def read_rows(units: Iterable[Unit], root: Path) -> Any:
