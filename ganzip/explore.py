@@ -47,11 +47,11 @@ class Generator:
 
 
 def generators(units: Iterable[Unit], root: Path) -> list[Generator]:
-    """Those of finished units."""
+    """Those of finished units whose weights are here."""
     return [
         of_unit(unit, root)
         for unit in units
-        if unit.done(root)
+        if unit.has_weights(root)
         and "latent" in unit.config
         and any(name.startswith("G.") for name in unit.weights(root))
     ]

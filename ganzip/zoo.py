@@ -86,7 +86,7 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     units = list(units)
     teachers = {unit.needs["teacher"].key for unit in units if "teacher" in unit.needs}
     for unit in units:
-        if unit.done(root) and (unit.folder(root) / manifests.WEIGHTS).exists():
+        if unit.has_weights(root):
             tensors = unit.weights(root)
             if any(name.startswith("G.") for name in tensors):
                 name, score = short_name(unit, teachers), distance(unit, root)

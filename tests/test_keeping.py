@@ -142,7 +142,7 @@ def test_a_teacher_that_comes_along_is_taken_and_not_trained(tmp_path, monkeypat
     """Where it is asked for or was altered, it is trained."""
     monkeypatch.setattr(keeping.files, "repository", lambda: tmp_path)
     teacher, kept = toy.unit(steps=3, data="line"), tmp_path / KEPT
-    config = {**toy.unit(steps=2, seed=1).config, "teacher": True}
+    config = {**toy.unit(steps=2, seed=1).config, "teacher": True, "method": "mse"}
     student = Unit("toy", "student-seed1", config, {"teacher": teacher})
     perform(student, toy.work, tmp_path / "first")
     (place,) = keeping.keep_teachers([student], tmp_path / "first", kept)

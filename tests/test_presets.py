@@ -238,6 +238,6 @@ def test_no_row_has_fewer_seeds_than_asked_for():
     assert {n for sizes in B.seeds.values() for n in sizes.values()} == {3}
     C = presets.nickel_dime("cpu", seeds=4)
     assert {n for sizes in C.seeds.values() for n in sizes.values()} == {4}
-    assert C.ablations == C.scratch == {0.9: 4}
+    assert C.ablations == presets.nickel_dime("night", seeds=4).scratch == {0.9: 4}
     with pytest.raises(ValueError, match="seeds is -1; expected a whole number from 0"):
         presets.nickel_dime("cpu", seeds=-1)

@@ -452,10 +452,9 @@ def figure_calls(units: Iterable[Unit], root: Path) -> Iterator[Callable[[], obj
     """Calls that compute and store what notebook 3 shows of finished units: ``compute_once``."""
     first = [unit for unit in find_units(units, seed=0) if unit.done(root)]
     rates = [unit.config["p"] for unit in first if 0 < unit.config.get("p", 0) <= 0.9]
-    methods = ("fine-tune", *presets.COMPARED)
     for unit in first:
-        c = unit.config
-        if c["method"] == "teacher" or (c["method"] in methods and c["p"] == max(rates)):
+        c, shown = unit.config, (*measure.FIGURE_3, max(rates))
+        if c["method"] == "teacher" or (c["method"] in measure.LEARNERS and c["p"] in shown):
             z = noise(10, c["latent"])
             yield partial(pictures, generator_of, {unit.name: unit}, root, z, "samples")
         if c["method"] in ("ITGC", OURS) and c["p"] in measure.FIGURE_3:

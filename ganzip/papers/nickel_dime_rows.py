@@ -28,6 +28,7 @@ PAPER = "nickel_dime"
 SCRATCH = "from scratch"
 OURS = "NICKEL & DiME"
 RIVALS = COMPARED[:5]  # the five baselines
+LEARNERS = (*COMPARED, "fine-tune")  # methods whose students figures show
 LAST = 3  # evaluations whose mean is reported: one alone is noise where students oscillate
 TRACE_IMAGES = 256  # images whose logits are followed over training
 FIGURE_3 = (0.7, 0.9)  # the rates whose logits figure 3 shows

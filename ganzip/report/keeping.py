@@ -141,7 +141,7 @@ def keep(request: Request, root: Path, into: Path) -> list[Path]:
     return places
 
 
-def keep_teachers(units: Iterable[Unit], root: Path, into: Path) -> list[Path]:
+def keep_teachers(units: Sequence[Unit], root: Path, into: Path) -> list[Path]:
     """Copy the finished teachers of a plan, and their judges, into ``into``; returns their folders.
 
     Rows, evaluations and weights; in the place of older ones of the same data. Raises
@@ -223,7 +223,7 @@ def embed(executed: Path, notebook: Path, place: Path) -> None:
     import nbformat  # takes longer than the rest of this module
 
     book = nbformat.read(executed, as_version=4)
-    cells = [cell for cell in book.cells if REFERENCE not in cell.metadata.get("tags", ())]
+    cells = _without_reference(book.cells)
     its = summary(place)
     names = ("preset", "data", "scale", "seeds")
     usual = [its[name] for name in names] == ["cpu", "", 1.0, 0]
@@ -247,6 +247,19 @@ def embed(executed: Path, notebook: Path, place: Path) -> None:
     nbformat.write(book, executed)
     tidy(executed)
     files.write(notebook, executed.read_bytes())
+
+
+def forget_run(notebook: Path) -> None:
+    """Take the cell out that says which run a notebook shows."""
+    import nbformat
+
+    book = nbformat.read(notebook, as_version=4)
+    book.cells = _without_reference(book.cells)
+    nbformat.write(book, notebook)
+
+
+def _without_reference(cells: Iterable[Any]) -> list[Any]:
+    return [cell for cell in cells if REFERENCE not in cell.metadata.get("tags", ())]
 
 
 def tidy(notebook: Path) -> None:

@@ -88,6 +88,10 @@ class Unit:
         check_unit(self, root, name)
         return (self.folder(root) / name).read_bytes()
 
+    def has_weights(self, root: Path) -> bool:
+        """Whether the unit is finished and its weights are here: others may send rows alone."""
+        return self.done(root) and (self.folder(root) / WEIGHTS).exists()
+
     def weights(self, root: Path) -> dict[str, Tensor]:
         """All tensors of a finished unit, under "network.parameter".
 
