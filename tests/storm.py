@@ -27,7 +27,7 @@ import psutil
 from ganzip import files, processes
 from ganzip.units import Unit, read_rows
 from ganzip.units.plan import PAPER_NOTEBOOKS, Request
-from tests.started import start
+from tests.started import start, wait_until
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 SECONDS = 10.0  # after which no process of a run may live
@@ -68,6 +68,8 @@ def kill(way: str, paper: str, root: Path, chance: random.Random, log: IO[str]) 
     whom, victim = ("kernel", kernel) if kernel and way == "notebook" else (way, run.process)
     # Papermill is the starter of a kernel, and not of its processes.
     but = [run.process.pid] if whom == "kernel" else []
+    if whom == "kernel" and number == signal.SIGINT:  # it ends a cell: between cells it is ignored
+        wait_until(lambda: run.workers() or run.process.poll() is not None)
     if run.process.poll() is not None:
         return ()
     try:
