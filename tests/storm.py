@@ -25,6 +25,7 @@ import pandas as pd
 import psutil
 
 from ganzip import files, processes
+from ganzip.measure import results_and_costs
 from ganzip.units import Unit, read_rows
 from ganzip.units.plan import PAPER_NOTEBOOKS, Request
 from tests.started import start, wait_until
@@ -87,16 +88,11 @@ def differing(plan: Sequence[Unit], root: Path, whole: Path) -> list[str]:
     """The units whose rows or weights are not those of the undisturbed run, to the bit."""
     out = []
     for unit in plan:
-        mine, its = (read_rows([unit], folder) for folder in (root, whole))
-        # Seconds are of the machine.
-        mine, its = (f[~f["unit"].isin(TIMES)].drop(columns="cpu_seconds") for f in (mine, its))
+        mine, its = (results_and_costs(read_rows([unit], at))[0] for at in (root, whole))
         weights = [unit.manifest(folder)["weights_sha256"] for folder in (root, whole)]
         if not mine.equals(its) or weights[0] != weights[1]:
             out.append(unit.name)
     return out
-
-
-TIMES = ("ms", "s", "images/s")
 
 
 def undisturbed(paper: str, root: Path, log: IO[str]) -> None:

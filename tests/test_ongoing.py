@@ -40,24 +40,24 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     (place,) = ongoing.runs_of("nickel_dime")
     every = pd.read_csv(place / ongoing.ROWS).query("metric == 'FD-mnist'")
     rows, mild = (every.query(f"width == {width}") for width in (0.1, 0.3))
-    distance = mild.groupby("method")["value"].mean()
+    distance = mild.pivot_table("value", "method")["value"]
     teacher = every.query("method == 'teacher'")["value"].item()
     assert distance[["CAGC", "NICKEL & DiME"]].max() < 1.2 * teacher < distance["fine-tune"] / 2
-    assert rows.groupby("method")["value"].mean().idxmin() == "CAGC"  # NICKEL & DiME is not ahead
+    assert rows.pivot_table("value", "method")["value"].idxmin() == "CAGC"  # so far
     recall = ongoing.course(place).query("metric == 'recall-mnist'")
     late, last = (recall.query(f"step == {n}")["value"].to_numpy() for n in (2500, 3000))
     assert (last > late).mean() > 0.5  # it still rises, for most
     (place,) = ongoing.runs_of("sdakd")
     plain = pd.read_csv(place / ongoing.ROWS).query("network == 'RealESRGAN-bicubic'")
     kid = plain.query("metric == 'KID-efflite2 test mean' and width in ['1', '1/4']")
-    means = kid.groupby("method")["value"].mean().to_dict()
+    means = kid.pivot_table("value", "method")["value"].to_dict()
     way = {m: means["input"] - value for m, value in means.items()}
     assert way["SDAKD"] > way["teacher"] / 2  # most of the way from the input to the teacher
     ahead = [means["naive (C,C)"], means["control GT"]]
     assert max(ahead) < means["SDAKD"] / 2  # the truth is the better lesson, in one schedule too
     told = ongoing.verdicts(place).set_index("claim")["verdict"]
-    (naive,) = told.filter(regex="C = 1/4: SDAKD is better than naive")
-    assert naive == "contradicted"
+    naive = [told[claim] for claim in told.index if "SDAKD is better than naive" in str(claim)]
+    assert naive == ["contradicted"]
 
 
 def test_a_run_that_is_not_complete_is_no_reference_and_its_page_says_how_far_it_is():
