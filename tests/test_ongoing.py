@@ -55,8 +55,8 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     assert way["SDAKD"] > way["teacher"] / 2  # most of the way from the input to the teacher
     ahead = [means["naive (C,C)"], means["control GT"]]
     assert max(ahead) < means["SDAKD"] / 2  # the truth is the better lesson, in one schedule too
-    told = ongoing.verdicts(place).set_index("claim")["verdict"]
-    naive = [told[claim] for claim in told.index if "SDAKD is better than naive" in str(claim)]
+    told = ongoing.verdicts(place).to_dict("records")
+    naive = [each["verdict"] for each in told if "SDAKD is better than naive" in each["claim"]]
     assert naive == ["contradicted"]
 
 
