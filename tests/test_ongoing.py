@@ -40,10 +40,12 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     (place,) = ongoing.runs_of("nickel_dime")
     every = pd.read_csv(place / ongoing.ROWS).query("metric == 'FD-mnist'")
     rows, mild = (every.query(f"width == {width}") for width in (0.1, 0.3))
-    distance = mild.pivot_table("value", "method")["value"]
+    distance = mild.pivot_table("value", "method")["value"].to_dict()
     teacher = every.query("method == 'teacher'")["value"].item()
-    assert distance[["CAGC", "NICKEL & DiME"]].max() < 1.2 * teacher < distance["fine-tune"] / 2
-    assert rows.pivot_table("value", "method")["value"].idxmin() == "CAGC"  # so far
+    assert max(distance["CAGC"], distance["NICKEL & DiME"]) < 1.2 * teacher
+    assert distance["fine-tune"] > 2.4 * teacher
+    hard = rows.pivot_table("value", "method")["value"].to_dict()
+    assert min(hard, key=lambda method: hard[method]) == "CAGC"  # so far
     recall = ongoing.course(place).query("metric == 'recall-mnist'")
     late, last = (recall.query(f"step == {n}")["value"].to_numpy() for n in (2500, 3000))
     assert (last > late).mean() > 0.5  # it still rises, for most
