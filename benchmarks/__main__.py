@@ -1,8 +1,8 @@
 """Measure everything: JSON lines, then a table, then a file under ``results``.
 
-    python -m benchmarks [--only WORD] [--threads N ...] [--markdown]
+    python -m benchmarks [--device cuda] [--compile] [--only WORD] [--threads N ...] [--markdown]
 
-Process CPU time, medians, at one thread and at two.
+Process CPU time (on a GPU the device's own clock), medians, at one thread and at two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.cases import CASES, COUNTS, Case, Count
+from benchmarks.cases import CASES, COUNTS, Case, Count, How
 from benchmarks.measure import compare, threads
 from ganzip import files
 
@@ -32,11 +32,13 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile on a CPU too")
     parser.add_argument("--only", default="", metavar="WORD", help="cases whose name has the word")
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), metavar="N")
     parser.add_argument("--markdown", action="store_true", help="print the kept results, no run")
     asked = parser.parse_args()
-    path = RESULTS / "cpu.json"
+    path = RESULTS / f"{asked.device}.json"
     if asked.markdown:
         print(markdown(json.loads(path.read_text())["results"]))
         return
@@ -47,9 +49,9 @@ def main() -> None:
     partial = asked.only or tuple(asked.threads) != (1, 2)
     if partial and path.exists():  # what is not measured anew stays
         kept = {key(found): found for found in json.loads(path.read_text())["results"]}
-    for found in measure(asked.only, asked.threads):
+    for found in measure(asked.device, asked.compile, asked.only, asked.threads):
         kept[key(found)] = found
-        results = {"machine": machine(), "results": list(kept.values())}
+        results = {"machine": machine(asked.device), "results": list(kept.values())}
         files.write(path, (json.dumps(results, indent=1) + "\n").encode())
     print("\n" + markdown(list(kept.values())))
 
@@ -59,44 +61,77 @@ def key(found: Mapping[str, Any]) -> str:
     return f"{found['name']}, {found['threads']}"
 
 
-def measure(only: str, counts: Sequence[int]) -> Iterator[dict[str, Any]]:
+def measure(
+    device: str, compiled: bool, only: str, counts: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     """Every case, printed as it is done; the time left goes to stderr."""
-    jobs: list[tuple[Count | Case, int]] = [(count, 1) for count in COUNTS]
-    jobs += [(case, n) for n in counts for case in CASES]
+    jobs: list[tuple[Count | Case, int, str]] = [(count, 1, "") for count in COUNTS]
+    for n in counts if device == "cpu" else (torch.get_num_threads(),):
+        for case in CASES:
+            switches = case.switches if device == "cuda" else ()
+            if compiled and device == "cpu" and "compile" in case.switches:
+                switches = ("compile",)
+            jobs += [(case, n, switch) for switch in ("", *switches)]
     jobs = [job for job in jobs if only in job[0].name]
     start = time.monotonic()
-    for i, (case, n) in enumerate(jobs):
+    for i, (case, n, switch) in enumerate(jobs):
         spent = time.monotonic() - start
         left = f", about {spent / i * (len(jobs) - i):.0f} s left" if i else ""
         print(f"{i + 1} of {len(jobs)}, {spent:.0f} s{left}: {case.name}", file=sys.stderr)
-        found = counted(case) if isinstance(case, Count) else timed(case, n)
+        found = counted(case) if isinstance(case, Count) else timed(case, n, How(device, switch))
         print(json.dumps(found), flush=True)
         yield found
 
 
-def timed(case: Case, n: int) -> dict[str, Any]:
+def timed(case: Case, n: int, how: How) -> dict[str, Any]:
     """One case with so many threads."""
     with threads(n), ExitStack() as stack:
-        found = compare(case.build(stack), case.repeats, warm=case.warm)
-    agree = found.difference <= case.tolerance
-    verdict = ("met" if found.cpu >= case.goal else "missed") if agree else "outputs differ"
-    goal, wall = f">= {case.goal:g}", rounded(found.wall)
-    return line(case.name, found.cpu, goal, verdict, found.difference, n, wall_ratio=wall)
+        found = compare(case.build(how, stack), case.repeats, warm=case.warm, device=how.device)
+    ratio = found.cpu if how.device == "cpu" else found.wall
+    tolerance = 0.1 if how.switch == "bf16" else case.tolerance
+    agree = found.difference <= (tolerance if how.device == "cpu" else max(tolerance, 1e-2))
+    verdict = ("met" if ratio >= case.goal else "missed") if agree else "outputs differ"
+    return line(
+        case.name + (f", {how.switch}" if how.switch else ""), ratio, f">= {case.goal:g}", verdict,
+        found.difference, n, case.repeats, how.device, wall=found.wall, cpu=found.cpu,
+    )  # fmt: skip
 
 
 def counted(case: Count) -> dict[str, Any]:
     """One count, which no machine changes."""
     number = case.count()
     verdict = "" if case.good is None else "met" if case.good(number) else "missed"
-    return line(case.name, number, case.goal, verdict, 0.0, 1)
+    return line(case.name, number, case.goal, verdict, 0.0, 1, 1, "any")
 
 
 def line(
-    name: str, ratio: float, goal: str, verdict: str, difference: float, n: int, **more: Any
+    name: str,
+    ratio: float,
+    goal: str,
+    verdict: str,
+    difference: float,
+    n: int,
+    repeats: int,
+    device: str,
+    *,
+    wall: float | None = None,
+    cpu: float | None = None,
 ) -> dict[str, Any]:
     """One result."""
-    its = {"ratio": rounded(ratio), "goal": goal, "verdict": verdict}
-    return {"name": name, **its, "difference": rounded(difference), "threads": n, **more}
+    return {
+        "name": name,
+        "ratio": rounded(ratio),
+        "goal": goal,
+        "verdict": verdict,
+        "difference": rounded(difference),
+        "threads": n,
+        "repeats": repeats,
+        "cpu_ratio": rounded(cpu),
+        "wall_ratio": rounded(wall),
+        "device": device,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def rounded(x: float | None) -> float | None:
@@ -126,7 +161,7 @@ def markdown(lines: list[dict[str, Any]]) -> str:
     return "\n".join(out)
 
 
-def machine() -> dict[str, Any]:
+def machine(device: str) -> dict[str, Any]:
     """What the numbers were measured on."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -137,7 +172,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": model,
         "cores": os.cpu_count(),
-        "gpu": None,
+        "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         **{package: version(package) for package in packages},

@@ -29,15 +29,41 @@ CYCLE = 16  # steps after which lazy regularisers have all had their turn
 
 
 @dataclass(frozen=True)
+class How:
+    """Where a case runs, and by which of the switches that torch has. The slow form has none."""
+
+    device: str = "cpu"
+    switch: str = ""  # or "bf16", "channels_last", "compile"
+
+    def net(self, net: nn.Module) -> nn.Module:
+        """The fast form's network."""
+        if self.switch == "channels_last":
+            net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if self.switch == "compile":
+            net.compile()
+        return net
+
+    def call(self, call: Call) -> Call:
+        """The fast form's run."""
+
+        def cast() -> Sequence[Tensor]:
+            with torch.autocast(self.device, torch.bfloat16):
+                return call()
+
+        return cast if self.switch == "bf16" else call
+
+
+@dataclass(frozen=True)
 class Case:
     """A pair of forms and how many times the fast one is to be faster."""
 
     name: str
     goal: float
-    build: Callable[[ExitStack], Pair]
+    build: Callable[[How, ExitStack], Pair]
     repeats: int = 5
     warm: bool = True
     tolerance: float = 1e-4  # of the difference of outputs; 0.004 is a step of 8 bits
+    switches: tuple[str, ...] = ()  # that a GPU is measured with
 
 
 @dataclass(frozen=True)
@@ -69,14 +95,14 @@ def drawn(net: nn.Module, *inputs: Tensor) -> list[Tensor]:
     return [net(*inputs)]
 
 
-def forward(make: Callable[[], nn.Module], *shape: int) -> Callable[[ExitStack], Pair]:
+def forward(make: Callable[[], nn.Module], *shape: int) -> Callable[[How, ExitStack], Pair]:
     """A forward in eval mode, of one random input of the given shape."""
 
-    def build(_: ExitStack) -> Pair:
+    def build(how: How, _: ExitStack) -> Pair:
         torch.manual_seed(0)
-        net = shaken(make()).eval()
-        x, plain = torch.randn(shape), slow.by_definition(net)
-        return Pair(partial(drawn, net, x), partial(drawn, plain, x))
+        net = shaken(make()).eval().to(how.device)
+        x, plain = torch.randn(shape, device=how.device), slow.by_definition(net)
+        return Pair(how.call(partial(drawn, how.net(net), x)), partial(drawn, plain, x))
 
     return build
 
@@ -86,12 +112,12 @@ def training(
     players: Callable[[dict[str, nn.Module]], list[Player]],
     batches: Callable[[int], Batch],
     steps: int,
-) -> Callable[[ExitStack], Pair]:
+) -> Callable[[How, ExitStack], Pair]:
     """``steps`` iterations of players; outputs are the terms of the first, and its gradients."""
 
-    def build(_: ExitStack) -> Pair:
+    def build(how: How, _: ExitStack) -> Pair:
         torch.manual_seed(0)
-        fast = {name: shaken(net) for name, net in networks().items()}
+        fast = {name: shaken(net).to(how.device) for name, net in networks().items()}
         plain = {name: slow.by_definition(net) for name, net in fast.items()}
 
         def call(nets: dict[str, nn.Module]) -> Call:
@@ -110,12 +136,15 @@ def training(
                             for net in nets.values()
                         )
 
-                train(acting, batches, steps, after=after)
+                with torch.device(how.device):
+                    train(acting, batches, steps, after=after)
                 return first
 
             return run
 
-        return Pair(call(fast), call(plain))
+        for net in fast.values():
+            how.net(net)
+        return Pair(how.call(call(fast)), call(plain))
 
     return build
 
@@ -139,7 +168,7 @@ def stylegan2_players(nets: dict[str, nn.Module]) -> list[Player]:
         gan.discriminator(imitate, D, d),
         gan.r1(D, d),
         gan.generator(imitate, D, g),
-        gan.path_length(G, g, gan.PathMean()),
+        gan.path_length(G, g, gan.PathMean().to(next(G.parameters()).device)),
     ]
 
 
@@ -195,10 +224,10 @@ def spanning(G: dcgan.Generator) -> dcgan.Generator:
     return G
 
 
-def student_step(teacher_d: int, d: int = 2, pairs: int = 256) -> Callable[[ExitStack], Pair]:
+def student_step(teacher_d: int, d: int = 2, pairs: int = 256) -> Callable[[How, ExitStack], Pair]:
     """A step of an MSE student of 64 pixels: pairs from the cache, or the teacher called."""
 
-    def build(stack: ExitStack) -> Pair:
+    def build(how: How, stack: ExitStack) -> Pair:
         torch.manual_seed(0)
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         shape = {"channels": 1, "size": 64, "latent": 100}
@@ -206,9 +235,9 @@ def student_step(teacher_d: int, d: int = 2, pairs: int = 256) -> Callable[[Exit
         needed = Unit(dcgan_kd.PAPER, "teacher", shape | {"d": teacher_d, "seed": 0})
         teacher = spanning(dcgan.Generator(teacher_d, **shape))
         Run(needed, root).finish({"G": teacher}, [{"value": 0}])
-        frozen(teacher)
+        frozen(teacher).to(how.device)
         unit = Unit(dcgan_kd.PAPER, "student", own, {"teacher": needed})
-        cached = dcgan_kd.cached_batches(Run(unit, root))
+        cached = dcgan_kd.cached_batches(Run(unit, root, torch.device(how.device)))
 
         @torch.no_grad()
         def called(step: int) -> Batch:
@@ -217,7 +246,7 @@ def student_step(teacher_d: int, d: int = 2, pairs: int = 256) -> Callable[[Exit
 
         def call(batches: Callable[[int], Batch]) -> Call:
             torch.manual_seed(0)
-            student = dcgan.Generator(d, **shape)
+            student = dcgan.Generator(d, **shape).to(how.device)
             players = mse_joint.mse(student, Adam(student.parameters(), 1e-3, fused=True))
 
             def run() -> Sequence[Tensor]:
@@ -249,12 +278,13 @@ def two_sets(n: int, dims: int = 2048) -> tuple[Tensor, Tensor]:
     return a, 1.1 * b + 0.1
 
 
-def frechet(n: int) -> Callable[[ExitStack], Pair]:
+def frechet(n: int) -> Callable[[How, ExitStack], Pair]:
     """The Frechet distance of n images a side, 2,048 dimensions."""
 
-    def build(_: ExitStack) -> Pair:
+    def build(how: How, _: ExitStack) -> Pair:
         a, b = two_sets(n)
         numpy = a.numpy(), b.numpy()
+        a, b = a.to(how.device), b.to(how.device)
         return Pair(
             lambda: [torch.tensor(metrics.frechet_distance(a, b))],
             lambda: [torch.tensor(slow.frechet_distance(*numpy))],
@@ -263,12 +293,13 @@ def frechet(n: int) -> Callable[[ExitStack], Pair]:
     return build
 
 
-def kernel(n: int) -> Callable[[ExitStack], Pair]:
+def kernel(n: int) -> Callable[[How, ExitStack], Pair]:
     """The kernel distance over 100 subsets of 1,000 of n images a side, 2,048 dimensions."""
 
-    def build(_: ExitStack) -> Pair:
+    def build(how: How, _: ExitStack) -> Pair:
         a, b = two_sets(n)
         numpy: tuple[np.ndarray, np.ndarray] = a.numpy(), b.numpy()
+        a, b = a.to(how.device), b.to(how.device)
         return Pair(
             lambda: [torch.tensor(metrics.kernel_distance(a, b)[0])],
             lambda: [torch.tensor(slow.kernel_distance(*numpy))],
@@ -300,26 +331,29 @@ def teacher_forwards() -> float:
 
 # All ----------------------------------------------------------------------------------------------
 
+PASS = ("bf16", "channels_last", "compile")
+STEP = ("bf16", "channels_last")  # a compiled network has no second derivative
+
 CASES = [
     Case(
         "StyleGAN2 forward, 256 px, batch 4", 1.9, forward(stylegan2.Generator, 4, 512),
-        repeats=3,
+        repeats=3, switches=PASS,
     ),
     Case(
         "StyleGAN2 forward, 32 px, batch 8", 3.3,
         forward(partial(stylegan2.Generator, 32), 8, 512),
-        repeats=5,
+        repeats=5, switches=PASS,
     ),
     Case(
         "StyleGAN2 training, 64 px, 32 channels, batch 8", 4.0,
         training(stylegan2_nets, stylegan2_players, stylegan2_batch, CYCLE),
-        repeats=1, warm=False, tolerance=1e-3,
+        repeats=1, warm=False, tolerance=1e-3, switches=STEP,
     ),
     *(
         Case(
             f"GCFSR forward, 256 px, C = 1/{c}, batch 4", 1.5,
             forward(partial(gcfsr.Generator, **GCFSR, width=1 / c), 4, 4, 256, 256),
-            repeats=3,
+            repeats=3, switches=PASS,
         )
         for c in (2, 4, 8)
     ),
@@ -327,7 +361,7 @@ CASES = [
         Case(
             f"GCFSR training, 256 px, C = 1/{c}, batch 1", 1.8,
             training(partial(gcfsr_nets, 1 / c), gcfsr_players, gcfsr_batch, 1),
-            repeats=3, tolerance=1e-3,
+            repeats=3, tolerance=1e-3, switches=STEP,
         )
         for c in (2, 4, 8)
     ),
@@ -335,7 +369,7 @@ CASES = [
         Case(
             f"RRDBNet forward, 64 px to 256 px, C = {name}", goal,
             forward(partial(realesrgan.RRDBNet, width=width), 1, 3, 64, 64),
-            repeats=repeats,
+            repeats=repeats, switches=PASS,
         )
         for name, width, goal, repeats in (
             ("1", 1.0, 1.05, 3), ("1/4", 1 / 4, 1.2, 7), ("1/8", 1 / 8, 1.2, 7)

@@ -12,6 +12,7 @@ from torch import nn
 
 from benchmarks import cases, measure, slow
 from benchmarks.__main__ import RESULTS
+from benchmarks.cases import How
 from ganzip import metrics
 from ganzip.nets import gcfsr, realesrgan, stylegan2
 from ganzip.train import Batch
@@ -43,7 +44,7 @@ def test_kept_bytes_by_hand():
 )
 def test_both_forms_draw_the_same(make, shape):
     with ExitStack() as stack:
-        pair = cases.forward(make, *shape)(stack)
+        pair = cases.forward(make, *shape)(How(), stack)
         assert measure.apart(pair.fast(), pair.slow()) < 1e-5
 
 
@@ -56,10 +57,21 @@ def test_both_forms_train_the_same():
         return Batch(torch.randn(8, 8), real=torch.rand(8, 3, 16, 16) * 2 - 1)
 
     with ExitStack() as stack:
-        pair = cases.training(nets, cases.stylegan2_players, batch, 1)(stack)
+        pair = cases.training(nets, cases.stylegan2_players, batch, 1)(How(), stack)
         fast, plain = pair.fast(), pair.slow()
     assert len(fast) == 4 + 2  # D, R1, G, path length; gradients of both networks
     assert measure.apart(fast, plain) < 1e-3
+
+
+def test_the_definition_shares_no_parameter_with_what_it_checks():
+    G = stylegan2.Generator(8, **SMALL, latent=4, layers=1)
+    plain, z = slow.by_definition(G), torch.randn(2, 4)
+    with torch.no_grad():
+        before = cases.drawn(plain, z)
+        for p in G.parameters():
+            p.add_(1)
+        assert measure.apart(before, cases.drawn(plain, z)) == 0
+        assert measure.apart(cases.drawn(G, z), before) > 0.1
 
 
 def test_distances_are_the_slow_ones():
@@ -73,7 +85,7 @@ def test_distances_are_the_slow_ones():
 
 def test_a_cached_step_sees_the_teachers_images_to_8_bits():
     with ExitStack() as stack:
-        pair = cases.student_step(2, pairs=128)(stack)
+        pair = cases.student_step(2, pairs=128)(How(), stack)
         assert 0 < measure.apart(pair.fast(), pair.slow()) < 0.004
 
 
