@@ -67,7 +67,8 @@ def details(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def networks() -> dict[str, nn.Module]:
     """Kept students, smallest first, and the released teacher, by a label; none: no students."""
-    found = {f"{method}\nC = {C}": G for (method, C), G in students().items()}
+    # A word of the method a line: the widest label is the least width of a column.
+    found = {"\n".join([*method.split(), f"C = {C}"]): G for (method, C), G in students().items()}
     found |= {"teacher": sr.load_released("cpu")} if found else {}
     return {f"{label}\n{metrics.params(G) / 1e6:.2f} M": G for label, G in found.items()}
 

@@ -24,7 +24,7 @@ from ganzip import processes
 from ganzip.device import cores
 from ganzip.units.manifests import WEIGHTS
 from ganzip.units.run import Run, attempt
-from ganzip.units.unit import Unit, in_order, read_progress, receive_kept, verify_unit
+from ganzip.units.unit import Unit, in_order, read_progress, verify_unit
 
 
 class UnitsFailed(RuntimeError):
@@ -94,7 +94,6 @@ def _find_unfinished(plan: Sequence[Unit], root: Path) -> list[Unit]:
     """Units that are to be trained, needs first; of those that they need, the weights are read."""
     unfinished, needs = [], set()
     for unit in reversed(plan):
-        receive_kept(unit, root)
         if not verify_unit(unit, root, *([WEIGHTS] if unit.key in needs else [])):
             unfinished.append(unit)
             needs |= {need.key for need in unit.needs.values()}
