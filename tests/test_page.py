@@ -168,6 +168,16 @@ def test_what_the_texts_say_is_the_verdict_of_the_run(run):
         assert claims.loc[on, "verdict"].tolist() == verdicts, pattern
 
 
+def test_what_is_said_of_other_widths_is_in_their_rows():
+    text = (files.repository() / "DIVERGENCES.md").read_text()
+    (line,) = [each for each in text.splitlines() if "widths.csv" in each]
+    said = line.partition("widths.csv")[2].partition("A step of CAGC")[0]
+    rows = pd.read_csv(keeping.folder() / "nickel_dime" / "widths.csv")
+    left_out = rows.query("p == 0.9 and method == 'CAGC'")
+    for value in rows.drop(left_out.index)["FD-digits last"]:
+        assert re.search(rf"\b{value:.0f}\b", said), value
+
+
 def test_a_number_without_rows_is_an_error():
     place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
     assert pages.mean(place, "mse", 2, "IS") == "4.35"
