@@ -139,14 +139,26 @@ def _eigenvalues(a: Tensor, b: Tensor) -> Tensor:
 
 
 def kernel_distance(
-    a: Tensor, b: Tensor, *, subsets: int = 100, size: int = 1000, seed: int = 0
+    a: Tensor,
+    b: Tensor,
+    *,
+    pairs: bool = False,
+    subsets: int = 100,
+    size: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Kernel distance of features (n, d) and (m, d): mean and spread over random subsets.
 
     The unbiased squared MMD with the kernel (x.y / d + 1)^3, Binkowski et al. 2018. It can be
     negative. ``size`` is cut to the smaller set; where it is the whole of both, the spread is 0.
+
+    pairs: whether a[i] and b[i] belong together, as an enlarged image and its ground truth do, so
+    that n = m. They are alike, and with their kernels the estimate would be too low, by a share of
+    1 / n; so they are left out, as an image's kernel with itself is (Gretton et al. 2012, eq. 4).
     """
     a, b = _check_pair(a, b)
+    if pairs and len(a) != len(b):
+        raise ValueError(f"{len(a)} and {len(b)} features are no pairs; expected as many of both")
     size = min(size, len(a), len(b))
     if size < 2 or subsets < 1:
         raise ValueError(f"{subsets} subsets of {size} images; expected at least 1 of at least 2")
@@ -156,13 +168,17 @@ def kernel_distance(
         drawn = [rng.choice(n, size, replace=False) for _ in range(subsets)]
         return torch.from_numpy(np.stack(drawn)).to(a.device)
 
-    in_a, in_b = draw(len(a)), draw(len(b))
-    within = sum(
-        _kernel_sums(x, x, at, at) - _kernel(x.square().sum(1), x.shape[1])[at].sum(1)
-        for x, at in ((a, in_a), (b, in_b))
-    )
+    def alone(x: Tensor, y: Tensor, at: Tensor) -> Tensor:
+        """Per subset, the kernels of x[i] and y[i]."""
+        return _kernel((x * y).sum(1), x.shape[1])[at].sum(1)
+
+    in_a = draw(len(a))
+    in_b = in_a if pairs else draw(len(b))
+    others = size * (size - 1)
+    within = sum(_kernel_sums(x, x, at, at) - alone(x, x, at) for x, at in ((a, in_a), (b, in_b)))
     between = _kernel_sums(a, b, in_a, in_b)
-    values = within / (size * (size - 1)) - 2 * between / size**2
+    between = (between - alone(a, b, in_a)) / others if pairs else between / size**2
+    values = within / others - 2 * between
     return values.mean().item(), values.std(correction=0).item()
 
 

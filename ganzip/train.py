@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganzip import parallel
+from ganzip import device, parallel
 
 Terms = dict[str, Tensor]
 """Loss terms by name, already weighted: what is logged is what is optimised."""
@@ -81,7 +81,7 @@ def train(
     """
     everyone = {p for player in players for p in player.parameters()}
     for step in range(start, steps):
-        torch.manual_seed(step_seed(seed, step))
+        device.seed(step_seed(seed, step))
         batch = parted(batches(step))
         logged: Terms = {}
         for player in players:

@@ -107,3 +107,15 @@ def test_losses_that_hold_a_gradient_take_networks_in_single_precision():
         losses.gradient_penalty(D, x, -x)
         D(x)
     assert seen == [False, False, True]
+
+
+def test_seeds_are_those_of_torch_on_every_device_in_use(monkeypatch):
+    device.seed(7)
+    ours = torch.rand(3)
+    torch.manual_seed(7)
+    assert torch.equal(ours, torch.rand(3))
+    seeds = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    device.seed(8)
+    assert seeds == [8]

@@ -50,12 +50,12 @@ EDGES = """
     report.claims: report.tables
     report.figures: report.figures
     report.keeping: units.transfer
-    report.ongoing: report.keeping units.transfer
+    report.ongoing: report.bars report.keeping units.transfer
     report.pages: explore report.enlargements report.keeping report.ongoing
     report.show: report.keeping
     reproduce: batch report.keeping
     taps: device
-    train: parallel
+    train: device parallel
     units.manifests: files
     units.pool: units.run units.unit
     units.run: data units.unit

@@ -155,6 +155,22 @@ def test_kernel_distance_is_unbiased():
     assert abs(mean) < spread
 
 
+def test_kernel_distance_of_pairs_is_unbiased():
+    """Few answers beside their truths have the distance that many unpaired images have."""
+    shift = torch.full((6,), 0.5)
+    far, _ = metrics.kernel_distance(normal(4000, 6, 1) + shift, normal(4000, 6, 2), size=4000)
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for i in range(200):
+        truth = normal(20, 6, 10 + i)
+        for pairs, values in found.items():
+            values.append(metrics.kernel_distance(truth + shift, truth, pairs=pairs, subsets=1)[0])
+    error = np.std(found[True]) / 200**0.5
+    assert abs(np.mean(found[True]) - far) < 3 * error
+    assert np.mean(found[False]) < far - 10 * error
+    with pytest.raises(ValueError, match="20 and 19 features are no pairs"):
+        metrics.kernel_distance(truth, truth[1:], pairs=True)
+
+
 def test_variance_of_laplacian_by_hand():
     pixels = torch.zeros(1, 1, 3, 3)
     pixels[..., 1, 1] = 255

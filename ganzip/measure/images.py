@@ -103,11 +103,14 @@ def logits_of(D: Network, images: Tensor, batch: int, device: torch.device | Non
 # Numbers ------------------------------------------------------------------------------------------
 
 
-def distances(name: str, ours: Tensor, real: Tensor) -> dict[str, float]:
-    """Frechet and kernel (1e-3) distance of images' features from real ones', by metric."""
+def distances(name: str, ours: Tensor, real: Tensor, *, pairs: bool = False) -> dict[str, float]:
+    """Frechet and kernel (1e-3) distance of images' features from real ones', by metric.
+
+    pairs: whether ours[i] is to be like real[i], see ``metrics.kernel_distance``.
+    """
     return {
         "FID" if name == "inception" else f"FD-{name}": metrics.frechet_distance(ours, real),
-        f"KID-{name}": 1000 * metrics.kernel_distance(ours, real)[0],
+        f"KID-{name}": 1000 * metrics.kernel_distance(ours, real, pairs=pairs)[0],
     }
 
 

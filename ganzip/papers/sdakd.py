@@ -116,6 +116,7 @@ def settings(preset: Sdakd, family: SuperResolution, pieces: sr.Pieces) -> dict[
         "preset": preset.name,
         "precision": presets.precision(preset.name),
         "inception": large and assets.available("inception"),
+        "pairs": True,  # of images and truth: until it stood here, kernel distances had a bias
         "released_d": large and assets.available("realesrgan-x4plus-netD"),
         "perceptual_net": vgg if use_vgg else "efflite0",
         "perceptual": family.perceptual if use_vgg else family.stand_in,

@@ -50,7 +50,10 @@ def selection(run: Run) -> Callable[[nn.Module], dict[str, float]]:
         ours = {k: features.embed(network, images_of(G, e.cond), 64) for k, e in examples.items()}
         if run.config["inception"]:
             return {f"FID {k}": metrics.frechet_distance(x, truth) for k, x in ours.items()}
-        return {f"KID {k}": 1000 * metrics.kernel_distance(x, truth)[0] for k, x in ours.items()}
+        return {
+            f"KID {k}": 1000 * metrics.kernel_distance(x, truth, pairs=True)[0]
+            for k, x in ours.items()
+        }
 
     return scores
 
@@ -85,7 +88,8 @@ def image_rows(run: Run, G: nn.Module) -> list[dict[str, Any]]:
                 sets["input"] = sr.enlarge(e.cond, e.truth)
             for method, images in sets.items():
                 ours = features.embed(network, images, 64)
-                found = score_numbers(distances(network.name, ours, truth), len(images))
+                apart = distances(network.name, ours, truth, pairs=True)
+                found = score_numbers(apart, len(images))
                 if part == "test":
                     found += by_halves(network, ours, truth)
                     found += pair_numbers(run, images, e, with_teacher=method != "teacher")
@@ -111,8 +115,8 @@ def by_halves(network: Features, ours: Tensor, truth: Tensor) -> list[Number]:
             value = metrics.frechet_distance(ours[at], truth[at])
             found.append(Number(f"FID half {i}", value))
         else:
-            value = 1000 * metrics.kernel_distance(ours[at], truth[at], subsets=1)[0]
-            found.append(Number(f"KID-{network.name} half {i}", value, "1e-3"))
+            value, _ = metrics.kernel_distance(ours[at], truth[at], pairs=True, subsets=1)
+            found.append(Number(f"KID-{network.name} half {i}", 1000 * value, "1e-3"))
     return found
 
 

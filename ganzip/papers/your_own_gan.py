@@ -142,6 +142,7 @@ def load_dataset(
     span = a.span or a.size
     sr.check_sizes(pieces, span)
     own |= {"data": pieces.name, "fingerprint": pieces.fingerprint, "preset": effort.name}
+    own |= {"pairs": True}  # of images and truth: before it, kernel distances had a bias
     own |= {"precision": presets.precision(effort.name), "square": a.size, "span": span}
     own |= {"channels": a.channels, "mask": "everything", "n_images": effort.count["test"]}
     return Dataset(pieces.source, {**own, "count": dict(effort.count)})

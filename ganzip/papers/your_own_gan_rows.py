@@ -51,7 +51,7 @@ def pair_numbers(run: Run, images: Tensor, truth: Tensor, target: Tensor) -> lis
     """Distances from the true images, and likeness to them and to the teacher's, pair by pair."""
     network, n = judging.imagenet(str(run.device)), len(images)
     ours, real = (features.embed(network, x, 64) for x in (images, truth))
-    frechet, kernel = score_numbers(distances(network.name, ours, real), n)
+    frechet, kernel = score_numbers(distances(network.name, ours, real, pairs=True), n)
     found = [kernel, frechet, *likeness(images, truth)]
     return found if images is target else [*found, likeness(images, target, " to teacher")[0]]
 
