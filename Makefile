@@ -12,7 +12,7 @@ $(foreach v,PRESET DATA SCALE SEEDS PAPER JOBS TO FROM WEIGHTS GANZIP_RUNS GANZI
 START  := $(BIN)/python -m ganzip.processes $$PPID
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce bench status bundle merge smoke figures keep references lab test lint nbval clean
+.PHONY: help install reproduce bench status bundle merge smoke figures keep references lab test lint ruff pyright pytest nbval clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -44,14 +44,21 @@ figures: install ## every kept figure, table and page again from kept rows; trai
 lab: install ## explore in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-test: lint ## ruff, pyright, pytest, and the notebooks replayed by nbval
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: ruff ## ruff, pyright, pytest, and the notebooks replayed by nbval
+	$(MAKE) --jobs 2 pyright pytest
 	$(MAKE) nbval
 
-lint: install
+lint: ruff pyright ## ruff and pyright
+
+ruff: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+pyright: install
 	$(BIN)/pyright
+
+pytest: install
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 nbval: install
 	@mkdir -p "$${GANZIP_RUNS:-runs}"; GANZIP_RUNS="$$(cd "$${GANZIP_RUNS:-runs}" && pwd)/nbval"; export GANZIP_RUNS; rm -rf "$$GANZIP_RUNS"; \

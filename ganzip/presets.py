@@ -376,12 +376,13 @@ def nickel_dime(
             # The width of preset night. The teacher of the digits comes along, see
             # ``units.unit.receive_kept``, and the minutes go to its students. A network that
             # learns from scratch for as long as teacher and student has no place among them.
-            three = {name: rows[name] | {0.7: 2} for name in ("CAGC", "NICKEL & DiME", "fine-tune")}
-            two = {name: {0.9: 2} for name in ("NICKEL", "DiME")}
+            rows |= {name: {0.9: 2} for name in ("NICKEL", "DiME")}
+            for name in ("CAGC", "NICKEL & DiME", "fine-tune"):
+                rows[name] = {0.5: 1, 0.7: 1, 0.9: 2}
             chosen = dataclasses.replace(
                 chosen, net={"size": 16, "base": 1024, "cap": 128}, teacher_steps=4000,
                 teacher_half_life=2000, steps=200, sparse_steps=50, epoch=25,
-                seeds=rows | three | two, scratch={},
+                seeds=rows, scratch={},
             )  # fmt: skip
     elif preset == "night":
         # Wide for its size: p = 0.9 leaves 7 to 13 channels a map, as it leaves 7 to 52 in the

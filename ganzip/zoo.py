@@ -3,7 +3,7 @@
     G = ganzip.load("nickel_dime/nickel-dime-p90")
 
 Each is a file of 16 bits with a card (``export``): teachers, and of every method and size the
-student whose Frechet distance is the smallest among its seeds.
+student whose distance is the smallest among its seeds, by the metric that decides in its paper.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from ganzip.units import Unit, manifests
 PLACE, SUFFIX = "weights", ".safetensors"
 TEACHER = "teacher"
 MAIN = "night"  # the preset whose networks come first
-DISTANCE = r"FID|FD-\w+( test .+)?"  # the metric that chooses, where a unit has several their mean
+# The metric that chooses, and that is shown: the first that a unit has.
+DISTANCES = (r"FID", r"FID test mean", r"KID-\w+ test mean", r"FD-\w+")
 
 
 def folder() -> Path:
@@ -54,12 +55,11 @@ def find(name: str) -> Path:
 
 
 def overview(paper: str) -> pd.DataFrame:
-    """The networks of a paper: name, how it was trained, parameters, distance."""
+    """The networks of a paper: name, how it was trained, parameters, distance and its metric."""
     lines = []
     for name, path in files(paper).items():
         held = export.card(path)
-        rows = pd.DataFrame(held.metrics)
-        its = rows[rows["metric"].str.fullmatch(DISTANCE)]
+        metric, value = _distance(pd.DataFrame(held.metrics))
         sizes = [f"{k} = {v:g}" for k, v in held.training.items() if k in ("d", "p", "alpha")]
         lines.append(
             {
@@ -70,7 +70,8 @@ def overview(paper: str) -> pd.DataFrame:
                 "preset": held.training["preset"],
                 "steps": held.training["steps"],
                 "parameters": metrics.params(export.load(path)),
-                "distance": its["value"].astype(float).mean(),
+                "metric": metric,
+                "distance": value,
             }
         )
     return pd.DataFrame(lines)
@@ -106,9 +107,20 @@ def short_name(unit: Unit, teachers: Collection[str]) -> str:
 
 
 def distance(unit: Unit, root: Path) -> float:
-    """The Frechet distance in a finished unit's rows, the mean where there are several."""
-    rows = pd.read_csv(io.BytesIO(unit.read(root, manifests.ROWS)))
-    return float(rows.loc[rows["metric"].str.fullmatch(DISTANCE), "value"].mean())
+    """The distance that decides, in a finished unit's rows."""
+    return _distance(pd.read_csv(io.BytesIO(unit.read(root, manifests.ROWS))))[1]
+
+
+def _distance(rows: pd.DataFrame) -> tuple[str, float]:
+    """The first of ``DISTANCES`` that rows of one unit have, and its value.
+
+    A teacher's rows have also those of the enlarged input, which come later.
+    """
+    for pattern in DISTANCES:
+        found = rows.loc[rows["metric"].str.fullmatch(pattern)]
+        if len(found):
+            return str(found["metric"].iloc[0]), float(found["value"].iloc[0])
+    return "", float("nan")
 
 
 def card(

@@ -23,13 +23,15 @@ def students(tmp_path, monkeypatch):
         export.save(path, RRDBNet(blocks=1, width=width), card)
 
 
-def test_every_column_is_of_one_size_and_students_go_from_small_to_large(students, monkeypatch):
+def test_every_column_is_of_one_size_and_students_stand_before_their_teacher(students, monkeypatch):
     monkeypatch.setattr(sr, "load_released", lambda device: RRDBNet(blocks=1))
     shown = enlargements.enlarged(enlargements.networks())
     first, second, *rest = shown
     assert (first, second, rest[-1]) == ("input", "bicubic", "truth")
-    assert [label.partition("\n")[2][:7] for label in rest[:2]] == ["C = 1/8", "C = 1/4"]
-    assert rest[2].startswith("teacher")
+    assert [label.partition("\n")[2][:7] for label in rest[:1]] == ["C = 1/4"]
+    assert rest[1].startswith("teacher")
+    sizes = [metrics.params(G) for G in enlargements.students().values()]
+    assert sizes == sorted(sizes) and len(sizes) == 2
     truth = shown["truth"]
     assert all(images.shape == truth.shape for label, images in shown.items() if label != "input")
     assert shown["input"].shape[-1] * enlargements.FACTOR == truth.shape[-1]

@@ -86,7 +86,8 @@ def test_nothing_is_cut(frame, images):
     assert inside(figures.teacher_selection(frame, "FD-digits", paper)[0])
     assert inside(figures.sample_grid({"one\ntwo\nthree": torch.zeros(40, 1, 8, 8)}, title="a"))
     assert inside(figures.interpolation(images))
-    assert inside(figures.scheme_mse()) and inside(figures.scheme_joint())
+    for scheme in ("mse", "joint", "sdakd", "nickel_dime"):
+        assert inside(getattr(figures, f"scheme_{scheme}")())
     sets = {"pre-trained teacher D (ablation 3)": torch.rand(9), "student D (SDAKD)": torch.rand(9)}
     assert inside(figures.probability_histograms({"GCFSR": sets, "Real-ESRGAN": sets})[0])
     assert inside(figures.speedups(published_speedups())[0])
@@ -311,6 +312,25 @@ def test_by_method_draws_the_means_that_it_hands_back(rated):
     assert inside(figure) and left > 25 > 2 > right  # what is left falls to the right
     with pytest.raises(ValueError, match=r"no rows of metrics \['FID'\]; there are FD-"):
         figures.by_method(rated, "rate", ["FID"])
+
+
+def test_a_ranking_has_the_best_on_top_and_levels_across():
+    table = pd.DataFrame(
+        {
+            "method": ["teacher", "mse", "control", "input"],
+            "KID": [30.0, 90.0, 40.0, 200.0],
+            "sd": [np.nan, 2.0, np.nan, np.nan],
+        }
+    )
+    figure, drawn = figures.ranking(table, "KID")
+    (axes,) = figure.axes
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels == ["control", "MSE student"] and axes.get_ylim() == (1.5, -0.5)
+    across = [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1]
+    assert {30.0, 200.0} <= set(across) and axes.get_xscale() == "log" and inside(figure)
+    assert drawn["method"].tolist() == ["teacher", "control", "mse", "input"]
+    linear, _ = figures.ranking(table.assign(KID=table["KID"] - 35), "KID")
+    assert linear.axes[0].get_xscale() == "linear"
 
 
 def test_equilibrium_draws_logits_at_the_end_and_over_training():

@@ -110,6 +110,14 @@ def test_a_student_pruned_by_nothing_draws_the_teachers_images(root, frame):
     assert len(distances) == 3 and distances.tolist() == pytest.approx([*last["value"]] * 3)
 
 
+def test_how_sure_the_classifier_is_of_a_generators_digits_is_a_row(root):
+    found = nickel_dime.legibility(trained(), root)
+    assert len(found) == 6  # the teacher and its students
+    assert {"teacher", "NICKEL & DiME"} < set(found["method"])
+    assert set(found["metric"]) == {"top probability-digits"}
+    assert found["value"].between(1 / 10, 1).all()
+
+
 def test_dime_starts_at_the_value_asked_for_whatever_the_kernels(root):
     for name, values in (
         (OURS, [10.0]),

@@ -45,7 +45,7 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     assert max(distance["CAGC"], distance["NICKEL & DiME"]) < 1.2 * teacher
     assert distance["fine-tune"] > 2.4 * teacher
     hard = rows.pivot_table("value", "method")["value"].to_dict()
-    assert min(hard, key=lambda method: hard[method]) == "CAGC"  # so far
+    assert hard["NICKEL & DiME"] < hard["CAGC"] < hard["fine-tune"]  # so far
     recall = ongoing.course(place).query("metric == 'recall-mnist'")
     late, last = (recall.query(f"step == {n}")["value"].to_numpy() for n in (2500, 3000))
     assert (last > late).mean() > 0.5  # it still rises, for most

@@ -182,13 +182,13 @@ def critic(s: Setup, D: nn.Module) -> Phase:
 # Paper A ------------------------------------------------------------------------------------------
 
 
-def squared_error(cast: Cast) -> list[Player]:
+def mse_players(cast: Cast) -> list[Player]:
     """MSE students, whose teacher answers on the spot or from a cache."""
     g = cast.learner(cast.setup.student())
     return mse_joint.mse(cast.G, g)
 
 
-def joint(cast: Cast) -> list[Player]:
+def joint_players(cast: Cast) -> list[Player]:
     """The squared error and a new discriminator."""
     return mse_joint.joint(*cast.opponents(afresh=True), alpha=cast.setup.recipe.alpha)
 
@@ -196,7 +196,7 @@ def joint(cast: Cast) -> list[Player]:
 # Paper B ------------------------------------------------------------------------------------------
 
 
-def stages(cast: Cast) -> list[Player]:
+def sdakd_players(cast: Cast) -> list[Player]:
     """SDAKD's stages 2, of the generator and of the discriminator, and 3; and its ablations."""
     s, r = cast.setup, cast.setup.recipe
     D, G = s.critic(s.width, "D") if r.own_critic else s.judge(), s.student()
@@ -236,7 +236,7 @@ def four_layers(s: Setup) -> list[str]:
     return list(s.recipe.layers.get("four") or views.four_layers(s.adapter))
 
 
-def two_teachers(cast: Cast) -> list[Player]:
+def omgd_players(cast: Cast) -> list[Player]:
     """OMGD: a wide teacher and a deep one."""
     s, r, deeper = cast.setup, cast.setup.recipe, cast.setup.adapter.deeper
     assert deeper is not None
@@ -252,7 +252,7 @@ def two_teachers(cast: Cast) -> list[Player]:
     return [*teachers, *omgd.omgd(G, T, deep, links, g, s.maps(), names, names)]
 
 
-def judged_maps(cast: Cast, *, modified: bool) -> list[Player]:
+def dcd_players(cast: Cast, *, modified: bool) -> list[Player]:
     """Both DCD: the teacher's D compares maps."""
     s, a = cast.setup, cast.setup.adapter
     G, names = s.student(), four_layers(s)
@@ -298,7 +298,7 @@ def rename(prefix: str, player: Player) -> Player:
 # Paper C ------------------------------------------------------------------------------------------
 
 
-def slimming(cast: Cast) -> list[Player]:
+def gs_players(cast: Cast) -> list[Player]:
     """GS: a copy of the teacher is made sparse, pruned by its styles and fine-tuned."""
     s, r = cast.setup, cast.setup.recipe
     D = cast.nets["D"] = s.judge()
@@ -323,12 +323,12 @@ def imitation(cast: Cast, players: Callable[..., list[Player]], *, new: bool) ->
     return players(cast, s.view(G), T, D, g, d, mask=MASKS[r.mask], distance=by, mixing=r.mixed)
 
 
-def content_aware(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
+def cagc_players(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
     """CAGC."""
     return cagc.cagc(*networks, **numbers)
 
 
-def relations(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
+def stylekd_players(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
     """StyleKD: maps relate under shifts along directions of W."""
     s, layers = cast.setup, cast.setup.adapter.layers[1:]  # all but the smallest
     shifted = s.recipe.layers.get("shifted", layers)
@@ -337,7 +337,9 @@ def relations(cast: Cast, *networks: Any, **numbers: Any) -> list[Player]:
     return stylekd.stylekd(*networks, **numbers, bank=bank, layers=layers)
 
 
-def information(cast: Cast, S: Any, T: Any, D: Any, g: Any, d: Any, **numbers: Any) -> list[Player]:
+def itgc_players(
+    cast: Cast, S: Any, T: Any, D: Any, g: Any, d: Any, **numbers: Any
+) -> list[Player]:
     """ITGC: an energy judges pairs."""
     s, r = cast.setup, cast.setup.recipe
     E = s.new("energy", lambda: views.InColour(energy.Energy(s.adapter.size, channels=r.energy)))
@@ -346,7 +348,7 @@ def information(cast: Cast, S: Any, T: Any, D: Any, g: Any, d: Any, **numbers: A
     return itgc.itgc(S, T, D, E, g, d, e, **numbers, steps=r.langevin)
 
 
-def cooperation(cast: Cast) -> list[Player]:
+def gcc_players(cast: Cast) -> list[Player]:
     """GCC. A teacher of images from images stays as it is: it is taught by no D alone."""
     s, r, a = cast.setup, cast.setup.recipe, cast.setup.adapter
     layers = list(r.layers.get("gated", views.judge_layers(a)))
@@ -381,7 +383,7 @@ def ends(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([names[0], names[-1]]))
 
 
-def communication(cast: Cast, *, nickel: bool, dime: bool) -> list[Player]:
+def nickel_dime_players(cast: Cast, *, nickel: bool, dime: bool) -> list[Player]:
     """NICKEL, DiME and both; where inputs are images, beside an L1 to the teacher's image."""
     s, r, a = cast.setup, cast.setup.recipe, cast.setup.adapter
     D, g = s.critic(1.0, "D") if nickel else s.judge(), cast.learner(s.student())
@@ -433,24 +435,26 @@ DIRECTIONS = ("styles", "needs directions in W, the space of styles")
 DEEPER = ("deeper", "needs a second, deeper teacher: deeper= of the adapter")
 METHODS = {
     CONTROL: Method("", control, by_truth=True),
-    "mse": Method("A", squared_error, (mse_joint,)),
-    "cached": Method("A", squared_error, (mse_joint,), needs=NOISE),
-    "joint": Method("A", joint, (mse_joint,)),
+    "mse": Method("A", mse_players, (mse_joint,)),
+    "cached": Method("A", mse_players, (mse_joint,), needs=NOISE),
+    "joint": Method("A", joint_players, (mse_joint,)),
     "naive (C,1)": Method("B", partial(afresh, small=False), by_truth=True),
     "naive (C,C)": Method("B", afresh, by_truth=True),
-    "OMGD": Method("B", two_teachers, (omgd,), by_truth=True, needs=DEEPER),
-    "DCD": Method("B", partial(judged_maps, modified=False), (dcd,), by_truth=True),
-    "DCD modified": Method("B", partial(judged_maps, modified=True), (dcd,), by_truth=True),
-    "SDAKD": Method("B", stages, (sdakd,)),
-    "GS": Method("C", slimming, (gs,), needs=STYLES),
-    "CAGC": Method("C", partial(imitation, players=content_aware, new=False), (cagc,)),
+    "OMGD": Method("B", omgd_players, (omgd,), by_truth=True, needs=DEEPER),
+    "DCD": Method("B", partial(dcd_players, modified=False), (dcd,), by_truth=True),
+    "DCD modified": Method("B", partial(dcd_players, modified=True), (dcd,), by_truth=True),
+    "SDAKD": Method("B", sdakd_players, (sdakd,)),
+    "GS": Method("C", gs_players, (gs,), needs=STYLES),
+    "CAGC": Method("C", partial(imitation, players=cagc_players, new=False), (cagc,)),
     "StyleKD": Method(
-        "C", partial(imitation, players=relations, new=True), (stylekd,), needs=DIRECTIONS
+        "C", partial(imitation, players=stylekd_players, new=True), (stylekd,), needs=DIRECTIONS
     ),
-    "ITGC": Method("C", partial(imitation, players=information, new=False), (itgc,)),
-    "GCC": Method("C", cooperation, (gcc,)),
-    "NICKEL": Method("C", partial(communication, nickel=True, dime=False), (nickel_dime,)),
-    "DiME": Method("C", partial(communication, nickel=False, dime=True), (nickel_dime,)),
-    "NICKEL & DiME": Method("C", partial(communication, nickel=True, dime=True), (nickel_dime,)),
+    "ITGC": Method("C", partial(imitation, players=itgc_players, new=False), (itgc,)),
+    "GCC": Method("C", gcc_players, (gcc,)),
+    "NICKEL": Method("C", partial(nickel_dime_players, nickel=True, dime=False), (nickel_dime,)),
+    "DiME": Method("C", partial(nickel_dime_players, nickel=False, dime=True), (nickel_dime,)),
+    "NICKEL & DiME": Method(
+        "C", partial(nickel_dime_players, nickel=True, dime=True), (nickel_dime,)
+    ),
 }
 """Every method by its name, in the order of the papers."""

@@ -1,4 +1,4 @@
-"""DCGAN, scaled by one number: d, the channels of the widest feature map.
+"""DCGAN, scaled by one number: d, the channels of the largest (last) feature map.
 
 Radford et al., "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
 Networks", arXiv:1511.06434, in the form whose parameter counts paper A prints (Aguinaldo et al.,

@@ -16,6 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +47,7 @@ from ganzip.units import (
     find_units,
     in_order,
     load_network,
+    read_rows,
 )
 
 GAN = (gan, stylegan2)
@@ -429,6 +431,24 @@ def speed_rows(run: Run) -> list[dict[str, Any]]:
     seconds = cost.pass_seconds(nets, z, c["steps"])
     found = {p: [Number("latency", 1000 * s, "ms")] for p, s in seconds.items()}
     return [row for p, its in found.items() for row in rows(run, its, of, width=width(p))]
+
+
+def legibility(units: Sequence[Unit], root: Path) -> pd.DataFrame:
+    """Rows of finished units whose data have labels: how sure the classifier is of their images.
+
+    "top probability" is the mean over images of that of the likeliest class.
+    """
+    found = []
+    trained = {*measure.LEARNERS, *PLAIN}
+    for unit in (unit for unit in units if unit.config["method"] in trained):
+        judge, n = judging.judge_of(Run(unit, root)), unit.config["n_images"]
+        if judge.classifier is not None:
+            images = images_of(generator_of(unit, root), noise(n, unit.config["latent"]), 250)
+            top = features.probabilities(judge.classifier, images).amax(1).mean().item()
+            metric = f"top probability-{next(iter(judge.networks))}"
+            row = {"metric": metric, "value": top, "unit": "", "n_images": n}
+            found.append(read_rows([unit], root).head(1).assign(**row))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 def logits(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:

@@ -325,6 +325,13 @@ def speedup_rows(table: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     return long.assign(source=long["source"].replace(names))
 
 
+CRITICS = {
+    "Ablation3": "the teacher's discriminator (ablation 3)",
+    "SDAKD": "the student's discriminator (SDAKD)",
+    "DCD_modified": "DCD modified",
+}
+
+
 def probabilities_of(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
     """Discriminators on 100 training images: P(fake) by method, and P(truth) and AUC.
 
@@ -339,7 +346,7 @@ def probabilities_of(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tenso
     for unit in units:
         c = unit.config
         fake, real = compute_once(unit, root, "probabilities", lambda unit=unit: both(unit))
-        by_method[f"{c['method']}, D of width {c['disc']}"] = fake
+        by_method[CRITICS.get(c["method"], c["method"])] = fake
         lines.append(
             {"network": c["network"], "method": c["method"], "D": c["disc"], "images": len(fake)}
             | {"P(fake)": fake.mean().item(), "spread": fake.std().item()}
@@ -395,10 +402,10 @@ def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> S
         shown = {f"input, {label}": cond[at, :3], "truth": truth[at]}
         shown["teacher"] = examples[label].teacher[at]
         for C, unit in students.items():
-            shown[f"C = {C}"] = images_of(generator_of(unit, root), cond[at])
+            shown[f"SDAKD\nC = {C}"] = images_of(generator_of(unit, root), cond[at])
         return shown
 
-    shown = draw_once(students["1/4"], root, "figure4", found, rows)
+    shown = draw_once(students["1/4"], root, "test-images", found, rows)
     truth, side = shown["truth"], shown["truth"].shape[-1]
     zooms = [(*_busiest(image, side // 3), side // 3) for image in truth]
     return shown, zooms, _captions(shown, truth)
@@ -471,7 +478,7 @@ def _busiest(image: Tensor, size: int) -> tuple[int, int]:
 def _captions(shown: Mapping[str, Tensor], truth: Tensor) -> dict[str, list[str]]:
     """PSNR to the truth under every image of its size but itself."""
     return {
-        name: [f"{value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]
+        name: [f"PSNR {value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]
         for name, images in shown.items()
         if images.shape == truth.shape and not name.startswith("truth")
     }

@@ -155,14 +155,15 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
     lines = {line["method"]: line for line in shown.to_dict("records")}
     best, alike = choice(frame)
     students = [name for name in lines if name not in LEVELS]
-    name = "the control, which no teacher taught" if best == CONTROL else best
+    start = first_weights(frame)
+    whom = "which learnt from the truth alone here" if start else "which no teacher taught"
+    name = f"the control, {whom}" if best == CONTROL else best
     why = f"the lowest mean {metric} of {len(students)} methods"
     if best != alike[0]:
         why = (
             f"{lines[best][LIKENESS]:.1f} dB from the teacher's images, the nearest of those whose"
         )
         why += f" {metric} does not differ significantly from the lowest mean ({alike[0]})"
-    start = first_weights(frame)
     means = {m: line[metric] for m, line in lines.items()}
     lack = shortfall({m: x for m, x in means.items() if m != "start" or not start}, best)
     found = [f"None is ready: {lack}", "The first of those here is"] if lack else ["Take"]
@@ -183,7 +184,7 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
     if start:
         better = means[best] < means["start"]
         found.append(
-            f"All began from {start}, a trained student that comes along: {metric} "
+            f"All began from {start}, a trained student of this repository: {metric} "
             f"{tables.short(means['start'])} before the training here, "
             f"{tables.short(means[best])} after it"
             + ("." if better else f'; ganzip.load("{start}") is as good.')

@@ -65,10 +65,18 @@ def details(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: cut(images) for name, images in shown.items()}
 
 
+COMPARED, C = ("SDAKD", "naive (C,C)", sr.CONTROL), "1/4"  # the students of the figure
+
+
 def networks() -> dict[str, nn.Module]:
-    """Kept students, smallest first, and the released teacher, by a label; none: no students."""
+    """Students that are compared and the released teacher, by a label; none without students."""
     # A word of the method a line: the widest label is the least width of a column.
-    found = {"\n".join([*method.split(), f"C = {C}"]): G for (method, C), G in students().items()}
+    kept = students()
+    found = {
+        "\n".join([*method.split(), f"C = {C}"]): kept[method, C]
+        for method in COMPARED
+        if (method, C) in kept
+    }
     found |= {"teacher": sr.load_released("cpu")} if found else {}
     return {f"{label}\n{metrics.params(G) / 1e6:.2f} M": G for label, G in found.items()}
 
@@ -79,6 +87,7 @@ def figure() -> Figure | None:
     if not kept:
         return None
     shown = enlarged(kept)
+    del shown["input"]  # bicubic enlargement shows it better
     truth = shown["truth"]
     captions = {
         label: [f"{value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]

@@ -36,7 +36,6 @@ from tqdm import tqdm
 
 from ganzip import data, files, parameters, processes, zoo
 from ganzip.device import cores
-from ganzip.papers.your_own_gan_rows import speeds
 from ganzip.parameters import OWN
 from ganzip.report import figures
 from ganzip.units import Unit, in_order, manifests
@@ -174,9 +173,8 @@ def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
 def figure_of(path: Path) -> Figure:
     """Draw a file of notebook 4 in ``FIGURES``: its table, or what :func:`save_pictures` wrote."""
     if path.suffix == ".csv":
-        table = speeds(pd.read_csv(path), pd.read_csv(path.with_name("cost.csv")))
-        metric = table.columns[2]  # after method and paper
-        return figures.quality_against_cost(table, metric, ["latency, ms", "cpu seconds"])[0]
+        table = pd.read_csv(path)
+        return figures.ranking(table, table.columns[2])[0]  # after method and paper
     pixels = torch.load(path, weights_only=True)
     pictures = {label: data.to_float(images) for label, images in pixels.items()}
     if path.stem == "samples":

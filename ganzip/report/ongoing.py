@@ -22,8 +22,8 @@ import pandas as pd
 
 from ganzip import files, parameters, processes, zoo
 from ganzip.measure import results_and_costs
-from ganzip.papers import nickel_dime_rows, sdakd_claims
-from ganzip.report import figures, keeping, tables
+from ganzip.papers import nickel_dime, nickel_dime_rows, sdakd_claims
+from ganzip.report import bars, figures, keeping, tables
 from ganzip.report.claims import claims_table
 from ganzip.units import manifests, read_rows
 from ganzip.units.plan import Request
@@ -41,7 +41,9 @@ BY = {
 }
 SHOWN = {
     "dcgan_kd": ["IS", "FD-[^ ]+"],
-    "nickel_dime": ["FD-[^ ]+", "FD-[^ ]+ best", "precision-[^ ]+", "recall-[^ ]+"],
+    "nickel_dime": [
+        *("FD-[^ ]+", "FD-[^ ]+ best", "precision-[^ ]+", "recall-[^ ]+", "top probability-[^ ]+")
+    ],
     "sdakd": ["KID-[^ ]+ test mean", "PSNR test mean"],
 }
 
@@ -71,7 +73,10 @@ def keep(request: Request, root: Path, into: Path) -> list[Path]:
         place = into / paper / plan.folder(paper, root).name
         place.mkdir(parents=True, exist_ok=True)
         pack(plan, root, place / PACKED, losses=False)
-        tables.save(read_rows(done[paper], root), place / ROWS)
+        rows = read_rows(done[paper], root)
+        if paper == "nickel_dime":
+            rows = pd.concat([rows, nickel_dime.legibility(done[paper], root)])
+        tables.save(rows, place / ROWS)
         facts = keeping.summarise(place / PACKED) | {"planned": len(units[paper])}
         files.write(place / keeping.SO_FAR, (json.dumps(facts, indent=1) + "\n").encode())
         zoo.keep(units[paper], root, place / zoo.PLACE)
@@ -92,6 +97,11 @@ def table(place: Path) -> pd.DataFrame:
     seeds = its.groupby(by, sort=False)["seed"].nunique().rename("seeds")
     whole = pd.concat([*columns, seeds], axis=1).reset_index()
     return tables.with_spread(tables.tidy(whole))
+
+
+def reached(place: Path) -> pd.DataFrame:
+    """The bars of the paper's preset night, and what the run has reached."""
+    return bars.table(place.parent.name, pd.read_csv(place / ROWS, keep_default_na=False))
 
 
 def verdicts(place: Path) -> pd.DataFrame:

@@ -28,8 +28,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ganzip import data, explore, files, metrics, papers, zoo
-from ganzip.measure.images import noise
+from ganzip import data, explore, export, files, metrics, papers, zoo
+from ganzip.measure.images import images_of, noise
 from ganzip.nets import dcgan
 from ganzip.papers import super_resolution as sr
 from ganzip.report import enlargements, figures, keeping, ongoing, tables
@@ -255,7 +255,7 @@ def _samples(methods: Mapping[str, str]) -> dict[str, Tensor]:
     """Images of the same noise by the teacher and by kept students of paper C."""
     by = {(one.facts["method"], one.facts["p"]): one for one in explore.of_zoo("nickel_dime")}
     shown = {"teacher": by["teacher", 0.0]}
-    for method, p in ((OURS, 0.7), (OURS, 0.9), ("fine-tune", 0.9)):
+    for method, p in (("CAGC", 0.7), (OURS, 0.7), (OURS, 0.9)):
         shown[f"{methods[method]}\np = {p:g}"] = by[method, p]
     z = noise(6, shown["teacher"].latent)
     return {text: one.draw(z) for text, one in shown.items()}
@@ -264,15 +264,21 @@ def _samples(methods: Mapping[str, str]) -> dict[str, Tensor]:
 def networks_figure(paper: str) -> Figure | None:
     """What the generators of the zoo draw, the same noise in every column; None without any.
 
-    Of paper B what they make of photos.
+    By what was pruned, and of one rate the smallest distance, which the label bears, first. Of
+    paper B what they make of photos.
     """
     if paper == "sdakd":
         return enlargements.figure()
-    networks = sorted(explore.of_zoo(paper), key=lambda one: (one.teacher is not None, one.label))
-    if not networks:
+    networks = zoo.overview(paper)
+    if networks.empty:
         return None
-    z = noise(16, networks[0].latent)
-    return figures.sample_grid({one.label: one.draw(z) for one in networks})
+    shown, z = {}, None
+    for one in networks.sort_values(["size", "distance"]).to_dict("records"):
+        path = zoo.find(one["network"])
+        z = noise(16, export.card(path).input_shape[1]) if z is None else z
+        label = f"{one['method']}\n{one['size']}, {tables.short(one['distance'], 0)}"
+        shown[label] = images_of(export.load(path), z)
+    return figures.sample_grid(shown)
 
 
 def _widths(place: Path, method: str) -> list[float]:
@@ -422,6 +428,7 @@ def _templates() -> jinja2.Environment:
         "ongoing": ongoing.runs_of,
         "so_far": ongoing.table,
         "so_far_claims": ongoing.verdicts,
+        "bars": ongoing.reached,
         "networks": zoo.overview,
         "markdown": tables.markdown,
         "read": pd.read_csv,

@@ -1,4 +1,4 @@
-"""Figures: sample grids, curves, histograms and the two diagrams of Aguinaldo et al. (2019).
+"""Figures: sample grids, curves, histograms and diagrams of who teaches whom.
 
 Every function returns a matplotlib Figure that is closed to pyplot: it shows once, where a notebook
 displays it, and `save` writes it.  A function that draws numbers returns them as a frame beside the
@@ -10,11 +10,16 @@ from ganzip.report.figures.curves import (
     front,
     history,
     metric_against_d,
-    quality_against_cost,
+    ranking,
     speedups,
     teacher_selection,
 )
-from ganzip.report.figures.diagrams import scheme_joint, scheme_mse
+from ganzip.report.figures.diagrams import (
+    scheme_joint,
+    scheme_mse,
+    scheme_nickel_dime,
+    scheme_sdakd,
+)
 from ganzip.report.figures.histograms import equilibrium, logit_histogram, probability_histograms
 from ganzip.report.figures.images import (
     busiest,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import cycle
-from typing import Any, cast
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -18,6 +17,7 @@ from torch import Tensor
 from ganzip.report import tables
 from ganzip.report.figures.images import pixels, strip
 from ganzip.report.figures.theme import (
+    ACROSS,
     COLOURS,
     DASHES,
     LEVELS,
@@ -25,6 +25,7 @@ from ganzip.report.figures.theme import (
     NAMES,
     SPARE,
     WIDTH,
+    colour_of,
     colours,
     curve,
     direction,
@@ -227,8 +228,9 @@ def by_method(
     for axes, metric in zip(panels.flat, metrics, strict=True):
         its = points.loc[points["metric"] == metric]
         its = its.assign(at=100 - its[x] if left else its[x])
-        for (method, shade), marker in zip(colour.items(), cycle("os^Dv<>"), strict=False):
+        for (method, shade), spare in zip(colour.items(), cycle("os^Dv<>"), strict=False):
             line = its.loc[its["method"] == method]
+            marker = MARKERS.get(method, spare)
             curve(axes, line, "at", name(method), color=shade, marker=marker, ms=5)
         for method in LEVELS:
             rows = frame.loc[(frame["method"] == method) & (frame["metric"] == metric)]
@@ -274,34 +276,35 @@ def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFra
 
 
 @style()
-def quality_against_cost(
-    table: pd.DataFrame, metric: str, costs: Sequence[str]
-) -> tuple[Figure, pd.DataFrame]:
-    """Draw a metric against costs, a panel for each and a point for each method, named beside it.
+def ranking(table: pd.DataFrame, metric: str) -> tuple[Figure, pd.DataFrame]:
+    """Draw a metric of methods, a line for each, the best on top; the axis is logarithmic.
 
-    `table` has a line per method: method, the metric, its sd, and the costs, NaN where a line has
-    none.  The teacher is black, lines without a seed are grey.  It returns what it draws.
+    `table` has a line per method: method, the metric's mean under its name, and its sd, NaN for one
+    seed. What no method trained (``LEVELS``, "input", "start") is drawn across all lines.
+    The axis is linear where a value is not above 0. It returns what it draws.
     """
-    figure, panels = subplots(WIDTH, 3.6 * len(costs), nrows=len(costs), squeeze=False)
-    for axes, cost in zip(panels.flat, costs, strict=True):
-        points = table.dropna(subset=[metric, cost]).sort_values(metric)
-        lowest = -math.inf
-        apart = 0.05 * (points[metric].max() - points[metric].min())
-        for point in cast(list[dict[str, Any]], points.to_dict("records")):
-            seeds = bool(pd.notna(point["sd"]) or pd.notna(point.get("seeds")))
-            own = COLOURS["mse"] if seeds else COLOURS["real"]
-            shade = COLOURS["teacher"] if point["method"] == "teacher" else own
-            bar = 0 if pd.isna(point["sd"]) else point["sd"]
-            axes.errorbar(point[cost], point[metric], bar, fmt="o", color=shade, mec="white", ms=6)
-            lowest = max(point[metric], lowest + apart)  # names do not overlap
-            at = {"xytext": (point[cost], lowest), "va": "center", "fontsize": "small"}
-            axes.annotate(f"   {name(str(point['method']))}", (point[cost], point[metric]), **at)
-        values = sorted(set(points[cost].tolist()))
-        if values[-1] > 2 * values[0]:
-            log_ticks(axes, "x", values)
-        axes.margins(x=0.3)
-        axes.set(xlabel=cost, ylabel=direction(metric))
-    return figure, table.loc[:, ["method", metric, "sd", *costs]]
+    higher = bool(tables.higher_is_better(metric))
+    ranked = table.sort_values(metric, ascending=not higher)
+    lines = ranked.loc[~ranked["method"].isin(list(ACROSS))].reset_index(drop=True)
+    figure, axes = subplots(WIDTH, 1.0 + 0.32 * len(lines))
+    for at, (method, mean, sd) in enumerate(
+        zip(*(lines[k] for k in ("method", metric, "sd")), strict=True)
+    ):
+        look: dict[str, Any] = {"color": colour_of(method), "fmt": MARKERS.get(method, "o")}
+        axes.errorbar(mean, at, xerr=None if pd.isna(sd) else sd, ms=8, mec="white", **look)
+    for method, mean in zip(ranked["method"], ranked[metric], strict=True):
+        if method in ACROSS:
+            axes.axvline(mean, label=f"{name(method)}, {tables.short(mean)}", **ACROSS[method])
+    axes.set_yticks(range(len(lines)), [name(method) for method in lines["method"]])
+    axes.set(xlabel=direction(metric), ylim=(len(lines) - 0.5, -0.5))
+    low, high = ranked[metric].min(), ranked[metric].max()
+    if low > 0:
+        ticks = [n * 10**k for k in range(-3, 6) for n in (1, 2, 5)]
+        log_ticks(axes, "x", [tick for tick in ticks if low / 2 < tick < 1.5 * high])
+        axes.set_xlim(low / 1.2, 1.25 * high)
+    axes.grid(axis="y")
+    legend(figure, above=True)
+    return figure, ranked.loc[:, ["method", metric, "sd"]]
 
 
 @style()

@@ -1,4 +1,4 @@
-"""The two diagrams of Aguinaldo et al. (2019)."""
+"""Who teaches whom: the two diagrams of Aguinaldo et al. (2019), and one of each other paper."""
 
 from __future__ import annotations
 
@@ -51,6 +51,89 @@ def scheme_joint() -> Figure:
     )
     axes.text(WIDTH / 2, 0.25, equation, ha="center", va="center", fontsize=11)
     return figure
+
+
+@style()
+def scheme_sdakd() -> Figure:
+    """Draw stages 2 and 3 of SDAKD.  Kaparinos and Mezaris (2025), equations (1) to (4)."""
+    figure, axes = canvas(WIDTH, 6.1)
+    axes.text(0.15, 5.8, "Stage 2: each student learns from its teacher alone", fontweight="bold")
+    _lesson(axes, 0.05, 4.65, "$x$", "G", "image,\nmap $F$ (1)", STUDENT_GRADIENT)
+    _lesson(axes, 3.68, 4.65, "$y$", "D", "answer\n(2)", CRITIC_GRADIENT)
+    axes.text(0.15, 3.15, "Stage 3: the two students against each other", fontweight="bold")
+    _lesson(axes, 0.05, 2.0, "$x$", "G", "image,\nmap $F$", STUDENT_GRADIENT)
+    _box(axes, 4.75, 1.35, 1.2, "student\n$D_S$", CRITIC)
+    _box(axes, 6.45, 1.35, 1.25, "adversarial\n(3), (4)", LOSS)
+    _box(axes, 4.75, 2.65, 1.2, "truth $y$", PLAIN)
+    _arrow(axes, (2.15, 1.35), (4.15, 1.35))
+    _arrow(axes, (4.75, 2.25), (4.75, 1.75))
+    _arrow(axes, (5.35, 1.47), (5.82, 1.47))
+    _arrow(axes, (5.82, 1.2), (5.35, 1.2), gradient=CRITIC_GRADIENT)
+    _arrow(axes, (6.45, 0.95), (6.45, 0.5), (1.55, 0.5), (1.55, 0.93), gradient=STUDENT_GRADIENT)
+    axes.text(2.3, 0.12, "gradient of the generator", color=STUDENT_GRADIENT, **NOTE)
+    axes.text(5.3, 0.12, "gradient of the discriminator", color=CRITIC_GRADIENT, **NOTE)
+    return figure
+
+
+@style()
+def scheme_nickel_dime() -> Figure:
+    """Draw NICKEL and DiME.  Yeo, Jang and Yoo (2024), sections 3.2 and 3.3."""
+    figure, axes = canvas(WIDTH, 4.9)
+    axes.add_patch(Circle((0.4, 2.95), 0.3, fc=PLAIN, ec=EDGE, lw=1.2))
+    axes.text(0.4, 2.95, "$z$", ha="center", va="center")
+    _box(axes, 1.7, 4.2, 1.25, "teacher $G_T$\n(frozen)", TEACHER)
+    _box(axes, 1.7, 1.95, 1.25, "student $G_S$\n(pruned)", STUDENT)
+    _box(axes, 4.0, 3.1, 1.25, "student's $D_S$\n(new)", CRITIC)
+    _box(axes, 4.0, 1.95, 1.25, "teacher's $D_T$", CRITIC)
+    _box(axes, 4.0, 0.8, 1.25, "CLIP, DINO\n(frozen)", TEACHER)
+    _box(axes, 6.35, 4.2, 1.55, "NICKEL: maps'\nhigh frequencies", LOSS)
+    _box(axes, 6.35, 2.55, 1.55, "adversarial,\nboth", LOSS)
+    _box(axes, 6.35, 0.8, 1.55, "DiME: moments\nof features", LOSS)
+    _arrow(axes, (0.64, 3.15), (1.07, 4.0))
+    _arrow(axes, (0.64, 2.75), (1.07, 2.15))
+    _arrow(axes, (2.33, 4.35), (5.57, 4.35))
+    _arrow(axes, (2.33, 4.05), (2.85, 4.05), (2.85, 3.25), (3.37, 3.25))
+    _arrow(axes, (4.63, 3.25), (5.1, 3.25), (5.1, 4.05), (5.57, 4.05))
+    _arrow(axes, (2.33, 1.95), (3.37, 1.95))
+    _arrow(axes, (2.85, 1.95), (2.85, 2.95), (3.37, 2.95))
+    _arrow(axes, (2.85, 1.95), (2.85, 0.8), (3.37, 0.8))
+    _arrow(axes, (4.63, 2.95), (5.57, 2.65))
+    _arrow(axes, (4.63, 2.1), (5.57, 2.45))
+    _arrow(axes, (4.63, 0.8), (5.57, 0.8))
+    axes.text(4.0, 4.4, "the map that the image came from", **NOTE)
+    axes.text(2.92, 3.65, "image", va="center", fontsize=10)
+    axes.text(5.03, 3.65, "a map", ha="right", va="center", fontsize=10)
+    axes.text(2.78, 1.3, "image", ha="right", va="center", fontsize=10)
+    axes.text(
+        1.7, 0.8, "target: the same\nof $G_T$'s images", ha="center", va="center", fontsize=10
+    )
+    trains = {
+        (6.35, 3.75): ("trains $D_S$'s first blocks", CRITIC_GRADIENT),
+        (6.35, 2.1): ("trains $D_S$ and $D_T$", CRITIC_GRADIENT),
+        (6.35, 1.85): ("trains $G_S$", STUDENT_GRADIENT),
+        (6.35, 0.35): ("trains $G_S$", STUDENT_GRADIENT),
+    }
+    for at, (text, colour) in trains.items():
+        axes.text(*at, text, color=colour, ha="center", va="top", fontsize=10)
+    return figure
+
+
+def _lesson(
+    axes: Axes, x: float, y: float, source: str, network: str, loss: str, gradient: str
+) -> None:
+    """Draw what a student learns from its teacher around height y, from x on: 3.5 inches."""
+    axes.add_patch(Circle((x + 0.3, y), 0.3, fc=PLAIN, ec=EDGE, lw=1.2))
+    axes.text(x + 0.3, y, source, ha="center", va="center")
+    student = STUDENT if network == "G" else CRITIC
+    for side, text, fill in (
+        (1, f"teacher\n${network}_T$ (frozen)", TEACHER),
+        (-1, f"student\n${network}_S$", student),
+    ):
+        _box(axes, x + 1.5, y + 0.65 * side, 1.2, text, fill)
+        _arrow(axes, (x + 0.55, y + 0.17 * side), (x + 0.9, y + 0.5 * side))
+        _arrow(axes, (x + 2.1, y + 0.65 * side), (x + 2.46, y + 0.2 * side))
+    _box(axes, x + 2.97, y, 1.02, loss, LOSS)
+    _arrow(axes, (x + 2.97, y - 0.4), (x + 2.97, y - 0.8), (x + 2.1, y - 0.8), gradient=gradient)
 
 
 def _pair(axes: Axes, y: float, loss: str) -> None:

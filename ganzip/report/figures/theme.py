@@ -39,7 +39,11 @@ COLOURS = {
     "NICKEL & DiME": "#0072B2",
 }
 SPARE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = {"regular": "s", "letter": "D", "mse": "o", "student": "o", "joint": "^"}
+MARKERS = {
+    **{"regular": "s", "letter": "D", "mse": "o", "student": "o", "joint": "^"},
+    **{"fine-tune": "^", "GS": "v", "CAGC": "s", "StyleKD": "<", "ITGC": ">", "GCC": "D"},
+    **{"NICKEL": "P", "DiME": "X", "NICKEL & DiME": "o"},
+}
 NAMES = {
     "regular": "regular GAN",
     "letter": "regular GAN, published recipe",
@@ -48,10 +52,17 @@ NAMES = {
     "joint": "joint-loss student",
     "teacher": "teacher",
     "real": "real images",
+    "input": "enlarged input",
+    "start": "student before training",
 }
 LEVELS: dict[str, dict[str, Any]] = {
     "teacher": {"color": COLOURS["teacher"], "ls": "--", "lw": 1.4},
     "real": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
+}
+# What no method trained, in figures whose lines are methods.
+ACROSS = LEVELS | {
+    "input": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
+    "start": {"color": COLOURS["letter"], "ls": "-.", "lw": 1.4},
 }
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 
@@ -88,6 +99,11 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
     return {label: own[label] for label in labels}
 
 
+def colour_of(method: str) -> str:
+    """The colour of a method; blue for one that has none of its own."""
+    return COLOURS.get(method, SPARE[0])
+
+
 def name(label: str) -> str:
     """Write a method's name out, as legends show it; what follows "joint" is the loss's alpha."""
     alpha = label.partition(" ")[2]
@@ -108,13 +124,13 @@ def subplots(*size: float, **panels: Any) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def legend(figure: Figure) -> None:
-    """Put one legend for all panels outside of them: above, or beside a single panel."""
+def legend(figure: Figure, *, above: bool = False) -> None:
+    """Put one legend for all panels outside of them: above, or beside a single panel if not so."""
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    single = len(figure.axes) == 1
+    single = len(figure.axes) == 1 and not above
     figure.legend(
         list(handles.values()),
         list(handles),

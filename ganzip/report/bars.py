@@ -1,0 +1,86 @@
+"""What preset night is to reach, set before its runs began, and what rows say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ganzip.report.tables import short, spread
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit to the mean over seeds of one metric of one network.
+
+    metric: a regular expression. of: the method whose mean the limit is a share of; "" for none.
+    """
+
+    text: str
+    network: str
+    method: str
+    width: str
+    metric: str
+    side: Literal["at least", "at most"]
+    limit: float
+    of: str = ""
+
+
+KID = "KID-[^ ]+ test mean"
+STUDENT = "NICKEL & DiME at p = 0.9"
+BARS = {
+    "dcgan_kd": [
+        Bar(
+            "teacher: inception score, of that of real test images",
+            *("DCGAN", "regular", "32", "IS", "at least", 0.9, "real"),
+        ),
+    ],
+    "sdakd": [
+        Bar(
+            f"{network}: distance of {method}, C = {C}, of that of the enlarged input",
+            *(network, method, C, KID, "at most", limit, "input"),
+        )
+        for network, method, C, limit in (
+            ("RealESRGAN", "SDAKD", "1/4", 0.75),
+            ("RealESRGAN-bicubic", "SDAKD", "1/4", 0.75),
+            ("GCFSR", "teacher", "1", 0.5),
+        )
+    ],
+    "nickel_dime": [
+        Bar("teacher: distance", "StyleGAN2", "teacher", "1", "FD-[^ ]+", "at most", 10),
+        *(
+            Bar(f"{STUDENT}: {text}", "StyleGAN2", "NICKEL & DiME", "0.1", *limit)
+            for text, *limit in (
+                ("recall", "recall-[^ ]+", "at least", 0.3),
+                ("top probability of the classifier", "top probability-.*", "at least", 0.85),
+            )
+        ),
+    ],
+}
+
+
+def table(paper: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """A paper's bars: what, bar, ours, reached ("yes", "no" or "not measured yet")."""
+    lines = []
+    for bar in BARS[paper]:
+        found = _values(rows, bar, bar.method, bar.width)
+        whole = np.mean(_values(rows, bar, bar.of)) if bar.of and found else 1.0
+        shares = [value / whole for value in found]
+        mean, reached = np.mean(shares) if shares else np.nan, "not measured yet"
+        if shares:
+            good = mean <= bar.limit if bar.side == "at most" else mean >= bar.limit
+            reached = "yes" if good else "no"
+        limit = f"{bar.side} {short(bar.limit)}"
+        lines.append({"what": bar.text, "bar": limit, "ours": spread(shares, 3), "reached": reached})
+    return pd.DataFrame(lines)
+
+
+def _values(rows: pd.DataFrame, bar: Bar, method: str, width: str = "") -> list[float]:
+    """A metric's values of a method, one a seed; of any width unless one is given."""
+    chosen = (rows["network"] == bar.network) & (rows["method"] == method)
+    chosen &= rows["metric"].str.fullmatch(bar.metric)
+    if width:
+        chosen &= rows["width"].astype(str).str.removesuffix(".0") == width
+    return rows.loc[chosen, "value"].astype(float).tolist()
