@@ -46,6 +46,8 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     assert distance["fine-tune"] > 2.4 * teacher
     hard = rows.pivot_table("value", "method")["value"].to_dict()
     assert hard["NICKEL & DiME"] < hard["CAGC"] < hard["fine-tune"]  # so far
+    page = pages.render()[keeping.folder() / "nickel_dime" / "README.md"]
+    assert "distillation reaches the teacher**: CAGC has" in page
     recall = ongoing.course(place).query("metric == 'recall-mnist'")
     late, last = (recall.query(f"step == {n}")["value"].to_numpy() for n in (2500, 3000))
     assert (last > late).mean() > 0.5  # it still rises, for most
