@@ -21,6 +21,16 @@ def one_thread():
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="module")
+def small_features():
+    """A few layers in the place of EfficientNet-Lite, for tests of what is done with features."""
+    from tests import plans
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_lite", plans.lite)
+        yield
+
+
 class Forked(loky.ProcessPoolExecutor):
     """Workers that are forked and need not import torch."""
 

@@ -19,7 +19,10 @@ SOURCE = "digits"
 SMOKE = presets.dcgan_kd("smoke")
 SHORT = dataclasses.replace(
     SMOKE, regular={2: 1}, letter={}, other={}, penalty={}, alphas=(1e-4,), judge_steps=30,
-    gan_recipe=dataclasses.replace(SMOKE.gan_recipe, steps=40), n_images=64, cache_pairs=128,
+    gan_recipe=dataclasses.replace(SMOKE.gan_recipe, steps=20), n_images=64, cache_pairs=128,
+    teacher_recipe=dataclasses.replace(SMOKE.teacher_recipe, steps=40),
+    mse_recipe=dataclasses.replace(SMOKE.mse_recipe, steps=150),
+    joint_recipe=dataclasses.replace(SMOKE.joint_recipe, steps=10),
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from ganzip.report import tables
 from ganzip.units import Run, find_unit, find_units, perform, read_rows
 from tests import plans
 
+pytestmark = pytest.mark.usefixtures("small_features")
 SOURCE = "digits"
 # Style mixing and path lengths too, which presets smoke and cpu do without.
 SHORT = dataclasses.replace(
@@ -45,7 +46,7 @@ def trained():
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory, small_features):
     """Units of a short plan, done."""
     root = tmp_path_factory.mktemp("runs")
     for unit in trained():

@@ -29,6 +29,9 @@ from ganzip.papers import your_own_gan_rows as measure
 from ganzip.units import find_units, in_order, perform, read_rows
 
 
+pytestmark = pytest.mark.usefixtures("small_features")
+
+
 def painter(width):
     """Noise to grey images of 8 pixels."""
     n = max(1, round(8 * width))
@@ -67,7 +70,7 @@ def planned(adapter, methods=(), seeds=1, width=0.5, n=2):
 
 
 @pytest.fixture(scope="module", params=["NOISE", "IMAGE"])
-def trained(request, tmp_path_factory):
+def trained(request, tmp_path_factory, small_features):
     """All methods that can serve, on a generator of noise and on one of images."""
     adapter = {"NOISE": NOISE, "IMAGE": IMAGE}[request.param]
     root = tmp_path_factory.mktemp(request.param.lower())
