@@ -9,12 +9,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from ganzip import data, features, presets
 from ganzip.papers import dcgan_kd, matrix
 from ganzip.papers import your_own_gan as own
+from ganzip.report import tables
 from ganzip.train import frozen
 from ganzip.units import Run, Unit, in_order, perform
 from ganzip.units import run as run_module
@@ -92,6 +94,18 @@ def short_dcgan(root: Path, **changed: Any) -> list[Unit]:
     for unit in units:
         perform(unit, dcgan_kd.work, root)
     return units
+
+
+def made_up(values: dict[tuple, list[float]], width: Callable = lambda d: d) -> pd.DataFrame:
+    """Rows of a run that never was: {(method, d or p, metric): one value a seed}."""
+    rest = dict.fromkeys(tables.ROW, "") | {"steps": 1, "n_images": 1}
+    return pd.DataFrame(
+        [
+            {**rest, "method": m, "width": width(d), "metric": k, "value": v, "seed": s}
+            for (m, d, k), seeds in values.items()
+            for s, v in enumerate(seeds)
+        ]
+    )
 
 
 def digest(folder: Path) -> list[str]:

@@ -231,20 +231,9 @@ def test_the_main_table_shows_ours_beside_what_is_known(frame):
 # Claims -------------------------------------------------------------------------------------------
 
 
-def rows_of(values):
-    """Rows of a made-up run: {(method, p, metric): one value a seed}."""
-    rest = dict.fromkeys(tables.ROW, "")
-    return pd.DataFrame(
-        [
-            {**rest, "method": m, "width": round(1 - p, 6), "metric": k, "value": v, "seed": s}
-            for (m, p, k), seeds in values.items()
-            for s, v in enumerate(seeds)
-        ]
-    )
-
-
 def verdicts(values):
-    found = measured.claims(rows_of(values), "FD-digits", "recall-digits")
+    frame = plans.made_up(values, lambda p: round(1 - p, 6))
+    found = measured.claims(frame, "FD-digits", "recall-digits")
     return {claim.text: claim for claim in found}
 
 
