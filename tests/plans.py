@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from ganzip import data, features, presets
 from ganzip.papers import dcgan_kd, matrix
@@ -171,7 +172,7 @@ def stops(unit: Unit, work: Callable[[Run], None], root: Path) -> int:
 
 
 @functools.cache
-def lite(version: int, size: int, device: str) -> Lite:
+def lite(version: int, size: int, device: str) -> nn.Module:
     """A few frozen layers in the place of EfficientNet-Lite, whose own tests have the whole."""
     with features.without_draws():
         torch.manual_seed(version)
