@@ -21,6 +21,23 @@ def one_thread():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def no_data_folder(monkeypatch, tmp_path):
+    """Sets come from tmp_path only, whatever the environment and the machine hold."""
+    monkeypatch.delenv("GANZIP_DATA", raising=False)
+    monkeypatch.setattr("ganzip.data.named.DEBIAN_FASHION", tmp_path / "debian")
+
+
+@pytest.fixture(scope="module")
+def small_features():
+    """A few layers in the place of EfficientNet-Lite, for tests of what is done with features."""
+    from tests import plans
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_lite", plans.lite)
+        yield
+
+
 class Forked(loky.ProcessPoolExecutor):
     """Workers that are forked and need not import torch."""
 

@@ -1,6 +1,7 @@
 """Every kind of unit that the five plans have, at preset smoke: for the tests that try them all."""
 
 import dataclasses
+import functools
 import hashlib
 import sys
 from collections.abc import Callable
@@ -8,14 +9,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
+from torch import nn
 
-from ganzip import data, presets
+from ganzip import data, features, presets
 from ganzip.papers import dcgan_kd, matrix
 from ganzip.papers import your_own_gan as own
+from ganzip.report import tables
+from ganzip.train import frozen
 from ganzip.units import Run, Unit, in_order, perform
 from ganzip.units import run as run_module
+from tests.meta import Lite
 
 PAPERS = {"dcgan_kd": "digits", "sdakd": "photos", "nickel_dime": "digits"}
 FAMILIES = ("DCGAN", "StyleGAN2", "GCFSR", "RealESRGAN", "RealESRGAN-bicubic")
@@ -91,6 +97,18 @@ def short_dcgan(root: Path, **changed: Any) -> list[Unit]:
     return units
 
 
+def made_up(values: dict[tuple, list[float]], width: Callable = lambda d: d) -> pd.DataFrame:
+    """Rows of a run that never was: {(method, d or p, metric): one value a seed}."""
+    rest = dict.fromkeys(tables.ROW, "") | {"steps": 1, "n_images": 1}
+    return pd.DataFrame(
+        [
+            {**rest, "method": m, "width": width(d), "metric": k, "value": v, "seed": s}
+            for (m, d, k), seeds in values.items()
+            for s, v in enumerate(seeds)
+        ]
+    )
+
+
 def digest(folder: Path) -> list[str]:
     """Hashes of what a finished unit is: weights, rows and history."""
     names = ("weights.safetensors", "rows.csv", "history.csv")
@@ -114,10 +132,20 @@ class Stopped(BaseException):
 
 
 def stopping(patch: pytest.MonkeyPatch) -> None:
-    """Every phase of more than one step ends in its middle when it is begun from its start."""
-    whole = run_module.train
+    """Every phase of more than one step ends in its middle when it is begun from its start.
+
+    There, and at the end of a phase, are the only checkpoints: each takes as long as some steps.
+    """
+    whole, keep, kept = run_module.train, Run._checkpoint, set[int]()
+
+    def checkpoint(run, phase, step, *rest):
+        if step in kept:
+            keep(run, phase, step, *rest)
 
     def train(players, batches, steps, *, seed=0, start=0, after=lambda step, terms: None):
+        kept.clear()
+        kept.update((steps // 2, steps))
+
         def then(step, terms):
             after(step, terms)
             if start == 0 and step == steps // 2:
@@ -126,6 +154,7 @@ def stopping(patch: pytest.MonkeyPatch) -> None:
         whole(players, batches, steps, seed=seed, start=start, after=then)
 
     patch.setattr(run_module, "train", train)
+    patch.setattr(Run, "_checkpoint", checkpoint)
 
 
 def stops(unit: Unit, work: Callable[[Run], None], root: Path) -> int:
@@ -140,6 +169,14 @@ def stops(unit: Unit, work: Callable[[Run], None], root: Path) -> int:
                 count += 1
                 torch.rand(count)  # what was drawn meanwhile is not to matter
     return count
+
+
+@functools.cache
+def lite(version: int, size: int, device: str) -> nn.Module:
+    """A few frozen layers in the place of EfficientNet-Lite, whose own tests have the whole."""
+    with features.without_draws():
+        torch.manual_seed(version)
+        return frozen(Lite()).to(device)
 
 
 def clear_caches() -> None:

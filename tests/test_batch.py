@@ -2,14 +2,12 @@
 
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 import toy
 
 from ganzip import files
 from ganzip.units import (
-    Demand,
     State,
     Unit,
     claim_device,
@@ -19,8 +17,7 @@ from ganzip.units import (
     read_rows,
     read_state,
 )
-from ganzip.units import plan as plan_module
-from ganzip.units.plan import PAPER_NOTEBOOKS, Request, make_plan
+from ganzip.units.plan import Request, make_plan
 from ganzip.units.status import forecast, progress, status
 from ganzip.units.transfer import bundle, merge
 
@@ -28,19 +25,11 @@ GIVEN = Request("smoke", papers=("toy",))
 
 
 @pytest.fixture
-def plan(monkeypatch):
-    """A plan of a teacher and two students, whatever the preset."""
-    teacher = toy.unit(steps=4)
-    units = [teacher]
-    for seed in (1, 2):
-        config = {**toy.unit(steps=8, seed=seed).config, "teacher": True}
-        units.append(Unit("toy", f"student-seed{seed}", config, {"teacher": teacher}))
-    paper = SimpleNamespace(
-        prepare=lambda preset, scale: units, demand=lambda unit: Demand(unit.config["steps"], 40)
-    )
-    monkeypatch.setattr(plan_module, "paper_module", lambda name: paper)
-    monkeypatch.setitem(PAPER_NOTEBOOKS, "toy", "9_toy")
-    return units
+def plan():
+    """A plan of a teacher and two students, which a test may change."""
+    units = toy.plan()
+    with toy.planned(lambda: units):
+        yield units
 
 
 def test_the_plan_names_every_unit_its_needs_and_the_notebooks(plan, tmp_path):

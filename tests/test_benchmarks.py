@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,7 +12,6 @@ from torch import nn
 from benchmarks import cases, measure, slow
 from benchmarks.__main__ import RESULTS
 from benchmarks.cases import How
-from ganzip import metrics
 from ganzip.nets import gcfsr, realesrgan, stylegan2
 from ganzip.train import Batch
 
@@ -72,15 +70,6 @@ def test_the_definition_shares_no_parameter_with_what_it_checks():
             p.add_(1)
         assert measure.apart(before, cases.drawn(plain, z)) == 0
         assert measure.apart(cases.drawn(G, z), before) > 0.1
-
-
-def test_distances_are_the_slow_ones():
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((60, 8)), rng.standard_normal((50, 8)) + 0.2
-    x, y = torch.from_numpy(a), torch.from_numpy(b)
-    assert metrics.frechet_distance(x, y) == pytest.approx(slow.frechet_distance(a, b), rel=1e-9)
-    ours, _ = metrics.kernel_distance(x, y, subsets=5, size=20)
-    assert ours == pytest.approx(slow.kernel_distance(a, b, subsets=5, size=20), rel=1e-9)
 
 
 def test_a_cached_step_sees_the_teachers_images_to_8_bits():

@@ -18,7 +18,6 @@ from ganzip.data import (
     decoding,
     describe,
     load,
-    named,
     real_batches,
     to_float,
     to_uint8,
@@ -26,12 +25,7 @@ from ganzip.data import (
 )
 from tests.sets import idx, noise, png, write_cifar, write_folder, write_mnist, write_zip
 
-
-@pytest.fixture(autouse=True)
-def no_data_folder(monkeypatch, tmp_path):
-    """Sets come from tmp_path only, whatever the environment and the machine hold."""
-    monkeypatch.delenv("GANZIP_DATA", raising=False)
-    monkeypatch.setattr(named, "DEBIAN_FASHION", tmp_path / "debian")
+pytestmark = pytest.mark.usefixtures("no_data_folder")
 
 
 def rgb_set(count=20, side=6):
@@ -378,9 +372,6 @@ def test_a_failed_or_lost_cache_leaves_nothing_and_is_made_again(tmp_path):
     assert load(path, cache=cache).fingerprint == load(path).fingerprint
 
 
-# Download -----------------------------------------------------------------------------------------
-
-
 # Ranges and batches -------------------------------------------------------------------------------
 
 
@@ -482,6 +473,3 @@ def test_photos_are_dealt_whole_by_name_and_seed_alone():
     assert first.shape == (3, 4, 5) and first[0, 0, 0] == int(str(held["photo"]))
     with pytest.raises(DataError, match="4 photos, expected five or more"):
         data.deal_photos(dict(list(photos.items())[:4]))
-
-
-# Real sets ----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -19,7 +18,10 @@ SOURCE = "digits"
 SMOKE = presets.dcgan_kd("smoke")
 SHORT = dataclasses.replace(
     SMOKE, regular={2: 1}, letter={}, other={}, penalty={}, alphas=(1e-4,), judge_steps=30,
-    gan_recipe=dataclasses.replace(SMOKE.gan_recipe, steps=40), n_images=64, cache_pairs=128,
+    gan_recipe=dataclasses.replace(SMOKE.gan_recipe, steps=20), n_images=64, cache_pairs=128,
+    teacher_recipe=dataclasses.replace(SMOKE.teacher_recipe, steps=40),
+    mse_recipe=dataclasses.replace(SMOKE.mse_recipe, steps=150),
+    joint_recipe=dataclasses.replace(SMOKE.joint_recipe, steps=10),
 )  # fmt: skip
 
 
@@ -109,25 +111,13 @@ def test_interpolation_walks_the_great_circle():
     assert torch.allclose(steps, steps[:1].expand(8), atol=1e-5)  # equal angles
 
 
-def rows_of(values):
-    """Rows of a made-up run: {(method, d, metric): one value a seed}."""
-    rest = dict.fromkeys(tables.ROW, "") | {"steps": 1, "n_images": 1}
-    return pd.DataFrame(
-        [
-            {**rest, "method": m, "width": d, "metric": k, "value": v, "seed": s}
-            for (m, d, k), seeds in values.items()
-            for s, v in enumerate(seeds)
-        ]
-    )
-
-
 def made_up(student):
     values = {("regular", 16, "VoL"): [9.0, 9.1, 8.9]}
     values |= {("joint 0", 4, "VoL"): [3.0], ("joint 0.0001", 4, "VoL"): [5.0]}
     for d in (2, 4):
         values |= {("regular", d, "IS"): [2 + d, 2.1 + d, 1.9 + d], ("mse", d, "IS"): student[d]}
         values |= {("mse", d, "VoL"): [3.0, 3.1, 2.9]}
-    return rows_of(values | {("regular", 16, "IS"): [8.0, 8.1, 7.9]})
+    return plans.made_up(values | {("regular", 16, "IS"): [8.0, 8.1, 7.9]})
 
 
 def test_claims_follow_the_rows():

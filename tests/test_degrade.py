@@ -58,14 +58,6 @@ def slow(size: int, value: Any) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def test_a_gaussian_by_hand():
-    q = degrade.ellipse(3, one(1.0), one(1.0), one(0.0))
-    kernel = degrade.normalised(degrade.generalised(q, one(1.0)), torch.tensor([3]))[0]
-    total = 1 + 4 * math.exp(-0.5) + 4 * math.exp(-1)
-    expected = torch.tensor([[math.exp(-1), math.exp(-0.5)], [math.exp(-0.5), 1.0]]) / total
-    torch.testing.assert_close(kernel[:2, :2], expected)
-
-
 @pytest.mark.parametrize(("sx", "sy", "angle"), [(2.0, 2.0, 0.3), (3.0, 0.7, 0.5), (0.9, 2.5, -2)])
 @pytest.mark.parametrize("beta", [0.5, 1.0, 3.5])
 def test_generalised_and_plateau_equal_their_formulas(sx, sy, angle, beta):

@@ -12,11 +12,7 @@ from ganzip import data, degrade
 from ganzip.data import DataError, decoding, load, named
 from tests.sets import noise, png, write_cifar, write_folder, write_zip
 
-
-@pytest.fixture(autouse=True)
-def no_data_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("GANZIP_DATA", raising=False)
-    monkeypatch.setattr(named, "DEBIAN_FASHION", tmp_path / "debian")
+pytestmark = pytest.mark.usefixtures("no_data_folder")
 
 
 def write(path, names, **more):

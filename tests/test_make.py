@@ -81,10 +81,23 @@ def test_verbs_run_one_module(make, verb):
     assert sorted(environment["MAKE_SET"].split()) == ["SEEDS", "VENV"]
 
 
+@pytest.fixture
+def given(monkeypatch):
+    """Sets the variables that make sets, and those alone."""
+    for name in reproduce.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def setting(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return setting
+
+
 # What Python makes of them ------------------------------------------------------------------------
 
 REFUSED = [
-    {name: value}
+    (name, value)
     for name, values in {
         "PRESET": ["cpuu", "CPU", "cpu smoke"],
         "SCALE": ["nan", "inf", "-1", "0", "1e9", "2,5", "x", "$(x)"],
@@ -99,18 +112,14 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("given", REFUSED, ids=lambda given: "-".join(map("=".join, given.items())))
+@pytest.mark.parametrize(("name", "value"), REFUSED)
 @pytest.mark.parametrize("verb", ["status", "reproduce"])
-def test_what_does_not_fit_is_one_line_and_nothing_runs(given, verb, monkeypatch):
+def test_what_does_not_fit_is_one_line_and_nothing_runs(name, value, verb, given, monkeypatch):
     for where, what in ((reproduce, "execute"), (batch, "run_snakemake"), (Request, "units")):
         monkeypatch.setattr(where, what, None)
-    for name in reproduce.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
+    given(**{name: value})
     with pytest.raises(ParameterError) as error:
         reproduce.main(verb)
-    ((name, value),) = given.items()
     line = str(error.value)
     assert line.isprintable() and "expected" in line and len(line) < 300
     assert line.startswith(f"unknown parameter {value!r}" if name == "MAKE_SET" else f"{name} is ")
@@ -158,12 +167,8 @@ def folder_of_notebook(path, given, root):
 
 @pytest.mark.parametrize("paper", keeping.NAMES)
 @pytest.mark.parametrize(("values", "name"), SAME, ids=lambda v: str(v))
-def test_make_and_the_notebooks_name_one_folder(values, name, paper, monkeypatch, tmp_path):
-    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-    for variable in reproduce.VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    for variable, value in (values | {"PAPER": paper}).items():
-        monkeypatch.setenv(variable, value)
+def test_make_and_the_notebooks_name_one_folder(values, name, paper, given, monkeypatch, tmp_path):
+    given(**values, PAPER=paper, GANZIP_RUNS=str(tmp_path))
     seen = []
 
     def execute(notebook, out, given):
@@ -182,29 +187,23 @@ def test_make_and_the_notebooks_name_one_folder(values, name, paper, monkeypatch
     assert re.fullmatch(r"[\w.+-]+", expected.name) and not expected.name.endswith(("-", "."))
 
 
-def test_the_verbs_of_batch_are_given_the_same(monkeypatch, tmp_path):
-    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
-    for variable in reproduce.VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
+def test_the_verbs_of_batch_are_given_the_same(given, monkeypatch, tmp_path):
     told = []
     monkeypatch.setattr(batch, "main", lambda arguments: told.append(arguments) or 0)
-    monkeypatch.setenv("DATA", "my photos & more.zip")
-    monkeypatch.setenv("SCALE", "1.0")
+    given(GANZIP_RUNS=str(tmp_path), DATA="my photos & more.zip", SCALE="1.0")
     assert reproduce.main("status") == 0
     assert told.pop() == [
         "status", "--data=my photos & more.zip", "--papers=dcgan_kd,sdakd,nickel_dime", "--jobs=0"
     ]  # fmt: skip
-    monkeypatch.setenv("WEIGHTS", "1")
-    monkeypatch.setenv("PAPER", "sdakd")
-    monkeypatch.setenv("DATA", "photos")
+    given(WEIGHTS="1", PAPER="sdakd", DATA="photos")
     reproduce.main("bundle")
     assert told.pop() == ["bundle", "ganzip-cpu.zip", "--papers=sdakd", "--jobs=0", "--weights"]
-    monkeypatch.setenv("TO", "~/x.zip")
+    given(TO="~/x.zip")
     reproduce.main("bundle")
     assert told.pop()[1] == str(Path.home() / "x.zip")
     with pytest.raises(ParameterError, match="FROM names no bundle"):
         reproduce.main("merge")
-    monkeypatch.setenv("FROM", "x.zip")
+    given(FROM="x.zip")
     reproduce.main("merge")
     assert told.pop()[:2] == ["merge", "x.zip"]
 

@@ -107,8 +107,6 @@ def build(method):
     return players, nets, moves
 
 
-METHODS = ["cagc", "sparsify", "finetune", "stylekd", "itgc", "gcc", "gcc offline"]
-METHODS += ["nickel dime D_T", "nickel D_T", "nickel dime", "nickel", "dime D_T", "dime"]
 TERMS = {
     "cagc": {"adversarial", "l1", "perceptual"},
     "sparsify": {"adversarial", "l1", "perceptual", "sparsity"},
@@ -126,27 +124,19 @@ TERMS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_each_player_moves_its_own_networks_alone(method):
+@pytest.mark.parametrize("method", TERMS)
+def test_each_player_moves_its_own_networks_alone_by_the_terms_of_the_method(method):
     players, nets, moves = build(method)
-    assert [p.name for p in players if p.name in moves] == [p.name for p in players]
     assert {p.name for p in players} == set(moves)
+    teachers, logged = {name: state(nets[name]) for name in ("T", "D_T")}, {}
     for player in players:
         before = {name: weights(net) for name, net in nets.items()}
         # The others stand by without acting: their parameters are frozen as in a whole step.
         idle = [replace(p, due=lambda step: False) for p in players if p is not player]
-        train([player, *idle], lambda step: batch(), 1)
+        train([player, *idle], lambda step: batch(), 1, after=lambda _, terms: logged.update(terms))
         assert {n for n, net in nets.items() if moved(before[n], net)} == moves[player.name]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_teacher_stays_to_the_bit_and_terms_are_named(method):
-    players, nets, moves = build(method)
-    before, judge, logged = state(nets["T"]), state(nets["D_T"]), {}
-    train(players, lambda step: batch(seed=step), 2, after=lambda step, terms: logged.update(terms))
-    online = any("T" in names for names in moves.values())
-    assert same(before, nets["T"]) != online
-    assert same(judge, nets["D_T"]) != any("D_T" in names for names in moves.values())
+    for name, whole in teachers.items():  # buffers too
+        assert same(whole, nets[name]) != any(name in names for names in moves.values())
     assert {k.split("/")[1] for k in logged if k.startswith("G/")} == TERMS[method]
     assert all(term.isfinite() for term in logged.values())
     assert ("D/nickel" in logged) == ("nickel" in method)
@@ -394,6 +384,15 @@ def gates_of(D, blocks=("b8",)):
     return gcc.Gates(D, blocks, torch.zeros(1, 3, 16, 16))
 
 
+def gcc_offline(rate=1e-3, **how):
+    """A quartet, its gates and adapters, and the players by name."""
+    S, T, D, D_T = quartet()
+    gates, adapters = gates_of(D), gcc.transfers(S, T, LAYERS)
+    opts = adam(S, adapters), adam(D), Adam(gates.parameters(), rate), None
+    players = gcc.gcc(S, T, D, D_T, gates, adapters, *opts, **GCC, **how)
+    return S, T, D, D_T, gates, adapters, {p.name: p for p in players}
+
+
 def test_open_gates_change_nothing_and_a_shut_one_silences_its_channel():
     D, x = discriminator(), gan.real(batch())
     gates = gates_of(D, ["b16", "b8"])
@@ -438,24 +437,17 @@ def test_gradients_go_straight_through_the_gates():
 
 
 def test_numbers_are_clipped_after_each_step_and_the_level_follows():
-    S, T, D, D_T = quartet()
-    gates, adapters = gates_of(D), gcc.transfers(S, T, LAYERS)
-    opts = adam(S, adapters), adam(D), Adam(gates.parameters(), 5.0), None
-    players = gcc.gcc(S, T, D, D_T, gates, adapters, *opts, **GCC, decay=0.75)
+    _, T, _, D_T, gates, _, players = gcc_offline(5.0, decay=0.75)
     with stored_noise(T):
         level = 0.25 * D_T(T(batch().cond)).abs().mean().item()
-        train([p for p in players if p.name == "gates"], lambda step: batch(), 1)
+        train([players["gates"]], lambda step: batch(), 1)
     assert set(gates.numbers["b8"].tolist()) == {0.0, 1.0}  # a step of 5 is clipped to either end
     assert gates.level.item() == pytest.approx(level, rel=1e-4)
     assert "level" in gates.state_dict()
 
 
 def test_the_gates_hold_d_to_the_teachers_level():
-    S, T, D, D_T = quartet()
-    gates, adapters = gates_of(D), gcc.transfers(S, T, LAYERS)
-    opts = adam(S, adapters), adam(D), adam(gates), None
-    both = gcc.gcc(S, T, D, D_T, gates, adapters, *opts, **GCC, decay=0.5)
-    players = {p.name: p for p in both}
+    S, T, D, D_T, _, _, players = gcc_offline(decay=0.5)
     with stored_noise(S), stored_noise(T):
         fake, wanted = S(batch().cond), T(batch().cond)
         with torch.no_grad():
@@ -471,13 +463,10 @@ def test_the_gates_hold_d_to_the_teachers_level():
 
 
 def test_gcc_terms_by_hand():
-    S, T, D, D_T = quartet()
-    gates, adapters = gates_of(D), gcc.transfers(S, T, LAYERS)
+    S, T, D, D_T, _, adapters, players = gcc_offline(l1=2.0)
     assert [tuple(a.weight.shape) for a in adapters] == [(8, 4, 1, 1)]  # pyright: ignore
-    opts = adam(S, adapters), adam(D), adam(gates), None
-    player = gcc.gcc(S, T, D, D_T, gates, adapters, *opts, **GCC, l1=2.0)[0]
     with stored_noise(S), stored_noise(T):
-        terms = player.terms(batch())
+        terms = players["G"].terms(batch())
         with taps(S, LAYERS) as mine, taps(T, LAYERS) as theirs:
             x, y = S(batch().cond), T(batch().cond)
     with taps(D_T, ["b8"]) as seen:

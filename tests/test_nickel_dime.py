@@ -17,6 +17,7 @@ from ganzip.report import tables
 from ganzip.units import Run, find_unit, find_units, perform, read_rows
 from tests import plans
 
+pytestmark = pytest.mark.usefixtures("small_features")
 SOURCE = "digits"
 # Style mixing and path lengths too, which presets smoke and cpu do without.
 SHORT = dataclasses.replace(
@@ -45,7 +46,7 @@ def trained():
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory, small_features):
     """Units of a short plan, done."""
     root = tmp_path_factory.mktemp("runs")
     for unit in trained():
@@ -238,20 +239,9 @@ def test_the_main_table_shows_ours_beside_what_is_known(frame):
 # Claims -------------------------------------------------------------------------------------------
 
 
-def rows_of(values):
-    """Rows of a made-up run: {(method, p, metric): one value a seed}."""
-    rest = dict.fromkeys(tables.ROW, "")
-    return pd.DataFrame(
-        [
-            {**rest, "method": m, "width": round(1 - p, 6), "metric": k, "value": v, "seed": s}
-            for (m, p, k), seeds in values.items()
-            for s, v in enumerate(seeds)
-        ]
-    )
-
-
 def verdicts(values):
-    found = measured.claims(rows_of(values), "FD-digits", "recall-digits")
+    frame = plans.made_up(values, lambda p: round(1 - p, 6))
+    found = measured.claims(frame, "FD-digits", "recall-digits")
     return {claim.text: claim for claim in found}
 
 

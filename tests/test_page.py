@@ -142,7 +142,8 @@ SAID = {
     "nickel_dime/cpu-s3": {
         "p = 0.9: NICKEL & DiME is better than (CAGC|StyleKD|GS|ITGC|fine)": ["supported"] * 5,
         "p = 0.9: NICKEL & DiME is better than GCC": ["inconclusive"],
-        "p = 0.9: NICKEL & DiME is better than (DiME|NICKEL,|NICKEL & DiME without)": ["supported"] * 3,
+        "p = 0.9: NICKEL & DiME is better than (DiME|NICKEL,|NICKEL & DiME without)": ["supported"]
+        * 3,
         "p = 0.[57]: NICKEL & DiME is better than (CAGC|ITGC)": ["contradicted"] * 3,
         "p = 0.5: NICKEL & DiME is better than fine": ["contradicted"],
         "p = 0.7: NICKEL & DiME is better than fine": ["supported"],

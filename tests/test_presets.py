@@ -65,8 +65,6 @@ def test_scale_multiplies_steps_and_seeds():
     assert three.mse == {d: 3 * n for d, n in one.mse.items()}
     assert three.n_images == one.n_images
     assert presets.dcgan_kd("cpu", scale=0.01).mse == dict.fromkeys(one.mse, 1)
-    with pytest.raises(ValueError, match="scale is 0; expected a number from 0.01"):
-        presets.dcgan_kd("cpu", scale=0)
 
 
 def test_other_data_plan_everything_anew(digits):
@@ -182,8 +180,6 @@ def test_scale_and_aligned_faces_in_paper_b():
         assert b.seeds["SDAKD"]["1/4"] == 2 * a.seeds["SDAKD"]["1/4"] and b.net == a.net
     faces = presets.sdakd("cpu", aligned=True).families
     assert [family.span for family in faces] == [0, *(f.span for f in one.families[1:])]
-    with pytest.raises(ValueError, match="scale is 0; expected a number from 0.01"):
-        presets.sdakd("cpu", scale=0)
     compared = presets.sdakd("cpu").families[0].seeds
     assert all(
         compared[m]["1/4"] == 3 for m in ("SDAKD", "naive (C,1)", "naive (C,C)", "Ablation3")
@@ -239,5 +235,3 @@ def test_no_row_has_fewer_seeds_than_asked_for():
     C = presets.nickel_dime("cpu", seeds=4)
     assert {n for sizes in C.seeds.values() for n in sizes.values()} == {4}
     assert C.ablations == presets.nickel_dime("night", seeds=4).scratch == {0.9: 4}
-    with pytest.raises(ValueError, match="seeds is -1; expected a whole number from 0"):
-        presets.nickel_dime("cpu", seeds=-1)

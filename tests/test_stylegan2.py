@@ -15,7 +15,6 @@ from ganzip.nets.stylegan2 import (
     Generator,
     Mapping,
     macs_a,
-    map_widths,
     minibatch_std,
     stored_noise,
 )
@@ -149,23 +148,12 @@ def test_sizes_of_the_students(p):
     assert (macs_a(G), params(G)) == PRUNED[p]
 
 
-def test_rates_of_compression():
-    rates = [100 * (1 - macs / SCALES[256, 16384, 512, 512, 8][1]) for macs, _ in PRUNED.values()]
-    assert rates == pytest.approx([74.9595, 90.7150, 95.8723, 98.9199, 99.6965], abs=5e-5)
-
-
 @pytest.mark.parametrize("case", CAGC)
 def test_multiply_adds_of_the_wider_generator(case):
     with torch.device("meta"):
         G = Generator(case[0], base=32768, width=case[1])
     linear = sum(p.numel() for p in G.parameters() if p.ndim == 2)
     assert macs_a(G) + linear == CAGC[case]
-
-
-def test_widths_of_paper256():
-    widths = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64}
-    assert map_widths(256, 16384, 512) == widths
-    assert list(map_widths(256, 16384, 512, 1 - 0.7).values()) == [154] * 4 + [77, 39, 20]
 
 
 # Behaviour ----------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -23,12 +22,12 @@ import numpy as np
 import pytest
 import torch
 import toy
+from toy import plan
 
 from ganzip import data, files
 from ganzip.report import tables
 from ganzip.units import (
     Damaged,
-    Demand,
     Unit,
     UnitsFailed,
     compute_once,
@@ -39,41 +38,18 @@ from ganzip.units import (
     read_samples,
     read_state,
 )
-from ganzip.units import plan as plan_module
 from ganzip.units.bundles import HEADER, BundleError
-from ganzip.units.plan import PAPER_NOTEBOOKS, Request
+from ganzip.units.plan import Request
 from ganzip.units.pool import _find_unfinished
 from ganzip.units.transfer import bundle, merge
 
 GIVEN = Request("smoke", data="faces", papers=("toy",))
 
 
-def plan() -> list[Unit]:
-    """A teacher and two students of it."""
-    teacher = toy.unit(steps=4, data="line", preset="smoke")
-    students = [
-        Unit(
-            "toy",
-            f"student-seed{seed}",
-            {**teacher.config, "steps": 8, "seed": seed, "teacher": True, "betas": (0.5, 0.9)},
-            {"teacher": teacher},
-        )
-        for seed in (1, 2)
-    ]
-    return [teacher, *students]
-
-
 @contextlib.contextmanager
 def planned(home: Path) -> Iterator[None]:
     """The plan as that of a paper "toy", and the folder of runs."""
-    paper = SimpleNamespace(
-        prepare=lambda preset, **_: plan(), demand=lambda unit: Demand(unit.config["steps"], 40)
-    )
-    with (
-        mock.patch.object(plan_module, "paper_module", lambda name: paper),
-        mock.patch.dict(PAPER_NOTEBOOKS, {"toy": "9_toy"}),
-        mock.patch.dict(os.environ, {"GANZIP_RUNS": str(home)}),
-    ):
+    with toy.planned(), mock.patch.dict(os.environ, {"GANZIP_RUNS": str(home)}):
         yield
 
 

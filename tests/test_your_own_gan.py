@@ -26,7 +26,10 @@ from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_budget as budget
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
-from ganzip.units import find_units, in_order, perform, read_rows
+from ganzip.units import find_units, perform, read_rows
+from tests import plans
+
+pytestmark = pytest.mark.usefixtures("small_features")
 
 
 def painter(width):
@@ -67,7 +70,7 @@ def planned(adapter, methods=(), seeds=1, width=0.5, n=2):
 
 
 @pytest.fixture(scope="module", params=["NOISE", "IMAGE"])
-def trained(request, tmp_path_factory):
+def trained(request, tmp_path_factory, small_features):
     """All methods that can serve, on a generator of noise and on one of images."""
     adapter = {"NOISE": NOISE, "IMAGE": IMAGE}[request.param]
     root = tmp_path_factory.mktemp(request.param.lower())
@@ -142,10 +145,7 @@ def test_a_killed_and_a_whole_run_are_one(trained, tmp_path):
     """The units are deterministic: what a second run of one gives, bit by bit."""
     adapter, units, root = trained
     (unit,) = find_units(units, method="NICKEL & DiME")
-    again = tmp_path / own.PAPER / "units"
-    again.mkdir(parents=True)
-    for need in in_order([unit])[:-1]:
-        (again / need.folder(root).name).symlink_to(need.folder(root))
+    plans.beside(unit, root, tmp_path)
     perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
     ours, its = unit.weights(tmp_path), unit.weights(root)
     assert all(torch.equal(ours[name], its[name]) for name in its)

@@ -1,16 +1,49 @@
 """A small real unit of work for the tests of ``units``."""
 
+import contextlib
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from unittest import mock
+
 import torch
 from torch import nn
 from torch.optim import Adam
 
 from ganzip.report import tables
 from ganzip.train import Batch, Player, step_seed
-from ganzip.units import Run, Unit
+from ganzip.units import Demand, Run, Unit
+from ganzip.units import plan as plan_module
+from ganzip.units.plan import PAPER_NOTEBOOKS
 
 
 def unit(steps=60, seed=0, **config):
     return Unit("toy", f"line-seed{seed}", {"steps": steps, "seed": seed, "wait": 0.0, **config})
+
+
+def plan() -> list[Unit]:
+    """A teacher and two students of it."""
+    teacher = unit(steps=4, data="line", preset="smoke")
+    own = {**teacher.config, "steps": 8, "teacher": True, "betas": (0.5, 0.9)}
+    return [
+        teacher,
+        *(
+            Unit("toy", f"student-seed{seed}", own | {"seed": seed}, {"teacher": teacher})
+            for seed in (1, 2)
+        ),
+    ]
+
+
+@contextlib.contextmanager
+def planned(prepare: Callable[[], list[Unit]] = plan) -> Iterator[None]:
+    """Inside the ``with`` block "toy" is a paper of that plan."""
+    paper = SimpleNamespace(
+        prepare=lambda preset, **_: prepare(), demand=lambda unit: Demand(unit.config["steps"], 40)
+    )
+    with (
+        mock.patch.object(plan_module, "paper_module", lambda name: paper),
+        mock.patch.dict(PAPER_NOTEBOOKS, {"toy": "9_toy"}),
+    ):
+        yield
 
 
 def work(run: Run) -> None:
