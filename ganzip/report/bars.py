@@ -73,7 +73,8 @@ def table(paper: str, rows: pd.DataFrame) -> pd.DataFrame:
             good = mean <= bar.limit if bar.side == "at most" else mean >= bar.limit
             reached = "yes" if good else "no"
         limit = f"{bar.side} {short(bar.limit)}"
-        lines.append({"what": bar.text, "bar": limit, "ours": spread(shares, 3), "reached": reached})
+        ours = spread(shares, 3)
+        lines.append({"what": bar.text, "bar": limit, "ours": ours, "reached": reached})
     return pd.DataFrame(lines)
 
 
