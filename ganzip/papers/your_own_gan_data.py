@@ -118,8 +118,9 @@ def adapter_of(unit: Unit) -> Adapter:
 # Data ---------------------------------------------------------------------------------------------
 
 
-def teacher_of(unit: Unit, root: Path, a: Adapter) -> nn.Module:
+def teacher_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
     """The frozen teacher of a unit: the adapter's, else the one that was trained."""
+    a = adapter or adapter_of(unit)
     state = family.teacher_state(a)
     if state is not None:
         return family.load_teacher(a, state)
