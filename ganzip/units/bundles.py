@@ -170,10 +170,10 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         yield bundle
 
 
-# What zipfile raises for what is no zip, torn, encrypted or packed in an unknown way.
+# What zipfile raises for what is no zip, torn, encrypted or packed in an unknown way; and csv.
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError,
-    ValueError, KeyError, OverflowError,
+    ValueError, KeyError, OverflowError, csv.Error,
 )  # fmt: skip
 
 
@@ -300,7 +300,7 @@ def _find_content_fault(name: str, content: bytes) -> str:
     """Why a unit's file cannot be what its name says."""
     try:
         if name == HISTORY:
-            _check_history(content)
+            _last_step(content)
         elif name == WEIGHTS:
             from_safetensors(content)
         elif name.startswith("shown/"):
@@ -316,19 +316,17 @@ def _find_content_fault(name: str, content: bytes) -> str:
     return ""
 
 
-def _check_history(content: bytes) -> None:
-    lines = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+def _last_step(content: bytes) -> int:
+    """The last step of a history, 0 of an empty one; raises ValueError for what is none."""
+    last, lines = 0, csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
     if next(lines, None) != ["step", "player", "term", "value"]:
         raise ValueError("other columns than step, player, term, value")
     for line in lines:
         if len(line) != 4 or int(line[0]) < 0:
             raise ValueError(f"line {lines.line_num} is torn")
         float(line[3])
-
-
-def _last_step(content: bytes) -> int:
-    """The last step of a history, 0 of an empty one."""
-    return max((int(line.split(",")[0]) for line in content.decode().splitlines()[1:]), default=0)
+        last = max(last, int(line[0]))
+    return last
 
 
 def _read_unit(
