@@ -249,7 +249,7 @@ def sdakd_table(
     network = network or usual
     mine = frame.loc[frame["network"] == network]
     mine = mine.assign(width=[str(_width(width)) for width in mine["width"]])
-    rows = {n: _sdakd_rows(n) for n, its in SDAKD_NETWORKS.items() if its == usual}
+    rows = {n: sdakd_rows(n) for n, its in SDAKD_NETWORKS.items() if its == usual}
     elsewhere = {row for its in rows.values() for row in its}.difference(rows[table])
     scores = {f"{column}_ours": metric for column, metric in metrics.items()}
     ours = _lines(mine, scores, SDAKD_NOTES)
@@ -261,7 +261,7 @@ def sdakd_table(
     return both.reindex(columns=[*columns, *_means(scores), *CONDITIONS, *notes])
 
 
-def _sdakd_rows(table: int) -> list[tuple[str, str]]:
+def sdakd_rows(table: int) -> list[tuple[str, str]]:
     """Name the rows of a published table as ours are: our method, C of the generator."""
     paper = published("sdakd", table)
     if table == 4:
