@@ -278,12 +278,10 @@ def demand(unit: Unit) -> Demand:
 @functools.cache
 def _counts(kind: str, d: int, channels: int, size: int, latent: int) -> tuple[int, int]:
     """Multiply-adds of a pass and parameters, of G ("G") or D ("D")."""
+    shape = {"channels": channels, "size": size}
     if kind == "G":
-        c = {"d": d, "channels": channels, "size": size, "latent": latent}
-        return cost.count(lambda: generator(c), (latent,))
-    return cost.count(
-        lambda: dcgan.Discriminator(d, channels=channels, size=size), (channels, size, size)
-    )
+        return cost.count(lambda: dcgan.Generator(d, latent=latent, **shape), (latent,))
+    return cost.count(lambda: dcgan.Discriminator(d, **shape), (channels, size, size))
 
 
 def judge_width(unit: Unit) -> int:
