@@ -169,7 +169,7 @@ def _run_pool(
 
 def _admissible(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Iterator[Unit]:
     """Units that are ready and may be begun, in their order; of a copy of ``waiting``."""
-    ready = [unit for unit in waiting if _ready(unit, root)]
+    ready = [unit for unit in waiting if all(need.done(root) for need in unit.needs.values())]
     if limit is None:
         yield from ready
         return
@@ -180,10 +180,6 @@ def _admissible(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Ite
         else:
             others.append(unit)
     yield from (unit for unit in others if limit.admits(unit, False))
-
-
-def _ready(unit: Unit, root: Path) -> bool:
-    return all(need.done(root) for need in unit.needs.values())
 
 
 def _needs_any(unit: Unit, keys: Mapping[str, str]) -> bool:
