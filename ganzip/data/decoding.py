@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from filelock import FileLock
@@ -21,7 +21,7 @@ from joblib import cpu_count
 from PIL import Image
 from tqdm import tqdm
 
-from ganzip.data.images import DataError, end_fingerprint, fingerprint, reason
+from ganzip.data.images import DataError, fingerprint, reason
 from ganzip.files import save_array, write
 
 CHUNK = 64  # images that a thread decodes at a time
@@ -78,15 +78,15 @@ def decode(
     if content.found:
         print(f"{source.name}: {content.found}")
     try:
-        pixels, mark, mixed = _fill(source, content, size, channels, target)
+        pixels, mixed = _fill(source, content, size, channels, target)
     except _ColourAmongGrey:
         if target is not None:
             discard(target)
-        pixels, mark, _ = _fill(source, content, size, 3, target)
+        pixels, _ = _fill(source, content, size, 3, target)
         mixed = True
     if mixed:
         print(f"{source.name}: grey and colour images, all brought to RGB")
-    return pixels, mark
+    return pixels, fingerprint(pixels, content.labels)
 
 
 def _fill(
@@ -95,8 +95,8 @@ def _fill(
     size: int | None,
     channels: int | None,
     target: Path | None,
-) -> tuple[np.ndarray, str, bool]:
-    """``decode``, and whether grey images were among colour ones."""
+) -> tuple[np.ndarray, bool]:
+    """The images of ``decode``, and whether grey ones were among colour ones."""
     keys, count = content.keys, len(content.keys)
     if not count:
         raise DataError(f"{source.path}: no images, expected at least one; get the set again")
@@ -124,8 +124,6 @@ def _fill(
             pixels[i] = one  # a grey one is repeated
         return grey
 
-    digest = hashlib.sha256(str(pixels.shape).encode())
-    digest.update(pixels[:start].data)
     firsts, mixed = range(start, count, CHUNK), False
     shown = {"total": count, "initial": start, "disable": count <= 2000, "unit": "image"}
     pool = ThreadPoolExecutor(cpu_count())
@@ -133,14 +131,13 @@ def _fill(
         with tqdm(desc=source.name, file=sys.stdout, **shown) as bar:
             for first, grey in zip(firsts, pool.map(chunk, firsts), strict=True):
                 stop, mixed = min(first + CHUNK, count), mixed or grey
-                digest.update(pixels[first:stop].data)
                 bar.update(stop - first)
-                if target is not None and stop % SAVED == 0:
-                    flush(pixels)
+                if target is not None and (stop % SAVED == 0 or stop == count):
+                    cast(np.memmap, pixels).flush()
                     write(_rows(target), str(stop).encode())
     finally:
         pool.shutdown(cancel_futures=True)
-    return pixels, end_fingerprint(digest, content.labels), mixed
+    return pixels, mixed
 
 
 def _array(
@@ -158,12 +155,6 @@ def _array(
         found = f"{free / 1e9:.1f} GB free, expected {needed / 1e9:.1f} GB for {count} images"
         raise DataError(f"{target.parent}: {found}; free some, or set GANZIP_RUNS to another disk")
     return np.lib.format.open_memmap(target, "w+", np.uint8, whole), 0
-
-
-def flush(pixels: np.ndarray) -> None:
-    """Bring what was written to a mapped file to the disk."""
-    assert isinstance(pixels, np.memmap)
-    pixels.flush()
 
 
 def _rows(target: Path) -> Path:
@@ -260,11 +251,10 @@ def _new_entry(
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     content, part = source.read(), entry.with_name(f".{entry.name}.part")
     try:
-        pixels, mark = decode(source, content, size, channels, part)
+        _, mark = decode(source, content, size, channels, part)
     except DataError:
         discard(part)
         raise
-    flush(pixels)
     if content.labels is not None:
         save_array(Path(f"{entry}.labels.npy"), content.labels)
     os.replace(part, f"{entry}.npy")
