@@ -196,8 +196,8 @@ def test_a_killed_decoding_goes_on_and_ends_in_the_same_pixels(tmp_path, monkeyp
 def test_batches_are_the_same_wherever_rows_are_kept(tmp_path, place):
     array, indices = noise(23, 2, 4), data.batch_indices(23, 5, seed=1)
     np.save(tmp_path / "rows.npy", array)
-    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    for rows in (torch.from_numpy(array), mapped, mapped.view(np.float16)):
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="c")
+    for rows in map(torch.from_numpy, (array, mapped, mapped.view(np.float16))):
         found = data.batches_of(rows, indices, "cpu", place)
         for step in (0, 1, 2, 9, 4, 5, 0, 0):
             wanted = np.asarray(rows)[indices(step).numpy()]

@@ -222,8 +222,7 @@ def cached_batches(run: Run) -> Callable[[int], Batch]:
 
     def answer(start: int, stop: int) -> np.ndarray:
         teacher = generator_of(needed, run.root).to(device)
-        z = torch.from_numpy(np.array(zs[start:stop]))
-        return data.to_uint8(images_of(teacher, z, 500)).numpy()
+        return data.to_uint8(images_of(teacher, zs[start:stop], 500)).numpy()
 
     zs = files.memmap(folder / "z.npy", (c["pairs"], c["latent"]), "float32", draw)
     images = files.memmap(folder / "images.npy", (c["pairs"], *shape), "uint8", answer)
