@@ -1,10 +1,12 @@
 """A small real unit of work for the tests of ``units``."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torch.optim import Adam
 
-from ganzip.report import tables
+from ganzip.measure.rows import Number, rows
 from ganzip.train import Batch, Player, step_seed
 from ganzip.units import Run, Unit
 
@@ -45,5 +47,5 @@ def work(run: Run) -> None:
     )
     of = {"data": "line", "method": "line", "preset": "smoke", **run.config}
     where = {"paper": "toy", "table": "lines", "network": "line", "width": 1}
-    bias = tables.row(of, "bias", net[3].bias.item(), **where)  # pyright: ignore
-    run.finish({"net": net}, [bias])
+    bias = Number("bias", net[3].bias.item())  # pyright: ignore
+    run.finish({"net": net}, rows(replace(run, unit=replace(run.unit, config=of)), [bias], where))

@@ -124,13 +124,10 @@ def features_of(metric: str) -> str:
     return metric.split()[0].partition("-")[2] or "inception"
 
 
-def likeness(images: Tensor, to: Tensor, name: str = "", features: str = "") -> list[Number]:
-    """PSNR and SSIM of images in pairs, means over these; ``name`` says to what, if not the truth.
-
-    features: what else is measured beside, which all rows of B bear.
-    """
+def likeness(images: Tensor, to: Tensor, name: str = "") -> list[Number]:
+    """PSNR and SSIM of images in pairs, means over these; ``name``: to what, if not the truth."""
     n = len(images)
     return [
-        Number(f"PSNR{name}", metrics.psnr(images, to).mean().item(), "dB", n, features),
-        Number(f"SSIM{name}", metrics.ssim(images, to).mean().item(), "", n, features),
+        Number(f"PSNR{name}", metrics.psnr(images, to).mean().item(), "dB", n),
+        Number(f"SSIM{name}", metrics.ssim(images, to).mean().item(), "", n),
     ]

@@ -64,25 +64,6 @@ def published(paper: str, table: str | int) -> pd.DataFrame:
     return pd.read_csv(files_by_name[name])
 
 
-def row(
-    config: Mapping[str, Any],
-    metric: str,
-    value: float,
-    unit: str = "",
-    n_images: int = 0,
-    features: str = "",
-    **of: Any,
-) -> dict[str, Any]:
-    """One measured number of a unit, in the columns `ROW`.
-
-    config: the unit's. of: paper, table, network, width, and what stands for the config's.
-    """
-    cells = {"dataset": config["data"], "metric": metric, "value": value, "unit": unit}
-    cells |= {name: config[name] for name in ("method", "preset", "steps", "seed")}
-    cells |= {"n_images": n_images, "features": features, **of}
-    return {column: cells[column] for column in ROW}
-
-
 def _width(cell: Any) -> Any:
     """Give 2, "2" and "2.0" the same type, so that they group together; keep text such as 1/2."""
     try:
