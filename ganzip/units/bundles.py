@@ -16,7 +16,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -411,27 +411,21 @@ def find_rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> st
 # Writing one --------------------------------------------------------------------------------------
 
 
-class Writer:
-    """A bundle that is being written: entries one by one, the header, with their hashes, last."""
-
-    def __init__(self, out: zipfile.ZipFile):
-        self._out = out
-        self._files: dict[str, dict[str, Any]] = {}
-
-    def add(self, entry: str, content: bytes) -> None:
-        """Add an entry; the same content gives the same bytes, for no time is written."""
-        self._out.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
-        self._files[entry] = manifests.describe(content)
-
-    def close(self, facts: Mapping[str, Any]) -> None:
-        """Write the header: ``facts`` and the hashes. What cannot be read is not written."""
-        fields = {"format": FORMAT, **facts, "files": self._files}
-        manifests.parse_json(Header, json.dumps(fields).encode())
-        self._out.writestr(zipfile.ZipInfo(HEADER), json.dumps(fields), zipfile.ZIP_DEFLATED)
-
-
 @contextmanager
-def write_bundle(path: Path) -> Iterator[Writer]:
-    """A new bundle at ``path``, there when the block ends well; call ``close`` in it."""
+def write_bundle(path: Path, facts: Mapping[str, Any]) -> Iterator[Callable[[str, bytes], None]]:
+    """A new bundle at ``path``, there when the block ends well; yields what adds an entry to it.
+
+    The header comes last: ``facts`` and the hashes. What cannot be read is not written.
+    """
+    added: dict[str, dict[str, Any]] = {}
     with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as out:
-        yield Writer(out)
+
+        def add(entry: str, content: bytes) -> None:
+            # The same content gives the same bytes, for no time is written.
+            out.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
+            added[entry] = manifests.describe(content)
+
+        yield add
+        header = json.dumps({"format": FORMAT, **facts, "files": added}).encode()
+        manifests.parse_json(Header, header)
+        out.writestr(zipfile.ZipInfo(HEADER), header, zipfile.ZIP_DEFLATED)
