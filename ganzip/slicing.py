@@ -5,8 +5,6 @@ Slicing is a start and no more: what the lost channels did is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -21,12 +19,8 @@ def leading(wide: nn.Module, narrow: nn.Module) -> None:
     theirs, found = wide.state_dict(), {}
     for name, mine in narrow.state_dict().items():
         its = theirs.get(name)
-        fits = its is not None and its.ndim == mine.ndim
-        if (
-            its is None
-            or not fits
-            or any(a < b for a, b in zip(its.shape, mine.shape, strict=True))
-        ):
+        sizes = zip(() if its is None else its.shape, mine.shape, strict=False)
+        if its is None or its.ndim != mine.ndim or any(a < b for a, b in sizes):
             shape = "absent" if its is None else str(tuple(its.shape))
             raise ValueError(
                 f"{name} is {tuple(mine.shape)}, in the wide network {shape}; expected the same "
@@ -54,9 +48,11 @@ def rrdb(wide: nn.Module, narrow: nn.Module) -> None:
         if name in trunk_writers:
             writes[name] = trunk
         elif leaf in ("conv1", "conv2", "conv3", "conv4"):
-            own = conv.weight.abs().sum((1, 2, 3))
-            at = convs["conv_first"].out_channels + (int(leaf[-1]) - 1) * conv.out_channels
-            heard = heard_by(convs, block, int(leaf[-1]), at, conv.out_channels)
+            # How strongly the later convolutions of the block read this one's channels.
+            k, n, own = int(leaf[-1]), conv.out_channels, conv.weight.abs().sum((1, 2, 3))
+            at = convs["conv_first"].out_channels + (k - 1) * n
+            later = [convs[f"{block}.conv{i}"].weight[:, at : at + n] for i in range(k + 1, 6)]
+            heard = torch.stack([weight.abs().sum((0, 2, 3)) for weight in later]).sum(0)
             writes[name] = strongest(own * heard, sizes[name].out_channels)
         elif name == "conv_last":
             writes[name] = torch.arange(3)
@@ -78,12 +74,6 @@ def rrdb(wide: nn.Module, narrow: nn.Module) -> None:
         state[f"{name}.weight"] = conv.weight[writes[name]][:, reads[name]]
         state[f"{name}.bias"] = conv.bias[writes[name]]  # pyright: ignore
     narrow.load_state_dict(state)
-
-
-def heard_by(convs: Mapping[str, nn.Conv2d], block: str, k: int, at: int, n: int) -> Tensor:
-    """How strongly the later convolutions of a dense block read the k-th one's n channels."""
-    later = [convs[f"{block}.conv{i}"].weight[:, at : at + n] for i in range(k + 1, 6)]
-    return torch.stack([weight.abs().sum((0, 2, 3)) for weight in later]).sum(0)
 
 
 def strongest(score: Tensor, n: int) -> Tensor:

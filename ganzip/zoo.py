@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,8 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
         if unit.has_weights(root):
             tensors = unit.weights(root)
             if any(name.startswith("G.") for name in tensors):
-                name, score = short_name(unit, teachers), distance(unit, root)
+                name = TEACHER if unit.key in teachers else re.sub(r"-seed\d+$", "", unit.name)
+                score = distance(unit, root)
                 if name not in best or score < best[name][0]:
                     best[name] = score, unit
     written = []
@@ -98,11 +99,6 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
         written.append(place / f"{name}{SUFFIX}")
         export.save(written[-1], net, its, dtype=torch.float16)
     return written
-
-
-def short_name(unit: Unit, teachers: Collection[str]) -> str:
-    """A unit's name without its seed; ``TEACHER`` where its key is among those of teachers."""
-    return TEACHER if unit.key in teachers else re.sub(r"-seed\d+$", "", unit.name)
 
 
 def distance(unit: Unit, root: Path) -> float:

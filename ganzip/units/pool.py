@@ -124,6 +124,8 @@ def _run_pool(
     running: dict[Any, Unit] = {}
     places: dict[Any, str] = {}
     deadline = limit.stop if limit else math.inf
+    gpus = torch.cuda.device_count() if device == "cuda" else 0
+    devices = [f"cuda:{i}" for i in range(gpus)] or [device]
     # OpenMP threads waiting for each other at every small operator cost more than they do.
     with (
         warnings.catch_warnings(),
@@ -141,7 +143,7 @@ def _run_pool(
                 free = n_jobs - len(running)
                 for unit in itertools.islice(_admissible(waiting, root, limit), free):
                     waiting.remove(unit)
-                    place = min(_devices(device), key=[*places.values()].count)
+                    place = min(devices, key=[*places.values()].count)
                     future = pool.submit(attempt, unit, work, root, place, deadline)
                     running[future], places[future] = unit, place
                 if not running:
@@ -292,9 +294,3 @@ def _gpus() -> list[str]:
     """The GPUs that this process may use, by what they are called in all processes."""
     gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
     return [str(getattr(gpu, "uuid", i)) for i, gpu in enumerate(gpus)]
-
-
-def _devices(device: str) -> list[str]:
-    """All GPUs for "cuda", by number; else the device itself."""
-    count = torch.cuda.device_count() if device == "cuda" else 0
-    return [f"cuda:{i}" for i in range(count)] or [device]
