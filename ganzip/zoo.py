@@ -20,7 +20,7 @@ import torch
 
 from ganzip import export, metrics
 from ganzip.files import repository
-from ganzip.units import Unit, manifests
+from ganzip.units import Unit, manifests, read_rows
 
 PLACE, SUFFIX = "weights", ".safetensors"
 TEACHER = "teacher"
@@ -58,8 +58,6 @@ def overview(paper: str) -> pd.DataFrame:
     lines = []
     for name, path in files(paper).items():
         held = export.card(path)
-        rows = pd.DataFrame(held.metrics)
-        its = rows[rows["metric"].str.fullmatch(DISTANCE)]
         sizes = [f"{k} = {v:g}" for k, v in held.training.items() if k in ("d", "p", "alpha")]
         lines.append(
             {
@@ -70,7 +68,7 @@ def overview(paper: str) -> pd.DataFrame:
                 "preset": held.training["preset"],
                 "steps": held.training["steps"],
                 "parameters": metrics.params(export.load(path)),
-                "distance": its["value"].astype(float).mean(),
+                "distance": distance(pd.DataFrame(held.metrics)),
             }
         )
     return pd.DataFrame(lines)
@@ -90,7 +88,7 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
             tensors = unit.weights(root)
             if any(name.startswith("G.") for name in tensors):
                 name = TEACHER if unit.key in teachers else re.sub(r"-seed\d+$", "", unit.name)
-                score = distance(unit, root)
+                score = distance(read_rows([unit], root))
                 if name not in best or score < best[name][0]:
                     best[name] = score, unit
     written = []
@@ -101,10 +99,9 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     return written
 
 
-def distance(unit: Unit, root: Path) -> float:
-    """The Frechet distance in a finished unit's rows, the mean where there are several."""
-    rows = pd.read_csv(io.BytesIO(unit.read(root, manifests.ROWS)))
-    return float(rows.loc[rows["metric"].str.fullmatch(DISTANCE), "value"].mean())
+def distance(rows: pd.DataFrame) -> float:
+    """The Frechet distance in a unit's rows, the mean where there are several."""
+    return float(rows.loc[rows["metric"].str.fullmatch(DISTANCE), "value"].astype(float).mean())
 
 
 def card(
