@@ -33,11 +33,10 @@ def interpolate(z: Tensor, steps: int) -> Tensor:
     path = []
     for a, b in pairwise(z):
         angle = torch.acos(F.cosine_similarity(a, b, dim=0))
-        for t in torch.arange(steps) / steps:
-            path.append(
-                ((1 - t) * angle).sin() / angle.sin() * a + (t * angle).sin() / angle.sin() * b
-            )
-    return torch.stack([*path, z[-1]])
+        t = (torch.arange(steps) / steps)[:, None]
+        near, far = ((share * angle).sin() / angle.sin() for share in (1 - t, t))
+        path.append(near * a + far * b)
+    return torch.cat([*path, z[-1:]])
 
 
 @contextmanager
