@@ -169,8 +169,7 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
     picks = None
     if T is not None and "pairs" in c:
         pool = data.batch_indices(c["pairs"], c["batch"], c["seed"])
-        sets = (pairs(run, a, T, what) for what in ("z", "images"))
-        picks = [data.batches_of(rows, pool, device) for rows in sets]
+        picks = [data.batches_of(rows, pool, device) for rows in pairs(run, a, T)]
 
     @torch.no_grad()
     def batch(step: int) -> Batch:
@@ -187,22 +186,19 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
     return batch
 
 
-def pairs(run: Run, a: Adapter, T: nn.Module, what: str) -> Tensor:
-    """A finite set of noise, "z", and of the teacher's "images" of it, computed once."""
+def pairs(run: Run, a: Adapter, T: nn.Module) -> tuple[Tensor, Tensor]:
+    """A finite set of noise (n, latent), and the teacher's images of it, uint8, computed once."""
     c, n = run.config, run.config["pairs"]
-    path = cache(run, a, f"{what}-{n}", by_teacher=True)
-    if what == "z":
-        z = torch.randn(n, a.latent, generator=torch.Generator().manual_seed(n))
-        return files.memmap(path, (n, a.latent), "float32", lambda i, j: z[i:j].numpy())
+    noise = torch.randn(n, a.latent, generator=torch.Generator().manual_seed(n))
 
     @torch.no_grad()
     def answer(start: int, stop: int) -> np.ndarray:
-        z = pairs(run, a, T, "z")[start:stop].to(run.device)
         with stylegan2.stored_noise(T):
-            return data.to_uint8(T(z).cpu()).numpy()
+            return data.to_uint8(T(noise[start:stop].to(run.device)).cpu()).numpy()
 
+    path = cache(run, a, f"images-{n}", by_teacher=True)
     shape = (n, a.channels, c["size"], c["size"])
-    return files.memmap(path, shape, "uint8", answer, chunk=256)
+    return noise, files.memmap(path, shape, "uint8", answer, chunk=256)
 
 
 def cache(run: Run, a: Adapter, what: str, *, by_teacher: bool) -> Path:
