@@ -18,7 +18,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ganzip import files, parameters, processes
 from ganzip.device import cores
@@ -44,7 +43,8 @@ def run_snakemake(request: Request, root: Path, jobs: int, more: Sequence[str] =
     workflow, log = files.repository() / "workflow", root / "snakemake.log"
     root.mkdir(parents=True, exist_ok=True)
     # A file, for --config takes a folder called 007 for a number.
-    files.write(root / "snakemake.json", json.dumps(snakemake_config(request)).encode())
+    config = request.parameters() | {"papers": ",".join(request.papers)}
+    files.write(root / "snakemake.json", json.dumps(config).encode())
     options = ["--snakefile", str(workflow / "Snakefile"), "--cores", str(jobs)]
     options += ["--profile", str(workflow / "profiles" / "local")]
     options += ["--configfile", str(root / "snakemake.json"), "--directory", str(root), *more]
@@ -89,11 +89,6 @@ def run_within(
 def size_line(path: Path, count: int) -> str:
     """What a bundle of so many units has become."""
     return f"{path}: {count} units, {path.stat().st_size / 1e6:.1f} MB"
-
-
-def snakemake_config(request: Request) -> dict[str, Any]:
-    """What Snakemake's configuration is."""
-    return request.parameters() | {"papers": ",".join(request.papers)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

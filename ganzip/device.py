@@ -31,7 +31,8 @@ def computing(device: torch.device | str, precision: str = "fp32") -> Iterator[N
     cuDNN chooses its kernels by trying them, which pays where shapes repeat. Raises ValueError for
     a precision that is none of ``PRECISIONS``.
     """
-    check(precision)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
     on_cuda = torch.device(device).type == "cuda"
     lower = on_cuda and precision == "bf16"
     with (
@@ -39,12 +40,6 @@ def computing(device: torch.device | str, precision: str = "fp32") -> Iterator[N
         autocast(device) if lower else full_precision(),
     ):
         yield
-
-
-def check(precision: str) -> None:
-    """Raise ValueError for a precision that does not exist."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
 
 
 def facts(device: torch.device | str, precision: str = "fp32") -> dict[str, str]:

@@ -277,7 +277,7 @@ def to_onnx(
         if sizes is None:
             sizes = _is_image(example) and _takes(still, example[:1].repeat(1, 1, 1, 2))
         content = _convert(still, example, sizes)
-        answer, difference = _session(content), 0.0
+        answer, difference = session(content), 0.0
         for probe in (example, *_probes(still, example, sizes)):
             gap = float((answer(probe) - still(probe)).abs().max())
             if not gap <= tolerance:
@@ -390,7 +390,7 @@ def variants(
             row = rows[precision] = {**blank, "precision": precision}
             try:
                 path = make()
-                answer = _session(path.read_bytes())
+                answer = session(path)
                 found = _in_parts(answer, measured)
             except Exception as error:  # the reason stands in the table, the others go on
                 row["note"] = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -444,13 +444,13 @@ def _convert(net: nn.Module, example: Tensor, free: bool) -> bytes:
     return model.SerializeToString()
 
 
-def _session(content: bytes) -> Callable[[Tensor], Tensor]:
-    """An ONNX file as a function, on one thread of the CPU."""
+def session(file: str | Path | bytes) -> Callable[[Tensor], Tensor]:
+    """An ONNX file, or what one holds, as a function, run on one thread of the CPU."""
     onnxruntime = optional("onnxruntime", REMEDY)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return lambda x: torch.from_numpy(session.run(None, {"input": x.numpy()})[0])
+    found = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda x: torch.from_numpy(found.run(None, {"input": x.numpy()})[0])
 
 
 def _is_image(x: Tensor) -> bool:

@@ -21,7 +21,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 HOST = re.sub(r"[^\w-]", "-", platform.node()) or "here"
 FOREIGN_SECONDS = 86_400.0  # after which the temporary file of another machine is stale
@@ -37,8 +39,9 @@ def write(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path whose file takes the place of ``path`` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep_once(path.parent)
-    temporary = _beside(path)
+    sweep(path.parent)
+    # A name that no other thread of any machine uses.
+    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}.{HOST}.{os.getpid()}")
     try:
         yield temporary
         with open(temporary, "rb+") as file:
@@ -48,19 +51,9 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
-    """A temporary name that no other thread of any machine uses."""
-    thread = threading.get_native_id()
-    return path.with_name(f".{path.name}.{thread}.{HOST}.{os.getpid()}")
-
-
 @lru_cache(maxsize=1024)
-def _sweep_once(folder: Path) -> None:
-    sweep(folder)  # once a process
-
-
 def sweep(folder: Path) -> None:
-    """Remove what processes that are dead left of their writing in a folder."""
+    """Remove what processes that are dead left of their writing in a folder; once a process."""
     if os.name != "posix":  # elsewhere no signal asks whether a process lives
         return
     for path in folder.glob(".*"):
@@ -149,11 +142,11 @@ def memmap(
     fill: Callable[[int, int], np.ndarray],
     *,
     chunk: int = 1024,
-) -> np.ndarray:
+) -> Tensor:
     """A .npy of ``shape`` computed once, ``fill(start, stop)`` at a time, read from the disk.
 
-    Resumable: a killed call leaves ``path``.part and the number of rows in it. Read-only. One that
-    is not what was written, by its sha256 beside it, is computed again.
+    Resumable: a killed call leaves ``path``.part and the number of rows in it. One that is not what
+    was written, by its sha256 beside it, is computed again. Who writes into it changes no file.
     """
     sha256_file = path.with_suffix(".sha256")
 
@@ -177,7 +170,7 @@ def memmap(
                 write(sha256_file, digest(part).encode())
                 os.replace(part, path)
                 count.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -42,6 +42,14 @@ def macs(net: nn.Module, *inputs: Tensor) -> int:
     return counter.get_total_flops() // 2
 
 
+def clock(on_gpu: bool) -> float:
+    """CPU seconds of this process; ``on_gpu``, seconds by the clock once the GPU is done."""
+    if not on_gpu:
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 @torch.no_grad()
 def latency(
     passes: Mapping[Key, Callable[[], object]],
@@ -54,18 +62,12 @@ def latency(
     CPU seconds of this process; ``on_gpu``, the time until the GPU is done. Turns spread over all
     what else the machine does.
     """
-
-    def now() -> float:
-        if on_gpu:
-            torch.cuda.synchronize()
-        return time.perf_counter() if on_gpu else time.process_time()
-
     taken: dict[Key, list[float]] = {key: [] for key in passes}
     for i in range(2 + count):
         for key, call in passes.items():
-            start = now()
+            start = clock(on_gpu)
             call()
-            taken[key] += [now() - start][: i >= 2]
+            taken[key] += [clock(on_gpu) - start][: i >= 2]
     return {key: float(np.median(times)) for key, times in taken.items()}
 
 

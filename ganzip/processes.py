@@ -150,13 +150,9 @@ def program(name: str, *refusals: type[Exception]) -> Iterator[None]:
             print(f"{name}: interrupted; the same call goes on from there", file=sys.stderr)
             sys.stderr.flush()
             sys.stdout.flush()
-            _end(*signals[:1] or [signal.SIGINT])
-
-
-def _end(number: int) -> None:
-    """End this process by a signal."""
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)
+            (number, *_) = signals or [signal.SIGINT]
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 def _forward(number: int, children: list[subprocess.Popen[Any]]) -> None:

@@ -25,14 +25,7 @@ VARIABLES = {
     **{"FROM": "bundle", "WEIGHTS": "weights"},
 }
 # Others that a command line of make may set.
-OTHER_VARIABLES = (
-    "PYTHON",
-    "VENV",
-    "GANZIP_RUNS",
-    "GANZIP_DATA",
-    "GANZIP_WEIGHTS",
-    "GANZIP_TEACHERS",
-)
+OTHER_VARIABLES = "PYTHON VENV GANZIP_RUNS GANZIP_DATA GANZIP_WEIGHTS GANZIP_TEACHERS".split()
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:

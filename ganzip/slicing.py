@@ -5,8 +5,6 @@ Slicing is a start and no more: what the lost channels did is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -21,12 +19,8 @@ def leading(wide: nn.Module, narrow: nn.Module) -> None:
     theirs, found = wide.state_dict(), {}
     for name, mine in narrow.state_dict().items():
         its = theirs.get(name)
-        fits = its is not None and its.ndim == mine.ndim
-        if (
-            its is None
-            or not fits
-            or any(a < b for a, b in zip(its.shape, mine.shape, strict=True))
-        ):
+        sizes = zip(() if its is None else its.shape, mine.shape, strict=False)
+        if its is None or its.ndim != mine.ndim or any(a < b for a, b in sizes):
             shape = "absent" if its is None else str(tuple(its.shape))
             raise ValueError(
                 f"{name} is {tuple(mine.shape)}, in the wide network {shape}; expected the same "
@@ -47,43 +41,28 @@ def rrdb(wide: nn.Module, narrow: nn.Module) -> None:
     sizes = {name: m for name, m in narrow.named_modules() if isinstance(m, nn.Conv2d)}
     trunk_writers = [n for n in convs if n.endswith("conv5") or n in ("conv_first", "conv_body")]
     score = torch.stack([convs[n].weight.abs().sum((1, 2, 3)) for n in trunk_writers]).sum(0)
-    trunk = strongest(score, sizes["conv_first"].out_channels)
-    reads, writes = {"conv_first": torch.arange(3)}, dict[str, Tensor]()
+    trunk, state, before = strongest(score, sizes["conv_first"].out_channels), {}, torch.arange(3)
+    inputs: dict[str, list[Tensor]] = {}  # of a block: the trunk, then its own
     for name, conv in convs.items():
         block, _, leaf = name.rpartition(".")
+        parts = inputs.setdefault(block, [trunk])
+        reads = torch.cat(parts) if block else before
+        own = conv.weight.abs().sum((1, 2, 3))
         if name in trunk_writers:
-            writes[name] = trunk
-        elif leaf in ("conv1", "conv2", "conv3", "conv4"):
-            own = conv.weight.abs().sum((1, 2, 3))
-            at = convs["conv_first"].out_channels + (int(leaf[-1]) - 1) * conv.out_channels
-            heard = heard_by(convs, block, int(leaf[-1]), at, conv.out_channels)
-            writes[name] = strongest(own * heard, sizes[name].out_channels)
-        elif name == "conv_last":
-            writes[name] = torch.arange(3)
+            writes = trunk
+        elif block:
+            k, n = int(leaf[-1]), conv.out_channels
+            at = len(score) + (k - 1) * n
+            later = [convs[f"{block}.conv{i}"].weight[:, at : at + n] for i in range(k + 1, 6)]
+            heard = torch.stack([weight.abs().sum((0, 2, 3)) for weight in later]).sum(0)
+            writes = strongest(own * heard, sizes[name].out_channels)
+            parts.append(at + writes)
         else:
-            writes[name] = strongest(conv.weight.abs().sum((1, 2, 3)), sizes[name].out_channels)
-    before = trunk
-    for name in convs:
-        block, _, leaf = name.rpartition(".")
-        if block:
-            parts, offset = [trunk], convs["conv_first"].out_channels
-            for k in range(1, int(leaf[-1])):
-                parts.append(offset + writes[f"{block}.conv{k}"])
-                offset += convs[f"{block}.conv{k}"].out_channels
-            reads[name] = torch.cat(parts)
-        elif name != "conv_first":
-            reads[name], before = (trunk if name == "conv_body" else before), writes[name]
-    state = {}
-    for name, conv in convs.items():
-        state[f"{name}.weight"] = conv.weight[writes[name]][:, reads[name]]
-        state[f"{name}.bias"] = conv.bias[writes[name]]  # pyright: ignore
+            writes = strongest(own, sizes[name].out_channels)
+        before = before if block else writes
+        state[f"{name}.weight"] = conv.weight[writes][:, reads]
+        state[f"{name}.bias"] = conv.bias[writes]  # pyright: ignore
     narrow.load_state_dict(state)
-
-
-def heard_by(convs: Mapping[str, nn.Conv2d], block: str, k: int, at: int, n: int) -> Tensor:
-    """How strongly the later convolutions of a dense block read the k-th one's n channels."""
-    later = [convs[f"{block}.conv{i}"].weight[:, at : at + n] for i in range(k + 1, 6)]
-    return torch.stack([weight.abs().sum((0, 2, 3)) for weight in later]).sum(0)
 
 
 def strongest(score: Tensor, n: int) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 
 from ganzip import export, metrics
 from ganzip.files import repository
-from ganzip.units import Unit, manifests
+from ganzip.units import Unit, manifests, read_rows
 
 PLACE, SUFFIX = "weights", ".safetensors"
 TEACHER = "teacher"
@@ -59,7 +59,7 @@ def overview(paper: str) -> pd.DataFrame:
     lines = []
     for name, path in files(paper).items():
         held = export.card(path)
-        metric, value = _distance(pd.DataFrame(held.metrics))
+        metric, value = distance(pd.DataFrame(held.metrics))
         sizes = [f"{k} = {v:g}" for k, v in held.training.items() if k in ("d", "p", "alpha")]
         lines.append(
             {
@@ -90,7 +90,8 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
         if unit.has_weights(root):
             tensors = unit.weights(root)
             if any(name.startswith("G.") for name in tensors):
-                name, score = short_name(unit, teachers), distance(unit, root)
+                name = TEACHER if unit.key in teachers else re.sub(r"-seed\d+$", "", unit.name)
+                _, score = distance(read_rows([unit], root))
                 if name not in best or score < best[name][0]:
                     best[name] = score, unit
     written = []
@@ -101,17 +102,7 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     return written
 
 
-def short_name(unit: Unit, teachers: Collection[str]) -> str:
-    """A unit's name without its seed; ``TEACHER`` where its key is among those of teachers."""
-    return TEACHER if unit.key in teachers else re.sub(r"-seed\d+$", "", unit.name)
-
-
-def distance(unit: Unit, root: Path) -> float:
-    """The distance that decides, in a finished unit's rows."""
-    return _distance(pd.read_csv(io.BytesIO(unit.read(root, manifests.ROWS))))[1]
-
-
-def _distance(rows: pd.DataFrame) -> tuple[str, float]:
+def distance(rows: pd.DataFrame) -> tuple[str, float]:
     """The first of ``DISTANCES`` that rows of one unit have, and its value.
 
     A teacher's rows have also those of the enlarged input, which come later.

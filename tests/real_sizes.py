@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ganzip import data, files, presets, sets
 from ganzip.data import Images
@@ -73,9 +74,9 @@ def grey_photo(pieces: sr.Pieces) -> sr.Pieces:
     return dataclasses.replace(pieces, photos={entry["photo"]: photo})
 
 
-def blank_store(path: Path, shape: tuple[int, ...], dtype: str, *_: Any, **__: Any) -> np.ndarray:
+def blank_store(path: Path, shape: tuple[int, ...], dtype: str, *_: Any, **__: Any) -> Tensor:
     """In the place of what is stored on the disk: zeros that take no memory."""
-    return np.broadcast_to(np.zeros(1, dtype), shape)
+    return torch.from_numpy(np.zeros(1, dtype)).expand(shape)
 
 
 def one_of_each(units: Iterable[Unit], wanted: Callable[[Unit], bool]) -> list[Unit]:

@@ -501,6 +501,7 @@ BUNDLES: dict[str, Change] = {
     # Histories, manifests, weights, pictures.
     "history cut": text(HISTORY, lambda text: text[:60]),
     "history with other columns, all hashes fitting": text(HISTORY, lambda _: "a,b\n1,2\n", True),
+    "history with an open quote, all hashes fitting": text(HISTORY, lambda its: its + '"', True),
     "manifest nested deep": content(MANIFEST, lambda _: DEEP),
     "manifest of another unit": swap(MANIFEST),
     "manifest with other seconds": manifest(lambda m: m.update(cpu_seconds=0.5), False),

@@ -9,7 +9,7 @@ import ganzip
 from ganzip import explore, export, zoo
 from ganzip.measure.images import images_of, interpolate, noise
 from ganzip.papers import dcgan_kd
-from ganzip.units import find_unit, find_units
+from ganzip.units import find_unit, find_units, read_rows
 from tests.plans import short_dcgan
 
 
@@ -30,7 +30,7 @@ def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
     assert {path.stem for path in written} >= {"teacher", "mse-d2", "mse-d4"}
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
     students = find_units(units, method="mse", d=4)
-    best = min(students, key=lambda unit: zoo.distance(unit, root))
+    best = min(students, key=lambda unit: zoo.distance(read_rows([unit], root))[1])
     assert export.card(zoo.find("dcgan_kd/mse-d4")).provenance["unit"] == best.key
     G, z = ganzip.load("dcgan_kd/mse-d4"), noise(4)
     expected = images_of(dcgan_kd.generator_of(best, root), z)

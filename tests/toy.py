@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
-from ganzip.report import tables
+from ganzip.measure.rows import Number, rows
 from ganzip.train import Batch, Player, step_seed
 from ganzip.units import Demand, Run, Unit
 from ganzip.units import plan as plan_module
@@ -78,5 +79,5 @@ def work(run: Run) -> None:
     )
     of = {"data": "line", "method": "line", "preset": "smoke", **run.config}
     where = {"paper": "toy", "table": "lines", "network": "line", "width": 1}
-    bias = tables.row(of, "bias", net[3].bias.item(), **where)  # pyright: ignore
-    run.finish({"net": net}, [bias])
+    bias = Number("bias", net[3].bias.item())  # pyright: ignore
+    run.finish({"net": net}, rows(replace(run, unit=replace(run.unit, config=of)), [bias], where))

@@ -39,7 +39,7 @@ def batch_indices(n: int, batch: int, seed: int) -> Callable[[int], Tensor]:
 
 
 def batches_of(
-    rows: Tensor | np.ndarray,
+    rows: Tensor,
     indices: Callable[[int], Tensor],
     device: torch.device | str = "cpu",
     place: Place | None = None,
@@ -54,14 +54,16 @@ def batches_of(
     are asked for.
     """
     device = torch.device(device)
-    place = place or best_place(rows, device)
+    if place is None and device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        place = "device" if rows.nbytes < SHARE * free else "ahead"
+    place = place or ("host" if device.type == "cpu" else "device")
     if place == "device":
-        held = _copied(rows, device)
+        held = rows.to(device)
         return lambda step: held[indices(step).to(device)]
 
     def read(step: int) -> Tensor:
-        at = indices(step)
-        found = rows[at] if isinstance(rows, Tensor) else torch.from_numpy(rows[at.numpy()])
+        found = rows[indices(step)]
         if device.type != "cuda":
             return found
         with torch.cuda.device(device):  # each thread has a GPU of its own
@@ -69,27 +71,6 @@ def batches_of(
 
     found = _Ahead(read) if place == "ahead" else read
     return lambda step: found(step).to(device, non_blocking=True)
-
-
-def best_place(rows: Tensor | np.ndarray, device: torch.device) -> Place:
-    """Where rows are best kept for a device; see ``batches_of``."""
-    if device.type == "cpu":
-        return "host"
-    if device.type != "cuda":
-        return "device"
-    free, _ = torch.cuda.mem_get_info(device)
-    return "device" if rows.nbytes < SHARE * free else "ahead"
-
-
-def _copied(rows: Tensor | np.ndarray, device: torch.device, chunk: int = 4096) -> Tensor:
-    """All rows on the device, copied in chunks: a mapped file need not fit into memory."""
-    if not isinstance(rows, Tensor):
-        kind = torch.from_numpy(np.empty(0, rows.dtype)).dtype
-        held = torch.empty(rows.shape, dtype=kind, device=device)
-        for i in range(0, len(rows), chunk):
-            held[i : i + chunk] = torch.from_numpy(rows[i : i + chunk].copy())
-        return held
-    return rows.to(device)
 
 
 class _Ahead:
@@ -107,16 +88,11 @@ class _Ahead:
 
 
 def real_batches(
-    images: Images,
-    batch: int,
-    seed: int,
-    device: torch.device | str = "cpu",
-    place: Place | None = None,
+    images: Images, batch: int, seed: int, device: torch.device | str = "cpu"
 ) -> Callable[[int], Tensor]:
     """Return the function from a step number to float images (batch, C, H, W) in [-1, 1].
 
     `batch_indices(len(images), batch, seed)` gives the indices, thus the labels, of the same steps.
-    device, place: as of ``batches_of``.
     """
-    shown = batches_of(images.pixels, batch_indices(len(images), batch, seed), device, place)
+    shown = batches_of(images.pixels, batch_indices(len(images), batch, seed), device)
     return lambda step: to_float(shown(step))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
-import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from joblib import cpu_count
 from PIL import Image
 from tqdm import tqdm
 
-from ganzip.data.images import DataError, end_fingerprint, fingerprint, reason
-from ganzip.files import save_array, write
+from ganzip.data.images import DataError, fingerprint, reason
+from ganzip.files import memmap, save_array, write
 
 CHUNK = 64  # images that a thread decodes at a time
 SAVED = 64 * CHUNK  # images after which a killed decoding goes on
@@ -78,15 +74,13 @@ def decode(
     if content.found:
         print(f"{source.name}: {content.found}")
     try:
-        pixels, mark, mixed = _fill(source, content, size, channels, target)
+        pixels, mixed = _fill(source, content, size, channels, target)
     except _ColourAmongGrey:
-        if target is not None:
-            discard(target)
-        pixels, mark, _ = _fill(source, content, size, 3, target)
+        pixels, _ = _fill(source, content, size, 3, target)
         mixed = True
     if mixed:
         print(f"{source.name}: grey and colour images, all brought to RGB")
-    return pixels, mark
+    return pixels, fingerprint(pixels, content.labels)
 
 
 def _fill(
@@ -95,9 +89,9 @@ def _fill(
     size: int | None,
     channels: int | None,
     target: Path | None,
-) -> tuple[np.ndarray, str, bool]:
-    """``decode``, and whether grey images were among colour ones."""
-    keys, count = content.keys, len(content.keys)
+) -> tuple[np.ndarray, bool]:
+    """The images of ``decode``, and whether grey ones were among colour ones."""
+    keys, count, mixed = content.keys, len(content.keys), False
     if not count:
         raise DataError(f"{source.path}: no images, expected at least one; get the set again")
 
@@ -107,74 +101,46 @@ def _fill(
         except Exception as error:  # Pillow and zipfile raise a dozen kinds for damaged files
             raise undecodable(source.path, keys[i], error) from error
 
-    pixels, start = _array(target, count, lambda: image(0).shape)
+    shape = image(0).shape
 
-    def chunk(first: int) -> bool:
-        grey = False
-        for i in range(first, min(first + CHUNK, count)):
-            one = image(i)
-            if one.shape[1:] != pixels.shape[2:]:
-                found = "image {} has {}x{} pixels".format(keys[i], *one.shape[1:])
-                expected = "expected {}x{} as the first".format(*pixels.shape[2:])
-                remedy = "bring all to one size, or load them with a size"
-                raise DataError(f"{source.path}: {found}, {expected}; {remedy}")
-            if len(one) > pixels.shape[1]:
-                raise _ColourAmongGrey
-            grey |= len(one) < pixels.shape[1]
-            pixels[i] = one  # a grey one is repeated
-        return grey
+    def some(start: int, stop: int) -> np.ndarray:
+        pixels = np.empty((stop - start, *shape), np.uint8)
 
-    digest = hashlib.sha256(str(pixels.shape).encode())
-    digest.update(pixels[:start].data)
-    firsts, mixed = range(start, count, CHUNK), False
-    shown = {"total": count, "initial": start, "disable": count <= 2000, "unit": "image"}
+        def chunk(first: int) -> None:
+            nonlocal mixed
+            for i in range(first, min(first + CHUNK, stop)):
+                one = image(i)
+                if one.shape[1:] != shape[1:]:
+                    found = "image {} has {}x{} pixels".format(keys[i], *one.shape[1:])
+                    expected = "expected {}x{} as the first".format(*shape[1:])
+                    remedy = "bring all to one size, or load them with a size"
+                    raise DataError(f"{source.path}: {found}, {expected}; {remedy}")
+                if len(one) > shape[0]:
+                    raise _ColourAmongGrey
+                if len(one) < shape[0]:
+                    mixed = True
+                pixels[i - start] = one  # a grey one is repeated
+
+        firsts = range(start, stop, CHUNK)
+        for first, _ in zip(firsts, pool.map(chunk, firsts), strict=True):
+            bar.update(min(first + CHUNK, stop) - bar.n)
+        return pixels
+
     pool = ThreadPoolExecutor(cpu_count())
+    shown = {"total": count, "disable": count <= 2000, "unit": "image"}
     try:
         with tqdm(desc=source.name, file=sys.stdout, **shown) as bar:
-            for first, grey in zip(firsts, pool.map(chunk, firsts), strict=True):
-                stop, mixed = min(first + CHUNK, count), mixed or grey
-                digest.update(pixels[first:stop].data)
-                bar.update(stop - first)
-                if target is not None and stop % SAVED == 0:
-                    flush(pixels)
-                    write(_rows(target), str(stop).encode())
+            if target is None:
+                return some(0, count), mixed
+            stored = memmap(target, (count, *shape), "uint8", some, chunk=SAVED)
+            return stored.numpy(), mixed
+    except (DataError, _ColourAmongGrey):
+        if target is not None:  # what was decoded is of no use
+            target.with_suffix(".part").unlink(missing_ok=True)
+            target.with_suffix(".rows").unlink(missing_ok=True)
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
-    return pixels, end_fingerprint(digest, content.labels), mixed
-
-
-def _array(
-    target: Path | None, count: int, shape: Callable[[], tuple[int, ...]]
-) -> tuple[np.ndarray, int]:
-    """The array to fill, and how many images it has already; ``shape`` is asked for a new one."""
-    if target is None:
-        return np.empty((count, *shape()), np.uint8), 0
-    with suppress(OSError, ValueError):  # unreadable is as good as absent
-        start = int(_rows(target).read_text())
-        return np.lib.format.open_memmap(target, "r+"), start
-    whole = (count, *shape())
-    free, needed = shutil.disk_usage(target.parent).free, math.prod(whole)
-    if free < needed:  # writing to a mapped file on a full disk ends the process
-        found = f"{free / 1e9:.1f} GB free, expected {needed / 1e9:.1f} GB for {count} images"
-        raise DataError(f"{target.parent}: {found}; free some, or set GANZIP_RUNS to another disk")
-    return np.lib.format.open_memmap(target, "w+", np.uint8, whole), 0
-
-
-def flush(pixels: np.ndarray) -> None:
-    """Bring what was written to a mapped file to the disk."""
-    assert isinstance(pixels, np.memmap)
-    pixels.flush()
-
-
-def _rows(target: Path) -> Path:
-    """Where it is written how many images `target` has."""
-    return Path(f"{target}.rows")
-
-
-def discard(target: Path) -> None:
-    """Delete what a decoding has left."""
-    target.unlink(missing_ok=True)
-    _rows(target).unlink(missing_ok=True)
 
 
 def undecodable(path: Path, key: str, error: Exception) -> DataError:
@@ -229,12 +195,18 @@ def load_cached(
     }
     text = json.dumps([FORMAT, facts, source.files])
     entry = folder / f"{source.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    found = _entry(entry)
-    if found is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{entry.name}.lock"):
-            found = _entry(entry) or _new_entry(entry, source, size, channels, facts)
-    return found
+    if (found := _entry(entry)) is not None:
+        return found
+    content = source.read()
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels, mark = decode(source, content, size, channels, Path(f"{entry}.npy"))
+    if content.labels is not None:
+        save_array(Path(f"{entry}.labels.npy"), content.labels)
+    note = {**facts, "labels": content.labels is not None, "fingerprint": mark}
+    note["file"] = _left(entry)
+    # Last, for it declares the pixels complete.
+    write(Path(f"{entry}.json"), json.dumps(note, indent=1).encode())
+    return pixels, content.labels, mark
 
 
 def _entry(entry: Path) -> tuple[np.ndarray, np.ndarray | None, str] | None:
@@ -253,24 +225,3 @@ def _entry(entry: Path) -> tuple[np.ndarray, np.ndarray | None, str] | None:
 def _left(entry: Path) -> list[int]:
     stat = Path(f"{entry}.npy").stat()
     return [stat.st_size, stat.st_mtime_ns]
-
-
-def _new_entry(
-    entry: Path, source: Source, size: int | None, channels: int | None, facts: Mapping[str, Any]
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-    content, part = source.read(), entry.with_name(f".{entry.name}.part")
-    try:
-        pixels, mark = decode(source, content, size, channels, part)
-    except DataError:
-        discard(part)
-        raise
-    flush(pixels)
-    if content.labels is not None:
-        save_array(Path(f"{entry}.labels.npy"), content.labels)
-    os.replace(part, f"{entry}.npy")
-    discard(part)
-    note = {**facts, "labels": content.labels is not None, "fingerprint": mark}
-    note["file"] = _left(entry)
-    # Last, for it declares the pixels complete.
-    write(Path(f"{entry}.json"), json.dumps(note, indent=1).encode())
-    return np.load(f"{entry}.npy", mmap_mode="c"), content.labels, mark

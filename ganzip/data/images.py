@@ -70,11 +70,6 @@ def fingerprint(pixels: np.ndarray, labels: np.ndarray | None) -> str:
     """First 12 hex digits of the sha256 of shape, pixels and labels."""
     digest = hashlib.sha256(str(pixels.shape).encode())
     digest.update(pixels.data)
-    return end_fingerprint(digest, labels)
-
-
-def end_fingerprint(digest: Any, labels: np.ndarray | None) -> str:
-    """The fingerprint, from a sha256 that has seen shape and pixels."""
     if labels is not None:
         digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()[:12]

@@ -88,31 +88,18 @@ def find(name: str, split: str, folder: str | Path | None) -> Source:
 def find_path(name: str, split: str, folder: str | Path | None) -> Path:
     """Where the set of this name or path lies; raises DataAbsent."""
     base = root() if folder is None else Path(folder).expanduser()
-    places = _places(name, base)
-    found = (place / file for place in places for file in _files(name, split))
-    path = next((path for path in found if path.exists()), None)
-    if path is None:
-        raise absent(name, split, base)
-    return path
-
-
-def absent(name: str, split: str, base: Path | None) -> DataAbsent:
-    """The error that says where a set was looked for, and what to do."""
     files, places = _files(name, split), _places(name, base)
-    inside = [str(place.relative_to(base)) for place in places if base and base in place.parents]
-    others = [str(place) for place in places if not (base and base in place.parents)]
-    looked = ", ".join(others) or "no folder"
-    if inside:
-        looked += f" and its folders {', '.join(inside)}" if name in FOLDERS else ""
+    for path in (place / file for place in places for file in files):
+        if path.exists():
+            return path
     remedy = "set GANZIP_DATA to the folder that holds it"
-    if name not in FOLDERS:
-        wanted, remedy = "a folder or zip of this name", f"{remedy}, or give its whole path"
+    if name in FOLDERS:
+        wanted, fetch = " or ".join(files), f"torchvision.datasets.{TORCHVISION[name]}"
+        remedy += f"; {fetch}(root, download=True) fetches it there"
     else:
-        wanted = " or ".join(files)
-        remedy += (
-            f"; torchvision.datasets.{TORCHVISION[name]}(root, download=True) fetches it there"
-        )
-    return DataAbsent(f"{name}: not found, looked for {wanted} in {looked}; {remedy}")
+        wanted, remedy = "a folder or zip of this name", f"{remedy}, or give its whole path"
+    looked = ", ".join(map(str, places)) or "no folder"
+    raise DataAbsent(f"{name}: not found, looked for {wanted} in {looked}; {remedy}")
 
 
 def _files(name: str, split: str) -> list[str]:

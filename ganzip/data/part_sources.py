@@ -9,7 +9,6 @@ import random
 from collections import ChainMap, Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -23,9 +22,7 @@ FEW = 20  # photos below which each is cut into parts
 FORM = "expected parts as in 'train:a.zip+b.zip;test:c.zip'"
 
 
-def photo_parts(
-    source: str, *, root: str | Path | None = None
-) -> tuple[Mapping[str, Tensor], list[dict[str, Any]]]:
+def photo_parts(source: str) -> tuple[Mapping[str, Tensor], list[dict[str, Any]]]:
     """Photos of a source, by name, and the parts that they are dealt into: a manifest.
 
     source: a folder, a zip or "photos", of which fewer than 20 photos are cut into parts and more
@@ -34,7 +31,7 @@ def photo_parts(
     photos. Every photo is decoded once. Raises DataError.
     """
     named = part_sources(source)
-    sets = {part: _several(names, root, has_parts(source)) for part, names in named.items()}
+    sets = {part: _several(names, has_parts(source)) for part, names in named.items()}
     if len(sets) == 1:
         (found,) = sets.values()
         return found, split_photos(found) if len(found) < FEW else deal_photos(found)
@@ -53,11 +50,11 @@ def photo_parts(
     return ChainMap(*sets.values()), manifest  # pyright: ignore[reportArgumentType]
 
 
-def _several(sources: Sequence[str], root: str | Path | None, prefix: bool) -> Photos:
+def _several(sources: Sequence[str], prefix: bool) -> Photos:
     """Photos of several sources; with ``prefix`` their names begin with their source's."""
     decode = {}
     for source in sources:
-        found, its = photos(source, root=root), f"{set_name(source)}/" if prefix else ""
+        found, its = photos(source), f"{set_name(source)}/" if prefix else ""
         decode |= {its + name: partial(found.__getitem__, name) for name in found}
     return Photos(decode)
 

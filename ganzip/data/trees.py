@@ -152,9 +152,7 @@ def _inner(keys: Sequence[str]) -> list[list[str]]:
 
 
 def _below_common(folders: list[list[str]]) -> list[list[str]]:
-    first, last = min(folders), max(folders)
-    odd = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    shared = next(odd, min(len(first), len(last)))
+    shared = len(os.path.commonprefix(folders))  # noqa: RUF071 (folder by folder, of lists)
     return [folder[shared:] for folder in folders]
 
 

@@ -12,7 +12,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,12 @@ class Adapter:
     gamma: float = 0.0  # R1
     arguments: Callable[[float], Mapping[str, Any]] = lambda width: {"width": width}
 
-    @property
+    @cached_property
     def styles(self) -> bool:
         """Whether the generator is StyleGAN2's, with ``mapping`` and ``synthesis``."""
-        return _has_styles(self)
+        with torch.device("meta"):
+            parts = dict(self.generator(1.0).named_children())
+        return "mapping" in parts and hasattr(parts.get("synthesis"), "num_ws")
 
     def full(self) -> nn.Module:
         """The teacher's network, its weights as they come."""
@@ -247,10 +249,3 @@ def build(adapter: Adapter, width: float) -> nn.Module:
         return adapter.generator(width)
     except ValueError as error:
         raise AdapterError(f"{adapter.name}: {error}") from error
-
-
-@lru_cache(maxsize=ADAPTERS)
-def _has_styles(adapter: Adapter) -> bool:
-    with torch.device("meta"):
-        parts = dict(adapter.generator(1.0).named_children())
-    return "mapping" in parts and hasattr(parts.get("synthesis"), "num_ws")

@@ -3,14 +3,3 @@
 from ganzip.measure.cost import results_and_costs, training_seconds
 from ganzip.measure.images import images_of, interpolate, noise, pictures
 from ganzip.measure.rows import overview, pick
-
-__all__ = [
-    "images_of",
-    "interpolate",
-    "noise",
-    "overview",
-    "pick",
-    "pictures",
-    "results_and_costs",
-    "training_seconds",
-]

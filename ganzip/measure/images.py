@@ -33,11 +33,10 @@ def interpolate(z: Tensor, steps: int) -> Tensor:
     path = []
     for a, b in pairwise(z):
         angle = torch.acos(F.cosine_similarity(a, b, dim=0))
-        for t in torch.arange(steps) / steps:
-            path.append(
-                ((1 - t) * angle).sin() / angle.sin() * a + (t * angle).sin() / angle.sin() * b
-            )
-    return torch.stack([*path, z[-1]])
+        t = (torch.arange(steps) / steps)[:, None]
+        near, far = ((share * angle).sin() / angle.sin() for share in (1 - t, t))
+        path.append(near * a + far * b)
+    return torch.cat([*path, z[-1:]])
 
 
 @contextmanager
@@ -127,13 +126,10 @@ def features_of(metric: str) -> str:
     return metric.split()[0].partition("-")[2] or "inception"
 
 
-def likeness(images: Tensor, to: Tensor, name: str = "", features: str = "") -> list[Number]:
-    """PSNR and SSIM of images in pairs, means over these; ``name`` says to what, if not the truth.
-
-    features: what else is measured beside, which all rows of B bear.
-    """
+def likeness(images: Tensor, to: Tensor, name: str = "") -> list[Number]:
+    """PSNR and SSIM of images in pairs, means over these; ``name``: to what, if not the truth."""
     n = len(images)
     return [
-        Number(f"PSNR{name}", metrics.psnr(images, to).mean().item(), "dB", n, features),
-        Number(f"SSIM{name}", metrics.ssim(images, to).mean().item(), "", n, features),
+        Number(f"PSNR{name}", metrics.psnr(images, to).mean().item(), "dB", n),
+        Number(f"SSIM{name}", metrics.ssim(images, to).mean().item(), "", n),
     ]

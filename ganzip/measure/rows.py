@@ -35,8 +35,10 @@ def rows(
     labels: what rows of the unit say of it beside its configuration: table, network, width, ...;
     others: those that these rows say otherwise, such as the method.
     """
-    own = {"paper": run.unit.paper, **labels, **others}
-    return [tables.row(run.config, *number, **own) for number in numbers]
+    own = {name: run.config[name] for name in ("method", "preset", "steps", "seed")}
+    own |= {"paper": run.unit.paper, "dataset": run.config["data"], **labels, **others}
+    lines = (own | number._asdict() for number in numbers)
+    return [{column: line[column] for column in tables.ROW} for line in lines]
 
 
 def pair_seeds(seeds: Mapping[Key, int]) -> list[tuple[Key, int]]:

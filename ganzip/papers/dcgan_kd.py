@@ -222,8 +222,7 @@ def cached_batches(run: Run) -> Callable[[int], Batch]:
 
     def answer(start: int, stop: int) -> np.ndarray:
         teacher = generator_of(needed, run.root).to(device)
-        z = torch.from_numpy(np.array(zs[start:stop]))
-        return data.to_uint8(images_of(teacher, z, 500)).numpy()
+        return data.to_uint8(images_of(teacher, zs[start:stop], 500)).numpy()
 
     zs = files.memmap(folder / "z.npy", (c["pairs"], c["latent"]), "float32", draw)
     images = files.memmap(folder / "images.npy", (c["pairs"], *shape), "uint8", answer)
@@ -278,12 +277,10 @@ def demand(unit: Unit) -> Demand:
 @functools.cache
 def _counts(kind: str, d: int, channels: int, size: int, latent: int) -> tuple[int, int]:
     """Multiply-adds of a pass and parameters, of G ("G") or D ("D")."""
+    shape = {"channels": channels, "size": size}
     if kind == "G":
-        c = {"d": d, "channels": channels, "size": size, "latent": latent}
-        return cost.count(lambda: generator(c), (latent,))
-    return cost.count(
-        lambda: dcgan.Discriminator(d, channels=channels, size=size), (channels, size, size)
-    )
+        return cost.count(lambda: dcgan.Generator(d, latent=latent, **shape), (latent,))
+    return cost.count(lambda: dcgan.Discriminator(d, **shape), (channels, size, size))
 
 
 def judge_width(unit: Unit) -> int:

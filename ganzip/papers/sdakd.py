@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzip import assets, export, features, metrics, presets, sets, zoo
+from ganzip import assets, export, features, presets, sets, zoo
 from ganzip.distil import compose
 from ganzip.distil.family import Adapter
 from ganzip.distil.recipe import Recipe
@@ -146,6 +146,8 @@ def unit(
         n2 = 0 if method in ABLATIONS[:2] else family.steps
         steps |= {"n2": n2, "n3": family.steps * (2 if method == sr.LONGER else 1)}
         steps["d2"] = family.d_steps if method in WHOLE else 0
+    modules = CODE[family.network] + compose.METHODS[method_of(method)].modules
+    modules += (connectors,) if method in ONLINE else ()
     own = {
         "method": method,
         "C": C,
@@ -156,7 +158,7 @@ def unit(
         **steps,
         "perceptual_steps": steps["n2"] + steps["n3"],
         "steps": sum(steps.values()),
-        "code": _code(family.network, method),
+        "code": code_hash(gan, *modules),
     }
     slug = method.lower().translate(str.maketrans(" ,", "--", "()"))
     name = f"{family.network.lower()}-{slug}-c{C.replace('/', '')}-seed{seed}"
@@ -453,18 +455,9 @@ def _counts(shape: str, C: str, kind: str) -> tuple[int, int]:
             _counts(json.dumps(c | {"net": c["net"] | {"blocks": n}}), C, kind) for n in (1, 2)
         )
         return two[0] + more * (two[0] - one[0]), two[1] + more * (two[1] - one[1])
-    with torch.device("meta"):
-        net = sr.generator(c, C) if kind == "G" else sr.discriminator(c, C)
-        given = sr.example(c) if kind == "G" else torch.zeros(1, 3, c["size"], c["size"])
-    return metrics.macs(net, given), metrics.params(net)
-
-
-@functools.cache
-def _code(network: str, method: str) -> str:
-    """Hash of what decides a unit's result beside its settings."""
-    own = compose.METHODS[method_of(method)].modules
-    own += (connectors,) if method in ONLINE else ()
-    return code_hash(gan, *CODE[network], *own)
+    if kind == "G":
+        return cost.count(lambda: sr.generator(c, C), sr.example(c).shape[1:])
+    return cost.count(lambda: sr.discriminator(c, C), (3, c["size"], c["size"]))
 
 
 def finish(run: Run, G: nn.Module, D: nn.Module, balance: Iterable[Number] = ()) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,10 +84,8 @@ def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> l
 
 def published_scores(table: int) -> dict[Row, float]:
     """The FID of every row of table 1 or 2, the mean over factors of test images."""
-    paper = tables.published(sr.PAPER, table)
-    means = paper.filter(regex="^test").mean(axis=1)
-    rows = zip(paper.to_dict("records"), means, strict=True)
-    return {(_method(row), row["gen_C"]): mean for row, mean in rows}
+    means = tables.published(sr.PAPER, table).filter(regex="^test").mean(axis=1)
+    return dict(zip(tables.sdakd_rows(table), means, strict=True))
 
 
 def two_fids(a: float, b: float) -> str:
@@ -246,10 +243,3 @@ def speed_claim(timed: pd.DataFrame, network: str) -> Claim:
         f"{numbers[1]}",
         "supported" if falling else "contradicted",
     )
-
-
-def _method(row: Mapping[Any, Any]) -> str:
-    """What we call a published row."""
-    if row["method"].endswith("naive"):
-        return "naive (C,1)" if row["disc_C"] == "1" else "naive (C,C)"
-    return "teacher" if row["gen_C"] == "1" else row["method"]

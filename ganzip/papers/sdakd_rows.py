@@ -408,7 +408,7 @@ def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> S
     shown = draw_once(students["1/4"], root, "test-images", found, rows)
     truth, side = shown["truth"], shown["truth"].shape[-1]
     zooms = [(*_busiest(image, side // 3), side // 3) for image in truth]
-    return shown, zooms, _captions(shown, truth)
+    return shown, zooms, captions(shown, truth)
 
 
 def enlarged_photo(
@@ -449,7 +449,7 @@ def enlarged_photo(
     truth = shown["truth"]
     size = min(truth.shape[-2:]) // 4
     zoom = (*_busiest(truth[0], size), size)
-    return shown, [zoom, zoom], _captions(shown, truth)
+    return shown, [zoom, zoom], captions(shown, truth)
 
 
 def generator_of(unit: Unit, root: Path) -> nn.Module:
@@ -475,7 +475,7 @@ def _busiest(image: Tensor, size: int) -> tuple[int, int]:
     return row * max(1, size // 8), column * max(1, size // 8)
 
 
-def _captions(shown: Mapping[str, Tensor], truth: Tensor) -> dict[str, list[str]]:
+def captions(shown: Mapping[str, Tensor], truth: Tensor) -> dict[str, list[str]]:
     """PSNR to the truth under every image of its size but itself."""
     return {
         name: [f"PSNR {value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]

@@ -199,8 +199,8 @@ def pieces_of(run: Run) -> Pieces:
     return pieces
 
 
-def store(run: Run, what: str, part: str) -> np.ndarray:
-    """What is computed once for a set of photos, by the unit that needs it first; read-only.
+def store(run: Run, what: str, part: str) -> Tensor:
+    """What is computed once for a set of photos, by the unit that needs it first.
 
     "high": squares, uint8 (n, 3, side, side). "low", of Real-ESRGAN: each reduced, or degraded by a
     draw of its own, uint8 (n, 3, side / 4, side / 4). "teacher": the teacher's answers, float16
@@ -252,7 +252,7 @@ def floats(
     run: Run, what: str, part: str, start: int | None = None, stop: int | None = None
 ) -> Tensor:
     """Some of what is stored, as floats in [-1, 1]."""
-    found = torch.from_numpy(np.array(store(run, what, part)[start:stop]))
+    found = store(run, what, part)[start:stop]
     return data.to_float(found) if found.dtype == torch.uint8 else found.float()
 
 

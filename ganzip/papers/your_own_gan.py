@@ -15,7 +15,6 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import data, export, features, files, metrics, presets, zoo
-from ganzip._compat import optional
 from ganzip.device import cpu_threads
 from ganzip.distil import compose, family, views
 from ganzip.distil.compose import CONTROL, METHODS
@@ -41,7 +39,13 @@ from ganzip.papers import super_resolution as sr
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
 from ganzip.papers.your_own_gan_budget import EFFORTS, PAPER, Effort, divide, fit_width, rates
-from ganzip.papers.your_own_gan_data import adapter_of, critic_of, setup_of, student_of
+from ganzip.papers.your_own_gan_data import (
+    adapter_of,
+    critic_of,
+    setup_of,
+    student_of,
+    teacher_of,
+)
 from ganzip.train import step_seed, train
 from ganzip.units import Run, Unit, code_hash, find_units, in_order
 
@@ -168,7 +172,8 @@ def plan(
     def unit(method: str, needs: Mapping[str, Unit], n: int, seed: int = 0, **own: Any) -> Unit:
         slug = re.sub("[^a-z0-9]+", "-", f"{adapter.name} {method}".lower()).strip("-")
         config = {**dataset.config, "method": method, "seed": seed, "steps": n, "ema": EMA, **own}
-        config["code"] = code_of(method)
+        modules = METHODS[method].modules if method in METHODS else ()
+        config["code"] = code_hash(gan, *modules)  # what decides beside the settings
         return Unit(paper, f"{slug}-seed{seed}", config, {**judge, **needs}, n, dataset.source)
 
     teacher = teacher or unit("teacher", {}, steps["teacher"])
@@ -183,12 +188,6 @@ def plan(
         for seed in range(seeds)
     ]
     return in_order([*judge.values(), teacher, shared, *students])
-
-
-@cache
-def code_of(method: str) -> str:
-    """Hash of what decides a method's result beside its settings."""
-    return code_hash(gan, *(METHODS[method].modules if method in METHODS else ()))
 
 
 # Work ---------------------------------------------------------------------------------------------
@@ -240,7 +239,7 @@ def train_teacher(run: Run, a: Adapter) -> None:
 def train_student(run: Run, a: Adapter) -> None:
     """A student by its method."""
     c, device = run.config, run.device
-    T = examples.teacher_of(run.unit, run.root, a).to(device)
+    T = teacher_of(run.unit, run.root, a).to(device)
     start, stored = run.weights_of("common"), None if a.latent else views.StoredTeacher()
     source = examples.batches(run, a, T, stored)
 
@@ -279,7 +278,7 @@ def take_common(run: Run, a: Adapter) -> None:
     ends nearest to the teacher's images. The teacher's moments, its scores, and what both cost.
     """
     c, device = run.config, run.device
-    T = examples.teacher_of(run.unit, run.root, a).to(device)
+    T = teacher_of(run.unit, run.root, a).to(device)
     source = examples.batches(run, a, T)
     errors, best, first = [], math.inf, None
     trial = setup_of(a, {**c, "steps": c["trial"]}, device, source, run.new)
@@ -330,6 +329,7 @@ def parse_methods(text: str) -> list[str]:
 
 
 OVERVIEW = {name: name for name in ("method", "steps")}
+session, teacher = export.session, teacher_of  # as notebook 4 calls them
 
 
 def best(frame: pd.DataFrame, units: Sequence[Unit]) -> Unit:
@@ -371,7 +371,7 @@ def samples(
         if method in ("teacher", "input"):
             return {"teacher": wanted, "input": sr.enlarge(cond, truth)}[method][:n]
     if method == "teacher":
-        return images_of(teacher(shared, root, a), cond[:n])
+        return images_of(teacher_of(shared, root, a), cond[:n])
     (first, *_) = find_units(units, method=method, seed=0)
     return images_of(student_of(first, root, a), cond[:n])
 
@@ -382,20 +382,6 @@ def pass_costs(passes: Mapping[str, Callable[[], object]], count: int) -> pd.Dat
         seconds = metrics.latency(passes, count)
     lines = {"method": list(seconds), "value": list(seconds.values())}
     return pd.DataFrame(lines).assign(quantity="pass of an unseen input", unit="s")
-
-
-def teacher(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
-    """The frozen teacher of a student."""
-    return examples.teacher_of(unit, root, adapter or adapter_of(unit))
-
-
-def session(path: Path) -> Callable[[Tensor], Tensor]:
-    """An ONNX file as a function, run by onnxruntime on one thread."""
-    onnxruntime = optional("onnxruntime", export.REMEDY)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    found = onnxruntime.InferenceSession(str(path), options)
-    return lambda x: torch.from_numpy(found.run(None, {"input": x.numpy()})[0])
 
 
 def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
@@ -415,7 +401,7 @@ def logits(
     if unit.config["method"] in ("judge", "teacher"):
         return {}
     a, run, c = adapter or adapter_of(unit), Run(unit, root), unit.config
-    G = examples.teacher_of(unit, root, a) if c["method"] == "common" else student_of(unit, root, a)
+    G = teacher_of(unit, root, a) if c["method"] == "common" else student_of(unit, root, a)
     own = c["method"] not in ("mse", "cached", "common")
     width = c["width"] if c["method"] in ("naive (C,C)", "SDAKD") else 1.0
     D = critic_of(unit if own else unit.needs["teacher"], root, a, width)

@@ -6,10 +6,10 @@ import bisect
 import dataclasses
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -161,11 +161,7 @@ def stopwatch(
     if stored:
         stored.synthesis.images = real
 
-    def now() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
+    now = partial(metrics.clock, device.type == "cuda")
 
     def target() -> nickel_dime.Moments:
         with torch.no_grad():

@@ -118,8 +118,9 @@ def adapter_of(unit: Unit) -> Adapter:
 # Data ---------------------------------------------------------------------------------------------
 
 
-def teacher_of(unit: Unit, root: Path, a: Adapter) -> nn.Module:
+def teacher_of(unit: Unit, root: Path, adapter: Adapter | None = None) -> nn.Module:
     """The frozen teacher of a unit: the adapter's, else the one that was trained."""
+    a = adapter or adapter_of(unit)
     state = family.teacher_state(a)
     if state is not None:
         return family.load_teacher(a, state)
@@ -168,8 +169,7 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
     picks = None
     if T is not None and "pairs" in c:
         pool = data.batch_indices(c["pairs"], c["batch"], c["seed"])
-        sets = (pairs(run, a, T, what) for what in ("z", "images"))
-        picks = [data.batches_of(rows, pool, device) for rows in sets]
+        picks = [data.batches_of(rows, pool, device) for rows in pairs(run, a, T)]
 
     @torch.no_grad()
     def batch(step: int) -> Batch:
@@ -186,22 +186,19 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
     return batch
 
 
-def pairs(run: Run, a: Adapter, T: nn.Module, what: str) -> np.ndarray:
-    """A finite set of noise, "z", and of the teacher's "images" of it, computed once."""
+def pairs(run: Run, a: Adapter, T: nn.Module) -> tuple[Tensor, Tensor]:
+    """A finite set of noise (n, latent), and the teacher's images of it, uint8, computed once."""
     c, n = run.config, run.config["pairs"]
-    path = cache(run, a, f"{what}-{n}", by_teacher=True)
-    if what == "z":
-        z = torch.randn(n, a.latent, generator=torch.Generator().manual_seed(n))
-        return files.memmap(path, (n, a.latent), "float32", lambda i, j: z[i:j].numpy())
+    noise = torch.randn(n, a.latent, generator=torch.Generator().manual_seed(n))
 
     @torch.no_grad()
     def answer(start: int, stop: int) -> np.ndarray:
-        z = torch.from_numpy(np.array(pairs(run, a, T, "z")[start:stop])).to(run.device)
         with stylegan2.stored_noise(T):
-            return data.to_uint8(T(z).cpu()).numpy()
+            return data.to_uint8(T(noise[start:stop].to(run.device)).cpu()).numpy()
 
+    path = cache(run, a, f"images-{n}", by_teacher=True)
     shape = (n, a.channels, c["size"], c["size"])
-    return files.memmap(path, shape, "uint8", answer, chunk=256)
+    return noise, files.memmap(path, shape, "uint8", answer, chunk=256)
 
 
 def cache(run: Run, a: Adapter, what: str, *, by_teacher: bool) -> Path:
@@ -214,8 +211,8 @@ def cache(run: Run, a: Adapter, what: str, *, by_teacher: bool) -> Path:
     return run.root / run.unit.paper / "cache" / f"{a.name}-{what}-{digest}.npy"
 
 
-def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> np.ndarray:
-    """What is computed once for a set of photos; read-only.
+def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> Tensor:
+    """What is computed once for a set of photos.
 
     "high": squares, uint8 (n, channels, size, size). "cond": inputs, float16, each made of one by a
     draw of its own. "answer": the teacher's image of it and its last feature map, flat, float16.
@@ -234,14 +231,14 @@ def stored(run: Run, a: Adapter, what: str, part: str, T: nn.Module | None) -> n
         drawn = []
         for i in range(start, stop):
             draws = torch.Generator().manual_seed(step_seed(len(part), i))
-            image = data.to_float(torch.from_numpy(stored(run, a, "high", part, T)[[i]]))
+            image = data.to_float(stored(run, a, "high", part, T)[[i]])
             drawn.append(a.given(image, draws))
         return torch.cat(drawn).half().numpy()
 
     @torch.no_grad()
     def answer(start: int, stop: int) -> np.ndarray:
         teacher = teacher_of(run.unit, run.root, a).to(run.device) if T is None else T
-        given = torch.from_numpy(np.array(stored(run, a, "cond", part, T)[start:stop])).float()
+        given = stored(run, a, "cond", part, T)[start:stop].float()
         last = views.four_layers(a)[-1]
         with stylegan2.stored_noise(teacher), taps(teacher, [last]) as activations:
             image = teacher(given.to(run.device))
@@ -268,8 +265,7 @@ def answer_shapes(a: Adapter) -> tuple[torch.Size, torch.Size]:
 
 def test_pairs(run: Run, a: Adapter) -> tuple[Tensor, Tensor, Tensor]:
     """Test inputs, the truth of them, and the teacher's answers."""
-    arrays = [np.array(stored(run, a, what, "test", None)) for what in ("cond", "high", "answer")]
-    cond, high, flat = map(torch.from_numpy, arrays)
+    cond, high, flat = (stored(run, a, what, "test", None) for what in ("cond", "high", "answer"))
     image, _ = answer_shapes(a)
     wanted = flat[:, : math.prod(image)].float().unflatten(1, image).clamp(-1, 1)
     return cond.float(), data.to_float(high), wanted
@@ -281,5 +277,5 @@ def sampler(run: Run, a: Adapter, G: nn.Module) -> Callable[[], Tensor]:
     if a.latent:
         shown = torch.randn(16, a.latent, generator=seeded)
     else:
-        shown = torch.from_numpy(np.array(stored(run, a, "cond", "test", None)[:8])).float()
+        shown = stored(run, a, "cond", "test", None)[:8].float()
     return lambda: images_of(G, shown)

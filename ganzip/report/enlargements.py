@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganzip import data, degrade, export, metrics, zoo
 from ganzip.measure.images import images_of
+from ganzip.papers import sdakd_rows
 from ganzip.papers import super_resolution as sr
 from ganzip.report import figures
 
@@ -88,10 +89,5 @@ def figure() -> Figure | None:
         return None
     shown = enlarged(kept)
     del shown["input"]  # bicubic enlargement shows it better
-    truth = shown["truth"]
-    captions = {
-        label: [f"{value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]
-        for label, images in shown.items()
-        if images.shape == truth.shape and label != "truth"
-    }
+    captions = sdakd_rows.captions(shown, shown["truth"])
     return figures.comparison(shown, [zoom for _, zoom in PLACES.values()], captions=captions)

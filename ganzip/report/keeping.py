@@ -39,7 +39,7 @@ from ganzip.device import cores
 from ganzip.parameters import OWN
 from ganzip.report import figures
 from ganzip.units import Unit, in_order, manifests
-from ganzip.units.bundles import HEADER
+from ganzip.units.bundles import read_header
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS
 from ganzip.units.plan import NAMES, PAPER_NOTEBOOKS, Request
 from ganzip.units.transfer import evaluations, pack, read_request
@@ -104,15 +104,13 @@ def summary(place: Path) -> dict[str, Any]:
 def summarise(bundle: Path) -> dict[str, Any]:
     """The same, from its bundle."""
     with zipfile.ZipFile(bundle) as entries:
-        request = read_request(entries, bundle)
-        header = json.loads(entries.read(HEADER))
+        header = read_header(entries, bundle)
         units = [name for name in entries.namelist() if name.endswith(f"/{manifests.NAME}")]
         seconds = [json.loads(entries.read(name))["cpu_seconds"] for name in units]
-    facts = {name: getattr(request, name) for name in ("preset", "data", "scale", "seeds")}
+    facts = {name: getattr(header, name) for name in ("preset", "data", "scale", "seeds")}
     facts |= {"units": len(units), "cpu_seconds": round(sum(seconds))}
-    return facts | {
-        name: header[name] for name in ("processor", "python", "torch", "numpy", "ganzip")
-    }
+    made_by = ("processor", "python", "torch", "numpy", "ganzip")
+    return facts | {name: getattr(header, name) for name in made_by}
 
 
 def keep(request: Request, root: Path, into: Path) -> list[Path]:

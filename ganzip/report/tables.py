@@ -64,25 +64,6 @@ def published(paper: str, table: str | int) -> pd.DataFrame:
     return pd.read_csv(files_by_name[name])
 
 
-def row(
-    config: Mapping[str, Any],
-    metric: str,
-    value: float,
-    unit: str = "",
-    n_images: int = 0,
-    features: str = "",
-    **of: Any,
-) -> dict[str, Any]:
-    """One measured number of a unit, in the columns `ROW`.
-
-    config: the unit's. of: paper, table, network, width, and what stands for the config's.
-    """
-    cells = {"dataset": config["data"], "metric": metric, "value": value, "unit": unit}
-    cells |= {name: config[name] for name in ("method", "preset", "steps", "seed")}
-    cells |= {"n_images": n_images, "features": features, **of}
-    return {column: cells[column] for column in ROW}
-
-
 def _width(cell: Any) -> Any:
     """Give 2, "2" and "2.0" the same type, so that they group together; keep text such as 1/2."""
     try:
@@ -249,7 +230,7 @@ def sdakd_table(
     network = network or usual
     mine = frame.loc[frame["network"] == network]
     mine = mine.assign(width=[str(_width(width)) for width in mine["width"]])
-    rows = {n: _sdakd_rows(n) for n, its in SDAKD_NETWORKS.items() if its == usual}
+    rows = {n: sdakd_rows(n) for n, its in SDAKD_NETWORKS.items() if its == usual}
     elsewhere = {row for its in rows.values() for row in its}.difference(rows[table])
     scores = {f"{column}_ours": metric for column, metric in metrics.items()}
     ours = _lines(mine, scores, SDAKD_NOTES)
@@ -261,7 +242,7 @@ def sdakd_table(
     return both.reindex(columns=[*columns, *_means(scores), *CONDITIONS, *notes])
 
 
-def _sdakd_rows(table: int) -> list[tuple[str, str]]:
+def sdakd_rows(table: int) -> list[tuple[str, str]]:
     """Name the rows of a published table as ours are: our method, C of the generator."""
     paper = published("sdakd", table)
     if table == 4:

@@ -9,7 +9,6 @@ from ganzip.units.pool import (
     Limit,
     UnitsFailed,
     claim_device,
-    gpu_jobs,
     perform_all,
     pick_device,
     progress_bar,
@@ -38,10 +37,8 @@ from ganzip.units.unit import (
     output_folder,
     read_figure_data,
     read_history,
-    read_progress,
     read_rows,
     read_samples,
     read_state,
     receive_unit,
-    verify_unit,
 )

@@ -16,7 +16,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -170,10 +170,10 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         yield bundle
 
 
-# What zipfile raises for what is no zip, torn, encrypted or packed in an unknown way.
+# What zipfile raises for what is no zip, torn, encrypted or packed in an unknown way; and csv.
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError,
-    ValueError, KeyError, OverflowError,
+    ValueError, KeyError, OverflowError, csv.Error,
 )  # fmt: skip
 
 
@@ -300,7 +300,7 @@ def _find_content_fault(name: str, content: bytes) -> str:
     """Why a unit's file cannot be what its name says."""
     try:
         if name == HISTORY:
-            _check_history(content)
+            _last_step(content)
         elif name == WEIGHTS:
             from_safetensors(content)
         elif name.startswith("shown/"):
@@ -316,19 +316,17 @@ def _find_content_fault(name: str, content: bytes) -> str:
     return ""
 
 
-def _check_history(content: bytes) -> None:
-    lines = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+def _last_step(content: bytes) -> int:
+    """The last step of a history, 0 of an empty one; raises ValueError for what is none."""
+    last, lines = 0, csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
     if next(lines, None) != ["step", "player", "term", "value"]:
         raise ValueError("other columns than step, player, term, value")
     for line in lines:
         if len(line) != 4 or int(line[0]) < 0:
             raise ValueError(f"line {lines.line_num} is torn")
         float(line[3])
-
-
-def _last_step(content: bytes) -> int:
-    """The last step of a history, 0 of an empty one."""
-    return max((int(line.split(",")[0]) for line in content.decode().splitlines()[1:]), default=0)
+        last = max(last, int(line[0]))
+    return last
 
 
 def _read_unit(
@@ -413,27 +411,21 @@ def find_rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> st
 # Writing one --------------------------------------------------------------------------------------
 
 
-class Writer:
-    """A bundle that is being written: entries one by one, the header, with their hashes, last."""
-
-    def __init__(self, out: zipfile.ZipFile):
-        self._out = out
-        self._files: dict[str, dict[str, Any]] = {}
-
-    def add(self, entry: str, content: bytes) -> None:
-        """Add an entry; the same content gives the same bytes, for no time is written."""
-        self._out.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
-        self._files[entry] = manifests.describe(content)
-
-    def close(self, facts: Mapping[str, Any]) -> None:
-        """Write the header: ``facts`` and the hashes. What cannot be read is not written."""
-        fields = {"format": FORMAT, **facts, "files": self._files}
-        manifests.parse_json(Header, json.dumps(fields).encode())
-        self._out.writestr(zipfile.ZipInfo(HEADER), json.dumps(fields), zipfile.ZIP_DEFLATED)
-
-
 @contextmanager
-def write_bundle(path: Path) -> Iterator[Writer]:
-    """A new bundle at ``path``, there when the block ends well; call ``close`` in it."""
+def write_bundle(path: Path, facts: Mapping[str, Any]) -> Iterator[Callable[[str, bytes], None]]:
+    """A new bundle at ``path``, there when the block ends well; yields what adds an entry to it.
+
+    The header comes last: ``facts`` and the hashes. What cannot be read is not written.
+    """
+    added: dict[str, dict[str, Any]] = {}
     with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as out:
-        yield Writer(out)
+
+        def add(entry: str, content: bytes) -> None:
+            # The same content gives the same bytes, for no time is written.
+            out.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
+            added[entry] = manifests.describe(content)
+
+        yield add
+        header = json.dumps({"format": FORMAT, **facts, "files": added}).encode()
+        manifests.parse_json(Header, header)
+        out.writestr(zipfile.ZipInfo(HEADER), header, zipfile.ZIP_DEFLATED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,6 @@ class Request:
         """A notebook's parameters, where they differ from its own."""
         defaults = asdict(Request())
         return {k: v for k, v in asdict(self).items() if k != "papers" and v != defaults[k]}
-
-
-REQUEST_FIELDS = [field.name for field in fields(Request)]
 
 
 def paper_module(paper: str) -> Any:

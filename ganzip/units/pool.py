@@ -124,6 +124,8 @@ def _run_pool(
     running: dict[Any, Unit] = {}
     places: dict[Any, str] = {}
     deadline = limit.stop if limit else math.inf
+    gpus = torch.cuda.device_count() if device == "cuda" else 0
+    devices = [f"cuda:{i}" for i in range(gpus)] or [device]
     # OpenMP threads waiting for each other at every small operator cost more than they do.
     with (
         warnings.catch_warnings(),
@@ -141,7 +143,7 @@ def _run_pool(
                 free = n_jobs - len(running)
                 for unit in itertools.islice(_admissible(waiting, root, limit), free):
                     waiting.remove(unit)
-                    place = min(_devices(device), key=[*places.values()].count)
+                    place = min(devices, key=[*places.values()].count)
                     future = pool.submit(attempt, unit, work, root, place, deadline)
                     running[future], places[future] = unit, place
                 if not running:
@@ -169,7 +171,7 @@ def _run_pool(
 
 def _admissible(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Iterator[Unit]:
     """Units that are ready and may be begun, in their order; of a copy of ``waiting``."""
-    ready = [unit for unit in waiting if _ready(unit, root)]
+    ready = [unit for unit in waiting if all(need.done(root) for need in unit.needs.values())]
     if limit is None:
         yield from ready
         return
@@ -180,10 +182,6 @@ def _admissible(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Ite
         else:
             others.append(unit)
     yield from (unit for unit in others if limit.admits(unit, False))
-
-
-def _ready(unit: Unit, root: Path) -> bool:
-    return all(need.done(root) for need in unit.needs.values())
 
 
 def _needs_any(unit: Unit, keys: Mapping[str, str]) -> bool:
@@ -296,9 +294,3 @@ def _gpus() -> list[str]:
     """The GPUs that this process may use, by what they are called in all processes."""
     gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
     return [str(getattr(gpu, "uuid", i)) for i, gpu in enumerate(gpus)]
-
-
-def _devices(device: str) -> list[str]:
-    """All GPUs for "cuda", by number; else the device itself."""
-    count = torch.cuda.device_count() if device == "cuda" else 0
-    return [f"cuda:{i}" for i in range(count)] or [device]

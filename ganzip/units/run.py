@@ -309,7 +309,11 @@ def perform(
         receive_kept(unit, root)
     if done():
         return folder
-    check_data(unit)
+    if unit.config.get("fingerprint") == ABSENT:
+        raise ValueError(
+            f"{unit.paper} {unit.name} was planned without its data, to be counted and not to be "
+            "trained; name data that are here, and plan again"
+        )
     error = folder / f"error{parallel.rank() or ''}.txt"
     if unit.shared:
         parallel.check(unit.config["batch"], unit.config.get("group", 0))
@@ -379,15 +383,6 @@ def check_sharing(unit: Unit, root: Path, among: int) -> None:
     for each in in_order([unit]):
         if each.shared and not each.done(root):
             parallel.check(each.config["batch"], each.config.get("group", 0), among)
-
-
-def check_data(unit: Unit) -> None:
-    """Raise ValueError for a unit that was planned without its data."""
-    if unit.config.get("fingerprint") == ABSENT:
-        raise ValueError(
-            f"{unit.paper} {unit.name} was planned without its data, to be counted and not to be "
-            "trained; name data that are here, and plan again"
-        )
 
 
 def load_network(net: nn.Module, weights: Mapping[str, Tensor], name: str) -> nn.Module:

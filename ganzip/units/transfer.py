@@ -15,7 +15,7 @@ from ganzip import files
 from ganzip.units import bundles, manifests
 from ganzip.units.bundles import HEADER, NOTES, Bundle, BundleError, BundleUnit, set_names
 from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS, File, Manifest
-from ganzip.units.plan import PAPER_NOTEBOOKS, REQUEST_FIELDS, Request
+from ganzip.units.plan import PAPER_NOTEBOOKS, Request
 from ganzip.units.run import surroundings
 from ganzip.units.unit import ABSENT, Unit, read_figure_data, receive_unit, verify_unit
 
@@ -51,7 +51,7 @@ def pack(
     """
     patterns = [HISTORY, ROWS, *([WEIGHTS, "samples/*"] if weights else [])]
     done = [unit for unit in request.units() if unit.done(root)]
-    with bundles.write_bundle(path) as bundle:
+    with bundles.write_bundle(path, {**asdict(request), **surroundings()}) as add:
         for unit in done:
             manifest, folder = unit.manifest(root), unit.folder(root)
             place = f"{unit.paper}/units/{manifest['unit']}-{manifest['key']}"
@@ -61,17 +61,16 @@ def pack(
             if not losses:
                 contents[HISTORY] = evaluations(contents[HISTORY])
                 manifest["files"][HISTORY] = manifests.describe(contents[HISTORY])
-            bundle.add(f"{place}/{manifests.NAME}", manifests.to_bytes(manifest))
+            add(f"{place}/{manifests.NAME}", manifests.to_bytes(manifest))
             for name, content in contents.items():
-                bundle.add(f"{place}/{name}", content)
+                add(f"{place}/{name}", content)
             for file in [f for f in _files(folder, "shown/*.pt") if f not in without]:
                 with suppress(ValueError):  # an altered one is drawn anew where its unit is
                     read_figure_data(content := file.read_bytes())
-                    bundle.add(f"{place}/shown/{file.name}", content)
+                    add(f"{place}/shown/{file.name}", content)
         notes = [f for name in set_names(request.data) for f in _files(root / NOTES, f"{name}*")]
         for file in dict.fromkeys((*notes, *more)):
-            bundle.add(file.relative_to(root).as_posix(), file.read_bytes())
-        bundle.close({**asdict(request), **surroundings()})
+            add(file.relative_to(root).as_posix(), file.read_bytes())
     return len(done)
 
 
@@ -110,7 +109,7 @@ def _request_of(header: bundles.Header, path: Path) -> Request:
             f"{path}: {HEADER}: papers: found {unknown[0]:.40}, expected "
             f"{', '.join(PAPER_NOTEBOOKS)}"
         )
-    return Request(**{name: getattr(header, name) for name in REQUEST_FIELDS})
+    return Request(**{name: getattr(header, name) for name in asdict(Request())})
 
 
 def _merge(bundle: Bundle, request: Request, anyhow: bool) -> tuple[list[str], list[str]]:
