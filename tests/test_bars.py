@@ -42,6 +42,6 @@ def test_every_bar_names_what_rows_of_its_paper_have(paper):
     files = (keeping.folder() / paper).glob("*/rows.csv")
     kept = pd.concat([pd.read_csv(path, low_memory=False) for path in files])
     for bar in bars.BARS[paper]:
-        of_network = kept[kept["network"] == bar.network]
-        its = of_network[of_network["metric"].str.fullmatch(bar.metric)]
+        its = kept.query(f"network == '{bar.network}'")
+        its = its.loc[its["metric"].str.fullmatch(bar.metric)]
         assert {bar.method, *([bar.of] if bar.of else [])} <= set(its["method"]), bar.text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from ganzip.report.tables import short, spread
@@ -50,12 +50,15 @@ BARS = {
     ],
     "nickel_dime": [
         Bar("teacher: distance", "StyleGAN2", "teacher", "1", "FD-[^ ]+", "at most", 10),
-        *(
-            Bar(f"{STUDENT}: {text}", "StyleGAN2", "NICKEL & DiME", "0.1", *limit)
-            for text, *limit in (
-                ("recall", "recall-[^ ]+", "at least", 0.3),
-                ("top probability of the classifier", "top probability-.*", "at least", 0.85),
-            )
+        Bar(
+            f"{STUDENT}: recall",
+            *("StyleGAN2", "NICKEL & DiME", "0.1", "recall-[^ ]+"),
+            *("at least", 0.3),
+        ),
+        Bar(
+            f"{STUDENT}: top probability of the classifier",
+            *("StyleGAN2", "NICKEL & DiME", "0.1", "top probability-.*"),
+            *("at least", 0.85),
         ),
     ],
 }
@@ -66,10 +69,11 @@ def table(paper: str, rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for bar in BARS[paper]:
         found = _values(rows, bar, bar.method, bar.width)
-        whole = np.mean(_values(rows, bar, bar.of)) if bar.of and found else 1.0
+        whole = fmean(_values(rows, bar, bar.of)) if bar.of and found else 1.0
         shares = [value / whole for value in found]
-        mean, reached = np.mean(shares) if shares else np.nan, "not measured yet"
+        reached = "not measured yet"
         if shares:
+            mean = fmean(shares)
             good = mean <= bar.limit if bar.side == "at most" else mean >= bar.limit
             reached = "yes" if good else "no"
         limit = f"{bar.side} {short(bar.limit)}"

@@ -297,7 +297,8 @@ def ranking(table: pd.DataFrame, metric: str) -> tuple[Figure, pd.DataFrame]:
             axes.axvline(mean, label=f"{name(method)}, {tables.short(mean)}", **ACROSS[method])
     axes.set_yticks(range(len(lines)), [name(method) for method in lines["method"]])
     axes.set(xlabel=direction(metric), ylim=(len(lines) - 0.5, -0.5))
-    low, high = ranked[metric].min(), ranked[metric].max()
+    values = ranked[metric].astype(float).tolist()
+    low, high = min(values), max(values)
     if low > 0:
         ticks = [n * 10**k for k in range(-3, 6) for n in (1, 2, 5)]
         log_ticks(axes, "x", [tick for tick in ticks if low / 2 < tick < 1.5 * high])
