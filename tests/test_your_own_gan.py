@@ -435,7 +435,7 @@ def test_a_trained_start_is_not_what_costs_nothing_and_is_told_beside_the_best()
     better, worse = conclude([2.0, 2.1]), conclude([4.0, 4.1])
     assert better[0].startswith("Take mse") and worse[0].startswith("Take mse")
     assert better[-1].startswith("All began from sdakd/kept") and better[-1].endswith("after it.")
-    assert worse[-1].endswith('ganzip.load("sdakd/kept") is as good.')
+    assert worse[-1].endswith('no method here made it better: ganzip.load("sdakd/kept") serves.')
 
 
 # The matrix ---------------------------------------------------------------------------------------

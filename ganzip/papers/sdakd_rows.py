@@ -326,8 +326,8 @@ def speedup_rows(table: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
 
 
 CRITICS = {
-    "Ablation3": "the teacher's discriminator (ablation 3)",
-    "SDAKD": "the student's discriminator (SDAKD)",
+    "Ablation3": "teacher's D (ablation 3)",
+    "SDAKD": "student's D (SDAKD)",
     "DCD_modified": "DCD modified",
 }
 

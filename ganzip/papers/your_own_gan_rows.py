@@ -137,7 +137,8 @@ def choice(frame: pd.DataFrame) -> tuple[str, list[str]]:
     """The method to take, and all whose difference from the lowest mean is inconclusive, it first.
 
     Of those it is the nearest to the teacher's images, where inputs are images: a distance between
-    distributions of few images says little about a single one.
+    distributions of few images says little about a single one. One that ends worse than the trained
+    student from which all began is not taken, unless all do.
     """
     shown = table(frame)
     students = shown.loc[~shown["method"].isin(LEVELS)].sort_values(quality(frame))
@@ -145,8 +146,11 @@ def choice(frame: pd.DataFrame) -> tuple[str, list[str]]:
     alike = [m for m in names if m == names[0] or "inconclusive" in standing(frame, names[0], m)]
     if LIKENESS not in shown:
         return names[0], alike
+    means = dict(zip(shown["method"], shown[quality(frame)], strict=True))
     near = dict(zip(students["method"], students[LIKENESS], strict=True))
-    return max(alike, key=lambda m: near[m]), alike
+    most = means["start"] if first_weights(frame) else math.inf
+    kept = [m for m in alike if means[m] <= most] or names[:1]
+    return max(kept, key=lambda m: near[m]), alike
 
 
 def recommendation(frame: pd.DataFrame) -> list[str]:
@@ -187,7 +191,11 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
             f"All began from {start}, a trained student of this repository: {metric} "
             f"{tables.short(means['start'])} before the training here, "
             f"{tables.short(means[best])} after it"
-            + ("." if better else f'; ganzip.load("{start}") is as good.')
+            + (
+                "."
+                if better
+                else f'; no method here made it better: ganzip.load("{start}") serves.'
+            )
         )
     return found
 

@@ -337,7 +337,10 @@ def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) 
             axes.annotate(text, place, xycoords=("axes fraction", "data"), **at)
         axes.set_title(title, fontweight="bold")
         axes.set(xlabel="times fewer parameters", ylabel=ylabel)
-        log_ticks(axes, "x", sorted(set(lines["ratio"].round(1))))
+        ratios = sorted(set(lines["ratio"].round(1)))
+        log_ticks(axes, "x", ratios)
+        if len(ratios) == 1:  # in the middle, not at an end
+            axes.set_xlim(ratios[0] / 2, ratios[0] * 2)
         axes.margins(y=0.12)
         if min(frame["mean"]) > 0:
             axes.set_yscale("log")
