@@ -405,6 +405,11 @@ def test_of_inconclusive_differences_the_nearest_to_the_teacher_is_taken():
     assert said[0].startswith("Take mse: 23.0 dB from the teacher's images")
     assert "Inconclusive against DiME, the lowest mean: mse." in said
     assert measure.choice(frame)[0] == "DiME"
+    # Where all began from a trained student, what ends worse than that is not taken.
+    start = {"method": "start", "metric": "KID-efflite2", "value": 3.02, "seed": 0}
+    trial = {"method": "start", "metric": measure.TRIAL + "sdakd/kept", "value": 0.1, "seed": 0}
+    begun = pd.concat([both, pd.DataFrame([start, trial])], ignore_index=True)
+    assert measure.choice(begun) == ("DiME", ["DiME", "mse"])
 
 
 def test_one_seed_tells_nothing_and_a_worse_student_is_not_praised():
