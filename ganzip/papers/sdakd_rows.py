@@ -325,6 +325,7 @@ def speedup_rows(table: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     return long.assign(source=long["source"].replace(names))
 
 
+# What judges in figures 2 and 3, by the method that trained it.
 CRITICS = {
     "Ablation3": "teacher's D (ablation 3)",
     "SDAKD": "student's D (SDAKD)",

@@ -52,13 +52,11 @@ BARS = {
         Bar("teacher: distance", "StyleGAN2", "teacher", "1", "FD-[^ ]+", "at most", 10),
         Bar(
             f"{STUDENT}: recall",
-            *("StyleGAN2", "NICKEL & DiME", "0.1", "recall-[^ ]+"),
-            *("at least", 0.3),
+            *("StyleGAN2", "NICKEL & DiME", "0.1", "recall-[^ ]+", "at least", 0.3),
         ),
         Bar(
             f"{STUDENT}: top probability of the classifier",
-            *("StyleGAN2", "NICKEL & DiME", "0.1", "top probability-.*"),
-            *("at least", 0.85),
+            *("StyleGAN2", "NICKEL & DiME", "0.1", "top probability-.*", "at least", 0.85),
         ),
     ],
 }

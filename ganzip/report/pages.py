@@ -272,10 +272,10 @@ def networks_figure(paper: str) -> Figure | None:
     networks = zoo.overview(paper)
     if networks.empty:
         return None
-    shown, z = {}, None
+    shown = {}
     for one in networks.sort_values(["size", "distance"]).to_dict("records"):
         path = zoo.find(one["network"])
-        z = noise(16, export.card(path).input_shape[1]) if z is None else z
+        z = noise(16, export.card(path).input_shape[1])
         label = f"{one['method']}\n{one['size']}, {tables.short(one['distance'], 0)}"
         shown[label] = images_of(export.load(path), z)
     return figures.sample_grid(shown)

@@ -25,7 +25,6 @@ from ganzip.report.figures.theme import (
     NAMES,
     SPARE,
     WIDTH,
-    colour_of,
     colours,
     curve,
     direction,
@@ -287,22 +286,23 @@ def ranking(table: pd.DataFrame, metric: str) -> tuple[Figure, pd.DataFrame]:
     ranked = table.sort_values(metric, ascending=not higher)
     lines = ranked.loc[~ranked["method"].isin(list(ACROSS))].reset_index(drop=True)
     figure, axes = subplots(WIDTH, 1.0 + 0.32 * len(lines))
-    for at, (method, mean, sd) in enumerate(
-        zip(*(lines[k] for k in ("method", metric, "sd")), strict=True)
-    ):
-        look: dict[str, Any] = {"color": colour_of(method), "fmt": MARKERS.get(method, "o")}
-        axes.errorbar(mean, at, xerr=None if pd.isna(sd) else sd, ms=8, mec="white", **look)
+    for at, (method, colour) in enumerate(colours(lines["method"]).items()):
+        look: dict[str, Any] = {"color": colour, "fmt": MARKERS.get(method, "o"), "mec": "white"}
+        spread = lines["sd"].fillna(0)[at]
+        axes.errorbar(lines[metric][at], at, xerr=spread, ms=8, **look)
     for method, mean in zip(ranked["method"], ranked[metric], strict=True):
         if method in ACROSS:
             axes.axvline(mean, label=f"{name(method)}, {tables.short(mean)}", **ACROSS[method])
     axes.set_yticks(range(len(lines)), [name(method) for method in lines["method"]])
     axes.set(xlabel=direction(metric), ylim=(len(lines) - 0.5, -0.5))
-    values = ranked[metric].astype(float).tolist()
-    low, high = min(values), max(values)
-    if low > 0:
-        ticks = [n * 10**k for k in range(-3, 6) for n in (1, 2, 5)]
-        log_ticks(axes, "x", [tick for tick in ticks if low / 2 < tick < 1.5 * high])
-        axes.set_xlim(low / 1.2, 1.25 * high)
+    values, sd = ranked[metric], ranked["sd"].fillna(0)
+    if (values > 0).to_numpy().all():
+        # A bar that would reach 0 ends at a third of its mean.
+        low = (values - sd).clip(lower=values / 3).min() / 1.2
+        high = (values + sd).max() * 1.2
+        ticks = [n * 10**k for k in range(-3, 6) for n in (1, 2, 3, 5)]
+        log_ticks(axes, "x", [tick for tick in ticks if low < tick < high])
+        axes.set_xlim(low, high)
     axes.grid(axis="y")
     legend(figure, above=True)
     return figure, ranked.loc[:, ["method", metric, "sd"]]

@@ -65,9 +65,12 @@ def scheme_sdakd() -> Figure:
     _box(axes, 4.75, 1.35, 1.2, "student\n$D_S$", CRITIC)
     _box(axes, 6.45, 1.35, 1.25, "adversarial\n(3), (4)", LOSS)
     _box(axes, 4.75, 2.65, 1.2, "truth $y$", PLAIN)
-    _arrow(axes, (2.15, 1.35), (4.15, 1.35))
-    _arrow(axes, (4.75, 2.25), (4.75, 1.75))
-    _arrow(axes, (5.35, 1.47), (5.82, 1.47))
+    for start, end in (
+        ((2.15, 1.35), (4.15, 1.35)),
+        ((4.75, 2.25), (4.75, 1.75)),
+        ((5.35, 1.47), (5.82, 1.47)),
+    ):
+        _arrow(axes, start, end)
     _arrow(axes, (5.82, 1.2), (5.35, 1.2), gradient=CRITIC_GRADIENT)
     _arrow(axes, (6.45, 0.95), (6.45, 0.5), (1.55, 0.5), (1.55, 0.93), gradient=STUDENT_GRADIENT)
     axes.text(2.3, 0.12, "gradient of the generator", color=STUDENT_GRADIENT, **NOTE)
@@ -81,40 +84,43 @@ def scheme_nickel_dime() -> Figure:
     figure, axes = canvas(WIDTH, 4.9)
     axes.add_patch(Circle((0.4, 2.95), 0.3, fc=PLAIN, ec=EDGE, lw=1.2))
     axes.text(0.4, 2.95, "$z$", ha="center", va="center")
-    _box(axes, 1.7, 4.2, 1.25, "teacher $G_T$\n(frozen)", TEACHER)
-    _box(axes, 1.7, 1.95, 1.25, "student $G_S$\n(pruned)", STUDENT)
-    _box(axes, 4.0, 3.1, 1.25, "student's $D_S$\n(new)", CRITIC)
-    _box(axes, 4.0, 1.95, 1.25, "teacher's $D_T$", CRITIC)
-    _box(axes, 4.0, 0.8, 1.25, "CLIP, DINO\n(frozen)", TEACHER)
-    _box(axes, 6.35, 4.2, 1.55, "NICKEL: maps'\nhigh frequencies", LOSS)
-    _box(axes, 6.35, 2.55, 1.55, "adversarial,\nboth", LOSS)
-    _box(axes, 6.35, 0.8, 1.55, "DiME: moments\nof features", LOSS)
-    _arrow(axes, (0.64, 3.15), (1.07, 4.0))
-    _arrow(axes, (0.64, 2.75), (1.07, 2.15))
-    _arrow(axes, (2.33, 4.35), (5.57, 4.35))
-    _arrow(axes, (2.33, 4.05), (2.85, 4.05), (2.85, 3.25), (3.37, 3.25))
-    _arrow(axes, (4.63, 3.25), (5.1, 3.25), (5.1, 4.05), (5.57, 4.05))
-    _arrow(axes, (2.33, 1.95), (3.37, 1.95))
-    _arrow(axes, (2.85, 1.95), (2.85, 2.95), (3.37, 2.95))
-    _arrow(axes, (2.85, 1.95), (2.85, 0.8), (3.37, 0.8))
-    _arrow(axes, (4.63, 2.95), (5.57, 2.65))
-    _arrow(axes, (4.63, 2.1), (5.57, 2.45))
-    _arrow(axes, (4.63, 0.8), (5.57, 0.8))
+    for box in (
+        (1.7, 4.2, 1.25, "teacher $G_T$\n(frozen)", TEACHER),
+        (1.7, 1.95, 1.25, "student $G_S$\n(pruned)", STUDENT),
+        (4.0, 3.1, 1.25, "student's $D_S$\n(new)", CRITIC),
+        (4.0, 1.95, 1.25, "teacher's $D_T$", CRITIC),
+        (4.0, 0.8, 1.25, "CLIP, DINO\n(frozen)", TEACHER),
+        (6.35, 4.2, 1.55, "NICKEL: maps'\nhigh frequencies", LOSS),
+        (6.35, 2.55, 1.55, "adversarial,\nwith real images", LOSS),
+        (6.35, 0.8, 1.55, "DiME: moments\nof features", LOSS),
+    ):
+        _box(axes, *box)
+    for route in (
+        ((0.64, 3.15), (1.07, 4.0)),  # noise
+        ((0.64, 2.75), (1.07, 2.15)),
+        ((2.33, 4.35), (5.57, 4.35)),  # the teacher's map and image
+        ((2.33, 4.05), (2.85, 4.05), (2.85, 3.25), (3.37, 3.25)),
+        ((4.63, 3.25), (5.1, 3.25), (5.1, 4.05), (5.57, 4.05)),
+        ((2.33, 1.95), (3.37, 1.95)),  # the student's image, three times
+        ((2.85, 1.95), (2.85, 2.95), (3.37, 2.95)),
+        ((2.85, 1.95), (2.85, 0.8), (3.37, 0.8)),
+        ((4.63, 2.95), (5.57, 2.65)),  # to the losses
+        ((4.63, 2.1), (5.57, 2.45)),
+        ((4.63, 0.8), (5.57, 0.8)),
+    ):
+        _arrow(axes, *route)
     axes.text(4.0, 4.4, "the map that the image came from", **NOTE)
     axes.text(2.92, 3.65, "image", va="center", fontsize=10)
     axes.text(5.03, 3.65, "a map", ha="right", va="center", fontsize=10)
     axes.text(2.78, 1.3, "image", ha="right", va="center", fontsize=10)
-    axes.text(
-        1.7, 0.8, "target: the same\nof $G_T$'s images", ha="center", va="center", fontsize=10
-    )
-    trains = {
-        (6.35, 3.75): ("trains $D_S$'s first blocks", CRITIC_GRADIENT),
-        (6.35, 2.1): ("trains $D_S$ and $D_T$", CRITIC_GRADIENT),
-        (6.35, 1.85): ("trains $G_S$", STUDENT_GRADIENT),
-        (6.35, 0.35): ("trains $G_S$", STUDENT_GRADIENT),
-    }
-    for at, (text, colour) in trains.items():
-        axes.text(*at, text, color=colour, ha="center", va="top", fontsize=10)
+    for x, y, text, colour in (
+        (4.0, 0.35, "target: $G_T$'s images", EDGE),
+        (6.35, 3.75, "trains $D_S$'s first blocks", CRITIC_GRADIENT),
+        (6.35, 2.1, "trains $D_S$ and $D_T$", CRITIC_GRADIENT),
+        (6.35, 1.85, "trains $G_S$", STUDENT_GRADIENT),
+        (6.35, 0.35, "trains $G_S$", STUDENT_GRADIENT),
+    ):
+        axes.text(x, y, text, color=colour, ha="center", va="top", fontsize=10)
     return figure
 
 

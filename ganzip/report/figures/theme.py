@@ -99,11 +99,6 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
     return {label: own[label] for label in labels}
 
 
-def colour_of(method: str) -> str:
-    """The colour of a method; blue for one that has none of its own."""
-    return COLOURS.get(method, SPARE[0])
-
-
 def name(label: str) -> str:
     """Write a method's name out, as legends show it; what follows "joint" is the loss's alpha."""
     alpha = label.partition(" ")[2]
