@@ -280,7 +280,7 @@ def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeyp
     for unit in units:
         perform(unit, functools.partial(own.work, adapter=adapter), tmp_path)
     z = adapter.example(4)
-    with stylegan2.stored_noise(T := own.teacher(units[-1], tmp_path, adapter)):
+    with stylegan2.stored_noise(T := own.teacher_of(units[-1], tmp_path, adapter)):
         assert (T(z) - rosinality.draw(content["g_ema"], z)).abs().max() < 3e-5
     (teacher,), (student,) = find_units(units, method="teacher"), find_units(units, method="mse")
     D = own.critic_of(teacher, tmp_path, adapter).get_parameter("b4.fc.weight")

@@ -329,7 +329,6 @@ def parse_methods(text: str) -> list[str]:
 
 
 OVERVIEW = {name: name for name in ("method", "steps")}
-session, teacher = export.session, teacher_of  # as notebook 4 calls them
 
 
 def best(frame: pd.DataFrame, units: Sequence[Unit]) -> Unit:
