@@ -93,7 +93,7 @@ def references() -> int:
     for notebook in sorted((files.repository() / "notebooks").glob("*.ipynb")):
         out = files.repository() / "tests" / "notebooks" / notebook.name
         execute(notebook, out, {"preset": "smoke"})
-        keeping.forget_run(out)
+        keeping.trim(out)
         keeping.tidy(out)
     notebooks = str(files.repository() / "tests" / "notebooks")
     processes.run("ruff", "format", "-q", notebooks).check_returncode()

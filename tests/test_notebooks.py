@@ -80,7 +80,8 @@ def test_notebooks_call_what_there_is(path):
 def test_committed_notebooks_are_in_order(path):
     nb = read(path)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    assert path.stat().st_size < 3_000_000
+    replayed = "tests" in path.relative_to(ROOT).parts  # which have no pictures
+    assert path.stat().st_size < (200_000 if replayed else 3_000_000)
     assert sum("parameters" in tags(cell) for cell in code) == 1
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert any(cell.outputs for cell in code)

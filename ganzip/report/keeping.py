@@ -245,12 +245,15 @@ def embed(executed: Path, notebook: Path, place: Path) -> None:
     files.write(notebook, executed.read_bytes())
 
 
-def forget_run(notebook: Path) -> None:
-    """Take the cell out that says which run a notebook shows."""
+def trim(notebook: Path) -> None:
+    """Take out of a notebook what nbval does not compare: pictures, and which run it shows."""
     import nbformat
 
     book = nbformat.read(notebook, as_version=4)
     book.cells = _without_reference(book.cells)
+    for output in (output for cell in book.cells for output in cell.get("outputs", ())):
+        for kind in [kind for kind in output.get("data", ()) if kind.startswith("image/")]:
+            del output["data"][kind]
     nbformat.write(book, notebook)
 
 
