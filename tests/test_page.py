@@ -7,7 +7,7 @@ import pytest
 
 from ganzip import files, metrics, papers
 from ganzip.nets import dcgan
-from ganzip.report import keeping, pages, tables
+from ganzip.report import keeping, ongoing, pages, tables
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,30 @@ def test_what_is_told_of_variants_is_in_their_rows(paper, metric, groups, form):
     assert len(found) >= 7
     for mean, std in zip(found["mean"], found["std"], strict=True):
         assert form.format(mean, std) in told
+
+
+def test_numbers_of_effects_that_do_not_show_are_in_rows():
+    """DIVERGENCES is written by hand; its numbers of paper B and of logits are those of runs."""
+    told = (files.repository() / "DIVERGENCES.md").read_text()
+    told = told[told.index("## Effects that do not show") :]
+    kid, B = "KID-efflite2 test mean", keeping.reference("sdakd")
+    where = {"RealESRGAN": (("SDAKD", "1/4"), ("naive (C,C)", "1/4"), ("control GT", "1/4"),
+                            ("OMGD", "1/2"), ("DCD", "1/2"), ("naive (C,1)", "1/2")),
+             "GCFSR": (("SDAKD", "1/4"), ("naive (C,C)", "1/4"), ("control GT", "1/4"),
+                       ("Ablation1 as long", "1/4"), ("Ablation2", "1/4"))}  # fmt: skip
+    for network, rows in where.items():
+        for method, C in rows:
+            assert pages.spread(B, method, C, kid, network=network) in told, (network, method)
+    (night,) = ongoing.runs_of("sdakd")
+    line = next(line for line in told.splitlines() if "at preset night" in line)
+    for method in ("SDAKD", "naive (C,C)", "control GT", "input", "teacher"):
+        C = "1" if method in ("input", "teacher") else "1/4"
+        assert re.search(rf"\b{pages.mean(night, method, C, kid, 0)}\b", line), method
+    claims = pd.read_csv(keeping.reference("nickel_dime") / "claims.csv")
+    near = claims.loc[claims["claim"].str.contains("logits are nearer to 0"), "ours"]
+    line = next(line for line in told.splitlines() if line.startswith("| C: logits"))
+    for mean, std in re.findall(r"(\S+) ± (\S+) ", " ".join(near)):
+        assert f"{float(mean):.1f} ± {float(std):.1f}" in line
 
 
 # What the texts say in words, by run: a claim and its verdict.
