@@ -2,8 +2,8 @@
 
 ``precision`` is part of a unit's configuration. On a CPU everything is single precision, whatever
 it says. On CUDA "fp32" is IEEE single precision, "tf32" rounds the factors of convolutions and
-matrix products to 10 bits, and "bf16" runs networks under autocast. Losses, R1, path lengths and
-moments stay in single precision, and so does all that measures.
+matrix products to 10 bits, and "bf16" runs networks under autocast. Under bf16 losses, R1, path
+lengths and moments stay in single precision; all that measures does so always.
 """
 
 from __future__ import annotations

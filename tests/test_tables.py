@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
@@ -66,8 +67,9 @@ def test_summary_refuses_to_mix_configurations(frame):
 
 
 def test_values_come_in_the_order_of_seeds(frame):
-    assert tables.values(frame[::-1], method="mse", width=2, metric="IS") == [6.0, 6.5]
-    assert tables.values(frame, method="joint") == []
+    found = tables.values(frame[::-1], method="mse", width=2, metric="IS")
+    assert found.to_dict() == {0: 6.0, 1: 6.5}
+    assert tables.values(frame, method="joint").empty
     with pytest.raises(ValueError, match="2 rows for seed 0.*differ in method, value, steps"):
         tables.values(frame, width=4)
 
@@ -306,6 +308,32 @@ def test_the_interval_of_a_difference_is_welchs():
         assert equivalence("", "", one, other, margin=share * widest).verdict == told
 
 
+def test_the_same_seeds_are_compared_seed_by_seed():
+    """Units of one seed have first weights, batches and noise in common."""
+    one, apart = pd.Series([10.0, 20.0, 30.0]), [1.0, 1.2, 0.9]
+    other = pd.Series([11.0, 21.2, 30.9])
+    assert verdict(one.tolist(), other.tolist(), False) == "inconclusive"
+    assert verdict(one, other, False) == "supported"
+    assert verdict(one, other.set_axis([0, 1, 3]), False) == "inconclusive"
+    assert verdict(one.iloc[:2], other.iloc[:2], False) == "inconclusive"  # one degree of freedom
+    # The threshold is that of the t-test of pairs.
+    noise = float(np.std(apart, ddof=1)) / math.sqrt(3)
+    least = float(stats.t.ppf(0.95, 2)) * noise
+    for share, told in ((1.001, "supported"), (0.999, "inconclusive")):
+        assert verdict(one, other - np.mean(apart) + share * least, False) == told
+        margin = sum(apart) / 3 + share * least
+        assert equivalence("", "", one, other, margin=margin).verdict == told
+
+
+def test_what_no_number_of_seeds_takes_away_widens_the_interval():
+    one, other = [0.50, 0.52, 0.51], [0.52, 0.51, 0.53]
+    for shared, told in ((0.0, "supported"), (0.06, "inconclusive")):
+        assert equivalence("", "", one, other, margin=0.1, shared=shared).verdict == told
+    far = [0.70, 0.71, 0.73]
+    for shared, told in ((0.0, "contradicted"), (0.1, "inconclusive")):
+        assert equivalence("", "", one, far, margin=0.1, shared=shared).verdict == told
+
+
 def test_claims_table():
     claim = ordering("students win", "", better=[4, 5, 6], worse=[1, 2, 3], higher_is_better=True)
     ours = "5.00 ± 1.00 (3 seeds) against 2.00 ± 1.00 (3 seeds)"
@@ -349,7 +377,7 @@ def test_saved_csv_is_stable_and_keeps_whole_numbers(tmp_path):
 
 def test_a_deviation_that_all_seeds_share_makes_verdicts_careful():
     better, worse = [1.0, 1.1, 0.9], [2.0, 2.1, 1.9]
-    for shared, expected in ((0.0, "supported"), (0.1, "supported"), (0.5, "inconclusive")):
+    for shared, expected in ((0.0, "supported"), (0.1, "supported"), (0.7, "inconclusive")):
         assert verdict(better, worse, higher_is_better=False, shared=shared) == expected
     assert verdict([1.0, 1.0], [2.0, 2.0], False, 0.5) == "supported"  # z = 2
     assert verdict([1.0, 1.0], [2.0, 2.0], False, 0.7) == "inconclusive"

@@ -25,8 +25,9 @@ from ganzip.measure.rows import Number, rows
 from ganzip.train import Batch, Player, Terms, cosine, frozen, step_seed
 from ganzip.units import ABSENT, Run, Unit, code_hash, load_network
 
-REFERENCE = 10_000  # real images, at most, that generated ones are compared with
+REFERENCE = 10_000  # real images, at most, that generated ones are compared with; all at paper
 UNLABELLED = 500  # images measured where an ImageNet network judges, which is slow on a CPU
+AS_PUBLISHED = ("gpu", "paper")  # presets that measure as many images of any data
 
 
 def stand_in(facts: sets.Facts) -> Callable[..., Images]:
@@ -61,14 +62,15 @@ class Judge:
 
 def settings(images: Images, preset: str, n_images: int) -> dict[str, Any]:
     """What units that measure have in common: the data, and how many images a metric sees."""
+    published = preset in AS_PUBLISHED
     return {
         "data": images.name,
         "fingerprint": images.fingerprint,
         "channels": images.pixels.shape[1],
         "preset": preset,
         "precision": presets.precision(preset),
-        "n_images": n_images if images.classes else min(n_images, UNLABELLED),
-        "inception": preset in ("gpu", "paper") and assets.available("inception"),
+        "n_images": n_images if images.classes or published else min(n_images, UNLABELLED),
+        "inception": published and assets.available("inception"),
     }
 
 
@@ -77,6 +79,8 @@ def unit(
 ) -> Unit:
     """The judge's unit: ``steps`` batches of training, where there are labels."""
     own = {"method": "judge", "classes": images.classes, "steps": steps, "seed": 0, "batch": batch}
+    if common["preset"] in AS_PUBLISHED:
+        own["reference"] = len(images) if common["preset"] == "paper" else REFERENCE
     config = {**common, **own, "code": code_hash(features)}
     return Unit(paper, "judge", config, cost=steps / 2, source=source)
 
@@ -120,10 +124,15 @@ def train_judge(run: Run, images: Images) -> Judge:
         run.train([learner], batch, c["steps"], {"judge": net})
         frozen(net)
     networks = feature_networks(run, classifier)
-    most = REFERENCE if images.classes else 4 * UNLABELLED
+    most = c.get("reference", REFERENCE if images.classes else 4 * UNLABELLED)
     some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]
-    real = data.to_float(images.pixels[some])
-    return Judge(networks, {k: features.embed(x, real) for k, x in networks.items()}, classifier)
+
+    def embed(network: Features) -> Tensor:
+        """In parts, for 70,000 images of 256 pixels are 55 GB of floats."""
+        parts = (data.to_float(images.pixels[part]) for part in some.split(REFERENCE))
+        return torch.cat([features.embed(network, part) for part in parts])
+
+    return Judge(networks, {name: embed(net) for name, net in networks.items()}, classifier)
 
 
 def judge_of(run: Run) -> Judge:

@@ -28,7 +28,7 @@ _BY_PAPER = {
         (
             "Figure 3: the student's discriminator",
             "fig3.png",
-            r"P\(fake\) is nearer|P\(fake\) under",
+            r"D\(student\) is nearer|D\(student\) under",
         ),
         ("Figure 4: test images, GCFSR", "fig4.png", ""),
         ("The same, Real-ESRGAN", "fig4-realesrgan.png", ""),

@@ -24,14 +24,13 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
     quotes = published_figures()
     found: list[Claim] = []
 
-    def of(row: Row, metric: str) -> list[float]:
+    def of(row: Row, metric: str) -> pd.Series:
         return tables.values(frame, method=row[0], width=row[1], metric=metric)
 
-    def gap(d: int, metric: str) -> list[float]:
+    def gap(d: int, metric: str) -> pd.Series:
         """By how much students are better than regular GANs, seed by seed."""
         sign = 1 if tables.higher_is_better(metric) else -1
-        pairs = zip(of(("mse", d), metric), of(("regular", d), metric), strict=False)
-        return [sign * (student - regular) for student, regular in pairs]
+        return sign * (of(("mse", d), metric) - of(("regular", d), metric)).dropna()
 
     def claim(text: str, published: str, metric: str, better: Row, worse: Row) -> Claim:
         """Of blur, more is better."""

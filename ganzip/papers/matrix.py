@@ -162,6 +162,6 @@ def against_control(frame: pd.DataFrame) -> pd.DataFrame:
             scores = mine.loc[mine["metric"] == measure.quality(mine)]
             ours = tables.values(scores, method=method)
             its = tables.values(scores, method=CONTROL)
-            line[name] = verdict(ours, its, higher_is_better=False) if ours else DASH
+            line[name] = verdict(ours, its, higher_is_better=False) if len(ours) else DASH
         lines.append(line)
     return pd.DataFrame(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, cast
@@ -177,77 +176,70 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
     """
     paper = tables.nickel_dime_published([OURS]).dropna(subset="published_fid")
     fids = dict(zip(paper["p"], paper["published_fid"], strict=True))
-    series: dict[tuple[str, float, str], list[float]] = {}
-    for each in frame.sort_values("seed").to_dict("records"):
-        if each["width"] != "":
-            key = each["method"], round(1 - float(each["width"]), 6), each["metric"]
-            series.setdefault(key, []).append(each["value"])
+    frame = frame.loc[frame["width"] != ""]
+    frame = frame.assign(p=(1 - frame["width"].astype(float)).round(6))
+    series = {key: tables.values(rows) for key, rows in frame.groupby(["method", "p", "metric"])}
 
-    def of(method: str, p: float, metric: str = distance) -> list[float]:
-        return series.get((method, p, metric), [])
+    def of(method: str, p: float, metric: str = distance) -> pd.Series:
+        return series.get((method, p, metric), pd.Series(dtype=float))
 
     def better(a: str, b: str, p: float, published: str) -> Claim:
         text = f"p = {p:g}: {a} is better than {b}, by {distance}"
         return claim_less(text, published, of(a, p), of(b, p))
 
-    rates = sorted({p for method, p, metric in series if method == OURS and metric == distance})
+    ours = (frame["method"] == OURS) & (frame["metric"] == distance)
+    rates = sorted(frame.loc[ours, "p"].unique().tolist())
     if not rates:
         return []
     mild, hard = rates[0], rates[-1]
     found: list[Claim] = []
     for p in rates:
         published = "figure 4" + (f"; {OURS} has an FID of {fids[p]:g}" if p in fids else "")
-        found += [better(OURS, rival, p, published) for rival in RIVALS if of(rival, p)]
-    both = [rival for rival in RIVALS if of(rival, mild) and of(rival, hard)] if mild < hard else []
-    for rival in both:
-        gaps = [_pairs(of(rival, p), of(OURS, p), operator.sub) for p in (hard, mild)]
+        found += [better(OURS, rival, p, published) for rival in RIVALS if len(of(rival, p))]
+    for rival in RIVALS if mild < hard else ():
+        if not (len(of(rival, mild)) and len(of(rival, hard))):
+            continue
+        gaps = [(of(rival, p) - of(OURS, p)).dropna() for p in (hard, mild)]
         text = f"The gap to {rival} is wider at p = {hard:g} than at p = {mild:g}"
         found.append(claim_more(f"{text}, by {distance}", "figure 4", *gaps))
-        rise = [_pairs(of(m, hard), of(m, mild), operator.truediv) for m in (rival, OURS)]
+        rise = [(of(m, hard) / of(m, mild)).dropna() for m in (rival, OURS)]
         text = f"{rival} collapses: its {distance} grows by a larger factor from p = {mild:g} to"
         found.append(claim_more(f"{text} {hard:g} than that of {OURS}", "figure 4", *rise))
     found += _about_logits(of)
-    for rival in (r for r in RIVALS if of(r, hard)):
+    for rival in (r for r in RIVALS if len(of(r, hard))):
         text = f"p = {hard:g}: {OURS} keeps more recall than {rival}"
         found.append(claim_more(text, "figure 4", of(OURS, hard, recall), of(rival, hard, recall)))
-    if of("teacher", 0.0) and mild == 0.5:  # what the mildest rate costs
+    if len(of("teacher", 0.0)) and mild == 0.5:  # what the mildest rate costs
         table = tables.published(PAPER, "known")
         (percent,) = table.loc[table["quantity"].str.startswith("FID increase"), "value"]
-        rise = [100 * (x / of("teacher", 0.0)[0] - 1) for x in of(OURS, mild)]
+        rise = 100 * (of(OURS, mild) / of("teacher", 0.0).iloc[0] - 1)
         text = f"p = {mild:g}: {OURS} loses at most {percent} % of the full model's distance"
         published = f"{percent} %, caption of figure 4"
         found.append(claim_less(text, published, rise, [float(percent)] * len(rise)))
-    here = {method for method, p, _ in series if p == hard}
+    here = set(frame.loc[frame["p"] == hard, "method"])
     found += [better(a, b, hard, "ablation") for a, b in _parts(here)]
     controls = ("fine-tune", SCRATCH)
-    return found + [better(OURS, c, p, "no row") for p in rates for c in controls if of(c, p)]
+    return found + [better(OURS, c, p, "no row") for p in rates for c in controls if len(of(c, p))]
 
 
-def _pairs(
-    a: Sequence[float], b: Sequence[float], how: Callable[[float, float], float]
-) -> list[float]:
-    """Seed by seed."""
-    return [how(x, y) for x, y in zip(a, b, strict=False)]
-
-
-def _about_logits(of: Callable[..., list[float]]) -> list[Claim]:
+def _about_logits(of: Callable[..., pd.Series]) -> list[Claim]:
     """Figure 3: how far from 0, where D cannot tell, the logits of generated images lie."""
     low, high = FIGURE_3
 
-    def apart(method: str, D: str) -> tuple[list[float], list[float]]:
+    def apart(method: str, D: str) -> tuple[pd.Series, pd.Series]:
         """At the high rate and at the low one."""
-        there, here = (of(method, p, f"fake logit of {D}") for p in (high, low))
-        return [abs(x) for x in there], [abs(x) for x in here]
+        there, here = (of(method, p, f"fake logit of {D}").abs() for p in (high, low))
+        return there, here
 
     itgc, both = apart("ITGC", "D"), {"D_S": apart(OURS, "D"), "D_T": apart(OURS, "D_T")}
-    if not all(all(two) for two in (itgc, *both.values())):
+    if not all(len(side) for two in (itgc, *both.values()) for side in two):
         return []
-    drift = _pairs(*itgc, operator.sub)
+    drift = (itgc[0] - itgc[1]).dropna()
     text = f"ITGC: logits are farther from 0 at p = {high} than at {low}"
     out = [claim_more(text, "figure 3a", *itgc)]
     for D, (hard, easy) in both.items():
         text = f"{OURS}, {D}: logits drift less from p = {low} to {high} than those of ITGC"
-        out.append(claim_less(text, "figure 3b", _pairs(hard, easy, operator.sub), drift))
+        out.append(claim_less(text, "figure 3b", (hard - easy).dropna(), drift))
         text = f"{OURS}, {D}: logits are nearer to 0 at p = {high} than those of ITGC"
         out.append(claim_less(text, "figure 3b", hard, itgc[0]))
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -51,7 +52,7 @@ def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> l
     """Claims of table 1 or 2, each that one method is better than another."""
     printed = published_scores(table)
 
-    def of(method: str, C: str) -> list[float]:
+    def of(method: str, C: str) -> pd.Series:
         return tables.values(frame, method=method, width=C, metric=metric)
 
     def better(a: Row, b: Row, text: str = "") -> Claim:
@@ -66,7 +67,7 @@ def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> l
     else:
         pairs += [(name, "naive (C,1)") for name in ("OMGD", "DCD")] + [("DCD", "DCD_modified")]
     main = ("SDAKD", "naive (C,C)"), ("SDAKD", "naive (C,1)"), ("naive (C,C)", "naive (C,1)")
-    sizes = [C for C in SIZES if of("SDAKD", C)]
+    sizes = [C for C in SIZES if len(of("SDAKD", C))]
     found = [better((a, C), (b, C)) for C in sizes for a, b in main]
     found += [better((a, "1/2"), (b, "1/2")) for a, b in pairs]
     if network == sr.PLAIN:  # a column of ours, which has not every row
@@ -74,8 +75,8 @@ def comparisons(frame: pd.DataFrame, network: str, table: int, metric: str) -> l
     for wide, narrow in pairwise(sizes):
         text = f"{network}: SDAKD at C = {wide} is better than at C = {narrow}"
         found.append(better(("SDAKD", wide), ("SDAKD", narrow), text))
-    found += [better(("SDAKD", C), (sr.CONTROL, C)) for C in sizes if of(sr.CONTROL, C)]
-    if of(sr.BALANCED, "1/4"):
+    found += [better(("SDAKD", C), (sr.CONTROL, C)) for C in sizes if len(of(sr.CONTROL, C))]
+    if len(of(sr.BALANCED, "1/4")):
         text = "SDAKD is better with the lambda2 that makes the terms of eq. (3) about equal"
         text = f"{network}, C = 1/4: {text}"
         found.append(better((sr.BALANCED, "1/4"), ("SDAKD", "1/4"), text))
@@ -94,17 +95,39 @@ def two_fids(a: float, b: float) -> str:
 
 
 def alike(frame: pd.DataFrame, network: str, metric: str) -> list[Claim]:
-    """That SDAKD is like what it is to beat at C = 1/4, to a tenth of its distance: no claim of the
-    paper. A difference that is not told is not yet shown to be small."""
-    ours = tables.values(frame, method="SDAKD", width="1/4", metric=metric)
-    found = []
+    """That SDAKD is like what it is to beat at C = 1/4, to a tenth of the way from the enlarged
+    input to the teacher: no claim of the paper. A difference that is not told is not yet shown to
+    be small."""
+    found, ends = list[Claim](), ("input", "teacher")
+    start, end = (tables.values(frame, method=m, metric=metric) for m in ends)
+    if not (len(start) and len(end)):
+        return found
+    margin = float(f"{abs(start.mean() - end.mean()) / 10:.2g}")
     for method in ("naive (C,C)", sr.CONTROL, "Ablation3"):
-        its = tables.values(frame, method=method, width="1/4", metric=metric)
-        if ours and its:
-            text = f"{network}, C = 1/4: SDAKD is like {method}"
-            margin = float(f"{abs(np.mean(ours)) / 10:.1g}")
-            found.append(equivalence(text, "no row", ours, its, margin=margin))
+        sides, (ours, its) = two_sides(frame, metric, ("SDAKD", "1/4"), (method, "1/4"))
+        if len(ours) and len(its):
+            text, apart = f"{network}, C = 1/4: SDAKD is like {method}", over_images(sides, metric)
+            claim = equivalence(text, "no row", ours, its, margin=margin, shared=apart)
+            found.append(noted(claim, over_draws(apart)))
     return found
+
+
+def two_sides(
+    frame: pd.DataFrame, metric: str, *rows: Row
+) -> tuple[list[pd.DataFrame], list[pd.Series]]:
+    """Two methods' rows at their C, and the metric of each seed."""
+    sides = [frame.loc[(frame["method"] == m) & (frame["width"] == C)] for m, C in rows]
+    return sides, [tables.values(side, metric=metric) for side in sides]
+
+
+def over_draws(apart: float) -> str:
+    """What a claim says of test images, whose deviation is ``apart``; "" without rows of halves."""
+    return f"± {tables.short(apart)} over draws of test images" if apart else ""
+
+
+def noted(claim: Claim, *notes: str) -> Claim:
+    """The claim with notes behind our figures."""
+    return dataclasses.replace(claim, ours="; ".join([claim.ours, *filter(None, notes)]))
 
 
 def smaller(
@@ -115,19 +138,15 @@ def smaller(
     The verdict's variance is that of seeds and, where rows of halves are there, of test images.
     Steps of the students are told where they differ.
     """
-    mine = [frame.loc[(frame["method"] == m) & (frame["width"] == C)] for m, C in (one, other)]
-    better, worse = (tables.values(rows, metric=metric) for rows in mine)
-    apart = over_images(mine, metric)
+    mine, (better, worse) = two_sides(frame, metric, one, other)
+    apart, longer = over_images(mine, metric), ""
     found = ordering(
         text, published, better=better, worse=worse, higher_is_better=False, shared=apart
     )
-    notes = [found.ours]
-    if apart:
-        notes.append(f"± {tables.short(apart)} over draws of test images")
     steps = [sorted(set(rows["steps"])) for rows in mine if "steps" in rows]
-    if better and worse and len(steps) == 2 and steps[0] != steps[1]:
-        notes.append(f"{steps[0][-1]} against {steps[1][-1]} steps")
-    return dataclasses.replace(found, ours="; ".join(notes))
+    if len(better) and len(worse) and len(steps) == 2 and steps[0] != steps[1]:
+        longer = f"{steps[0][-1]} against {steps[1][-1]} steps"
+    return noted(found, over_draws(apart), longer)
 
 
 def over_images(sides: Sequence[pd.DataFrame], metric: str) -> float:
@@ -135,14 +154,22 @@ def over_images(sides: Sequence[pd.DataFrame], metric: str) -> float:
 
     From rows of halves of the images, the same halves on both sides; 0 where there are none.
     """
+    one, other = (by_half(rows, metric) for rows in sides)
+    return deviation(one - other)
+
+
+def by_half(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """A method's mean over seeds on halves of the test images, by half."""
     name, _, which = metric.partition(" test ")
-    means = []
-    for rows in sides:
-        label = rows["metric"].astype(str)
-        halves = rows.loc[label.str.startswith(f"{name} half ") & label.str.endswith(f" {which}")]
-        means.append(halves.groupby("metric")["value"].mean())
-    apart = (means[0] - means[1]).dropna()
-    return float(apart.std()) if len(apart) > 1 else 0.0
+    label = rows["metric"].astype(str)
+    halves = rows.loc[label.str.startswith(f"{name} half ") & label.str.endswith(f" {which}")]
+    return halves.groupby("metric")["value"].mean()
+
+
+def deviation(halves: pd.Series) -> float:
+    """That over halves; 0 where there are none."""
+    known = halves.dropna().to_numpy()
+    return float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
 
 
 def gap_claims(by_network: Mapping[str, pd.DataFrame], metric: str) -> list[Claim]:
@@ -153,18 +180,23 @@ def gap_claims(by_network: Mapping[str, pd.DataFrame], metric: str) -> list[Clai
     names, found = ("RealESRGAN", "GCFSR"), list[Claim]()
     scores = [published_scores(int(TABLE[name][-1])) for name in names]
 
-    def gaps(network: str, method: str) -> list[float]:
-        its, ours = (
-            tables.values(by_network[network], method=m, width="1/2", metric=metric)
-            for m in (method, "SDAKD")
-        )
-        return [a / b for a, b in zip(its, ours, strict=False)]
+    def gaps(network: str, method: str) -> tuple[pd.Series, float]:
+        """Seed by seed, and the deviation of their mean over draws of test images."""
+        rows = (method, "1/2"), ("SDAKD", "1/2")
+        sides, (its, ours) = two_sides(by_network[network], metric, *rows)
+        halves = [by_half(side, metric) for side in sides]
+        return (its / ours).dropna(), deviation(halves[0] / halves[1])
 
     for method in ("OMGD", "DCD"):
         near, far = (its[method, "1/2"] / its["SDAKD", "1/2"] for its in scores)
         text = f"C = 1/2: {method} is nearer to SDAKD on RealESRGAN than on GCFSR"
         published = f"{near:.2f} times its FID against {far:.2f} times"
-        found.append(claim_less(text, published, *(gaps(name, method) for name in names)))
+        (close, apart), (wide, wide_apart) = (gaps(name, method) for name in names)
+        # Lists, for seeds of two networks have nothing in common.
+        sides = {"better": close.tolist(), "worse": wide.tolist()}
+        apart = math.hypot(apart, wide_apart)
+        claim = ordering(text, published, **sides, higher_is_better=False, shared=apart)
+        found.append(noted(claim, over_draws(apart)))
     return found
 
 
@@ -177,9 +209,10 @@ def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
     parts = ("stage 2", "the feature map", "the student discriminator")
     found, front = list[Claim](), "GCFSR, C = 1/4:"
 
-    def gain(before: str, after: str) -> list[float]:
-        both = (tables.values(frame, method=m, width="1/4", metric=metric) for m in (before, after))
-        return [a - b for a, b in zip(*both, strict=False)]
+    def gain(before: str, after: str) -> tuple[pd.Series, pd.Series]:
+        """Seed by seed, and half by half of the test images."""
+        sides, (a, b) = two_sides(frame, metric, (before, "1/4"), (after, "1/4"))
+        return (a - b).dropna(), by_half(sides[0], metric) - by_half(sides[1], metric)
 
     for part, (before, after) in zip(parts, steps, strict=True):
         published = two_fids(printed[after], printed[before])
@@ -188,7 +221,11 @@ def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
     for part, others in zip(parts[:2], steps, strict=False):
         published = two_fids(*(printed[a] - printed[b] for a, b in (steps[2], others)))
         text = f"{front} the student discriminator adds more than {part}"
-        found.append(claim_more(text, published, gain(*steps[2]), gain(*others)))
+        (ours, halves), (its, other_halves) = gain(*steps[2]), gain(*others)
+        apart = deviation(halves - other_halves)
+        sides = {"better": ours, "worse": its}
+        claim = ordering(text, published, **sides, higher_is_better=True, shared=apart)
+        found.append(noted(claim, over_draws(apart)))
     if sr.LONGER in set(frame["method"]):
         text = f"{front} stage 2 adds more than as many steps of stage 3"
         rows = ("Ablation2", "1/4"), (sr.LONGER, "1/4")
@@ -197,27 +234,26 @@ def ablation_claims(frame: pd.DataFrame, metric: str) -> list[Claim]:
 
 
 def balance_claims(frame: pd.DataFrame, network: str) -> list[Claim]:
-    """Claims of figures 2 and 3: where discriminators' probabilities for generated images lie.
+    """Claims of figures 2 and 3: where D(student) lies, the probability of real that D gives
+    its student's images: rows ``P(fake)``.
 
     "Near 0" is a threshold on the mean of every seed, and no test.
     """
 
-    def of(method: str, metric: str = "P(fake)", C: str = "1/4") -> list[float]:
+    def of(method: str, metric: str = "P(fake)", C: str = "1/4") -> pd.Series:
         return tables.values(frame, method=method, width=C, metric=metric)
 
     skewed, balanced = of("DCD", C="1/2"), of("DCD_modified", C="1/2")
     text = "DCD's discriminator takes its student's images for real more than DCD modified's"
     taken = claim_more(f"{network}, C = 1/2: {text}", "figure 2", skewed, balanced)
     probability = of("Ablation3")
-    text = "P(fake) of ablation 3 (C = 1/4) is that of DCD modified (C = 1/2)"
+    text = "D(student) of ablation 3 (C = 1/4) is that of DCD modified (C = 1/2)"
     same = f"{network}: {text}", "figures 2 and 3", probability, balanced
-    text = "P(fake) is nearer to 0.5 under the student discriminator than under the teacher's"
-    apart = [[abs(p - 0.5) for p in its] for its in (of("SDAKD"), probability)]
+    text = "D(student) is nearer to 0.5 under the student discriminator than under the teacher's"
+    apart = [(its - 0.5).abs() for its in (of("SDAKD"), probability)]
     nearer = claim_less(f"{network}, C = 1/4: {text}", "figure 3", *apart)
-    nearer = dataclasses.replace(
-        nearer, ours=f"{nearer.ours}; AUC of the student's {tables.spread(of('SDAKD', 'AUC'))}"
-    )
-    text = "P(fake) under the teacher's discriminator is near 0 (below 0.25 for every seed; "
+    nearer = noted(nearer, f"AUC of the student's {tables.spread(of('SDAKD', 'AUC'))}")
+    text = "D(student) under the teacher's discriminator is near 0 (below 0.25 for every seed; "
     text = f"{network}, C = 1/4: {text}a threshold, no test)"
     ours = f"{tables.spread(probability)}, AUC {tables.spread(of('Ablation3', 'AUC'))}"
     low = {p <= 0.25 for p in probability}

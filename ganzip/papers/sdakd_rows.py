@@ -334,7 +334,7 @@ CRITICS = {
 
 
 def probabilities_of(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
-    """Discriminators on 100 training images: P(fake) by method, and P(truth) and AUC.
+    """Discriminators on 100 training images: the probability of real that they give, and AUC.
 
     Figures 2 and 3 draw the former; the latter tell a balanced D from one that has learnt nothing.
     """
@@ -350,8 +350,8 @@ def probabilities_of(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tenso
         by_method[CRITICS.get(c["method"], c["method"])] = fake
         lines.append(
             {"network": c["network"], "method": c["method"], "D": c["disc"], "images": len(fake)}
-            | {"P(fake)": fake.mean().item(), "spread": fake.std().item()}
-            | {"P(truth)": real.mean().item(), "AUC": metrics.auc(real, fake)}
+            | {"D(student)": fake.mean().item(), "spread": fake.std().item()}
+            | {"D(truth)": real.mean().item(), "AUC": metrics.auc(real, fake)}
         )
     table = pd.DataFrame(lines)
     first, *others = by_method.values()

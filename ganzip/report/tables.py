@@ -108,8 +108,8 @@ def _refuse_doubles(frame: pd.DataFrame, keys: list[str], caller: str) -> None:
     )
 
 
-def values(frame: pd.DataFrame, **where: Any) -> list[float]:
-    """Pick the values of one configuration, one per seed: `values(frame, method="mse", width=2)`.
+def values(frame: pd.DataFrame, **where: Any) -> pd.Series:
+    """Pick the values of one configuration by seed: `values(frame, method="mse", width=2)`.
 
     Raises ValueError where more than one configuration is left.
     """
@@ -117,7 +117,7 @@ def values(frame: pd.DataFrame, **where: Any) -> list[float]:
     for column, value in where.items():
         rows = rows.loc[[cell == value for cell in rows[column]]]
     _refuse_doubles(rows, ["seed"], "values")
-    return rows.sort_values("seed")["value"].tolist()
+    return pd.Series(rows["value"].tolist(), rows["seed"].tolist(), dtype=float).sort_index()
 
 
 def beside(
@@ -336,9 +336,9 @@ def short(number: float, digits: int = 2) -> str:
     return f"{number:.{digits - 1 - math.floor(math.log10(size))}f}"
 
 
-def spread(numbers: Sequence[float], digits: int = 2) -> str:
+def spread(numbers: Sequence[float] | pd.Series, digits: int = 2) -> str:
     """Write values of several seeds as "6.67 ± 0.15 (2 seeds)"."""
-    if not numbers:
+    if not len(numbers):
         return "no runs"
     mean = short(float(np.mean(numbers)), digits) or "not finite"
     if len(numbers) == 1:
