@@ -74,12 +74,13 @@ def of_zoo(paper: str) -> list[Generator]:
     files = zoo.files(paper)
     its = files.pop(zoo.TEACHER, None)
     teacher = [] if its is None else [_of_file(its)]
-    students = [_of_file(path, *teacher) for path in files.values()]
-    return [one for one in (*students, *teacher) if one.latent]
+    others = [_of_file(path, *teacher) for path in files.values()]
+    return [one for one in (*others, *teacher) if one.latent]
 
 
 def _of_file(path: Path, teacher: Generator | None = None) -> Generator:
     card = export.card(path)
+    teacher = teacher if card.width < 1 else None  # a GAN of that size that learnt alone has none
     latent = card.input_shape[1] if card.input_kind == "noise" else 0
 
     @lru_cache(maxsize=1)

@@ -123,7 +123,7 @@ def dcgan_kd(
             judge_steps=1500, cache_pairs=20_000, n_images=5000,
         )  # fmt: skip
     elif preset == "night":
-        gan = steps(GAN, steps=10_000, lr=5e-4)
+        gan = steps(GAN, steps=10_000, d_lr=1.25e-4)
         chosen = DcganKd(
             name=preset, size=32, teacher_d=32,
             regular={2: 5, 4: 5, 8: 5, 16: 5, 32: 5, 48: 2}, mse={2: 5, 4: 5, 8: 5, 16: 5},

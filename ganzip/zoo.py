@@ -2,8 +2,8 @@
 
     G = ganzip.load("nickel_dime/nickel-dime-p90")
 
-Each is a file of 16 bits with a card (``export``): teachers, and of every method and size the
-student whose distance is the smallest among its seeds, by the metric that decides in its paper.
+Each is a file of 16 bits with a card (``export``): the best teacher, and of every method and size
+the best student of it among its seeds, by the metric that decides in its paper.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from ganzip.units import Unit, manifests, read_rows
 PLACE, SUFFIX = "weights", ".safetensors"
 TEACHER = "teacher"
 MAIN = "night"  # the preset whose networks come first
-# The metric that chooses, and that is shown: the first that a unit has.
-DISTANCES = (r"FID", r"FID test mean", r"KID-\w+ test mean", r"FD-\w+")
+# The metric that chooses, and that is shown: the first that a unit has. Of the evaluations of paper
+# C it is the last, since that network is the one in the file.
+DISTANCES = (r"FID last", r"FD-\w+ last", r"FID", r"FID test mean", r"KID-\w+ test mean", r"FD-\w+")
 
 
 def folder() -> Path:
@@ -81,19 +82,27 @@ def keep(units: Iterable[Unit], root: Path, place: Path) -> list[Path]:
     """Write a finished run's networks into ``place``; returns their files.
 
     Generators alone; of units that differ by their seed the one with the smallest distance, among
-    those whose weights are here.
+    those whose weights are here, and of students among those of the teacher that is kept, since
+    they are shown beside it.
     """
-    best: dict[str, tuple[float, Unit]] = {}
     units = list(units)
     teachers = {unit.needs["teacher"].key for unit in units if "teacher" in unit.needs}
-    for unit in units:
-        if unit.has_weights(root):
-            tensors = unit.weights(root)
-            if any(name.startswith("G.") for name in tensors):
-                name = TEACHER if unit.key in teachers else re.sub(r"-seed\d+$", "", unit.name)
-                _, score = distance(read_rows([unit], root))
-                if name not in best or score < best[name][0]:
-                    best[name] = score, unit
+
+    def name_of(unit: Unit) -> str:
+        """Its name without the seed; of a teacher that is also something else, TEACHER."""
+        name = re.sub(r"-seed\d+$", "", unit.name)
+        return name if unit.key not in teachers or TEACHER in name else TEACHER
+
+    best: dict[str, tuple[float, Unit]] = {}
+    for unit in sorted(units, key=lambda unit: unit.key not in teachers):
+        if not unit.has_weights(root) or not any(k.startswith("G.") for k in unit.weights(root)):
+            continue
+        teacher = unit.needs.get("teacher")
+        if teacher is not None and best.get(name_of(teacher), (0, teacher))[1].key != teacher.key:
+            continue
+        name, (_, score) = name_of(unit), distance(read_rows([unit], root))
+        if name not in best or score < best[name][0]:
+            best[name] = score, unit
     written = []
     for name, (_, unit) in best.items():
         net, its = import_module(f"ganzip.papers.{unit.paper}").network_of(unit, root)

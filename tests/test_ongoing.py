@@ -39,15 +39,15 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     """Templates, notebooks 0 and 2, and DIVERGENCES: change them where a longer run says else."""
     (place,) = ongoing.runs_of("nickel_dime")
     every = pd.read_csv(place / ongoing.ROWS).query("metric == 'FD-mnist'")
-    rows, mild = (every.query(f"width == {width}") for width in (0.1, 0.3))
-    distance = mild.pivot_table("value", "method")["value"].to_dict()
-    teacher = every.query("method == 'teacher'")["value"].item()
-    assert max(distance["CAGC"], distance["NICKEL & DiME"]) < 1.2 * teacher
-    assert distance["fine-tune"] > 2.4 * teacher
-    hard = rows.pivot_table("value", "method")["value"].to_dict()
-    assert hard["NICKEL & DiME"] < hard["CAGC"] < hard["fine-tune"]  # so far
+    last = pd.read_csv(place / ongoing.ROWS).query("metric == 'FD-mnist last'")
+    distance = last.query("width == 0.3").pivot_table("value", "method")["value"].to_dict()
+    teacher = last.query("method == 'teacher'")["value"].item()
+    assert max(distance["CAGC"], distance["NICKEL & DiME"]) < 1.5 * teacher  # "near"
+    assert distance["fine-tune"] > 3 * teacher
     page = pages.render()[keeping.folder() / "nickel_dime" / "README.md"]
-    assert "distillation reaches the teacher**: CAGC has" in page
+    assert "distillation comes near the teacher**" in page
+    best = every.query("width == 0.1").sort_values("value").groupby("seed")["method"].first()
+    assert best.nunique() > 1 and "There is no order of the methods yet" in page
     recall = ongoing.course(place).query("metric == 'recall-mnist'")
     late, last = (recall.query(f"step == {n}")["value"].to_numpy() for n in (2500, 3000))
     assert (last > late).mean() > 0.5  # it still rises, for most

@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
+import ganzip
 from benchmarks import __main__ as benchmarks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +24,7 @@ def shell(text: str) -> list[str]:
     return [line.split("#")[0].strip() for line in found.splitlines()]
 
 
-MADE = shell(README) + shell((ROOT / "docs" / "data.md").read_text())
+MADE = shell(README + "".join(page.read_text() for page in (ROOT / "docs").glob("*.md")))
 VERBS = {" ".join(c.split()[:2]): c for c in MADE if c.startswith("make")}
 
 
@@ -39,13 +41,15 @@ def test_every_command_is_one_that_make_knows(command):
 
 def test_the_lines_run(tmp_path, monkeypatch, capsys):
     (code,) = blocks("python")
-    body = code.partition("\n\n")[2]
+    body = code.rpartition("\n\n")[2]
     assert len(body.splitlines()) <= 14
     monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     exec(code, {"__name__": "__main__"})
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 20 and lines[-1].startswith("20 {") and "nan" not in str(lines), lines
     assert all(name in lines[-1] for name in ("G/adversarial", "G/dime_lite", "D/nickel"))
+    assert ganzip.load("small.safetensors")(torch.randn(2, 32)).shape == (2, 3, 16, 16)
 
 
 DOCUMENTS = [

@@ -17,7 +17,7 @@ from tests.plans import short_dcgan
 def trained(tmp_path_factory):
     """A teacher and students of two sizes and two alphas, after two steps each."""
     root = tmp_path_factory.mktemp("runs")
-    rows = {"mse": {2: 1, 4: 2}, "joint": {2: 1}, "cached": {2: 1}}
+    rows = {"mse": {2: 1, 4: 2}, "joint": {2: 1}, "cached": {2: 1}, "regular": {2: 1}}
     return short_dcgan(root, **rows, alphas=(0.0, 0.1), cache_pairs=64), root
 
 
@@ -29,9 +29,17 @@ def test_the_best_seed_of_every_method_and_size_is_kept_and_found_by_name(
     written = zoo.keep(units, root, place)
     assert {path.stem for path in written} >= {"teacher", "mse-d2", "mse-d4"}
     monkeypatch.setattr(zoo, "folder", lambda: tmp_path)
+
+    def kept(name):
+        return export.card(zoo.find(f"dcgan_kd/{name}")).provenance["unit"]
+
+    def score(unit):
+        return zoo.distance(read_rows([unit], root))[1]
+
     students = find_units(units, method="mse", d=4)
-    best = min(students, key=lambda unit: zoo.distance(read_rows([unit], root))[1])
-    assert export.card(zoo.find("dcgan_kd/mse-d4")).provenance["unit"] == best.key
+    teacher = min((unit.needs["teacher"] for unit in students), key=score)
+    (best,) = (unit for unit in students if unit.needs["teacher"] is teacher)
+    assert (kept("teacher"), kept("mse-d4")) == (teacher.key, best.key)
     G, z = ganzip.load("dcgan_kd/mse-d4"), noise(4)
     expected = images_of(dcgan_kd.generator_of(best, root), z)
     torch.testing.assert_close(images_of(G, z), expected, atol=5e-3, rtol=0)
@@ -92,6 +100,8 @@ def test_kept_networks_are_explored_without_any_run(trained, tmp_path, monkeypat
     ready = explore.of_zoo("dcgan_kd")
     (one,) = explore.matching(ready, {"method": "mse", "d": 2})
     assert one.teacher is ready[-1] and ready[-1].facts["method"] == "regular"
+    (alone,) = explore.matching(ready, {"method": "regular", "d": 2})
+    assert alone.teacher is None
     z = noise(2)
     unit = find_unit(units, "mse-d2-seed0")
     assert one.draw(z).allclose(images_of(dcgan_kd.generator_of(unit, root), z), atol=5e-3)

@@ -49,7 +49,15 @@ BARS = {
         )
     ],
     "nickel_dime": [
-        Bar("teacher: distance", "StyleGAN2", "teacher", "1", "FD-[^ ]+", "at most", 10),
+        Bar(
+            "teacher: distance of its last evaluation",
+            "StyleGAN2",
+            "teacher",
+            "1",
+            "FD-[^ ]+ last",
+            "at most",
+            10,
+        ),
         Bar(
             f"{STUDENT}: recall",
             *("StyleGAN2", "NICKEL & DiME", "0.1", "recall-[^ ]+", "at least", 0.3),

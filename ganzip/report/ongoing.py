@@ -42,7 +42,8 @@ BY = {
 SHOWN = {
     "dcgan_kd": ["IS", "FD-[^ ]+"],
     "nickel_dime": [
-        *("FD-[^ ]+", "FD-[^ ]+ best", "precision-[^ ]+", "recall-[^ ]+", "top probability-[^ ]+")
+        *("FD-[^ ]+", "FD-[^ ]+ last", "FD-[^ ]+ best"),
+        *("precision-[^ ]+", "recall-[^ ]+", "top probability-[^ ]+"),
     ],
     "sdakd": ["KID-[^ ]+ test mean", "PSNR test mean"],
 }
@@ -139,10 +140,18 @@ def course(place: Path) -> pd.DataFrame:
 
 
 def curves(place: Path) -> Figure | None:
-    """A figure of paper C: distance and recall over training, students of the extreme rate.
+    """A figure of what there is: of paper A distance against d; of paper C distance and recall
+    over training, students of the extreme rate.
 
-    None where no student is done.
+    None where no student is done, and of paper B.
     """
+    if place.parent.name == "dcgan_kd":
+        frame = pd.read_csv(place / ROWS, keep_default_na=False)
+        frame = frame.loc[frame["method"].isin(["regular", "mse"])]
+        distance = frame["metric"].loc[frame["metric"].str.fullmatch("FD-[^ ]+")].unique()
+        if set(frame["method"]) < {"regular", "mse"}:
+            return None
+        return figures.metric_against_d(frame.astype({"width": float}), *distance)[0]
     found = course(place)
     if found.empty:
         return None

@@ -16,7 +16,6 @@ import json
 import re
 import shlex
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
@@ -28,12 +27,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ganzip import data, explore, export, files, metrics, papers, zoo
+from ganzip import explore, export, files, metrics, papers, zoo
 from ganzip.measure.images import images_of, noise
 from ganzip.nets import dcgan
 from ganzip.papers import super_resolution as sr
 from ganzip.report import enlargements, figures, keeping, ongoing, tables
-from ganzip.units import read_figure_data
 
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
@@ -201,71 +199,78 @@ def most_trained(paper: str) -> Path:
 def front_figure() -> Figure:
     """Quality against what is saved, of the run of each paper that trained longest, over pictures.
 
-    Those of papers B and C are drawn by the networks that come along.
+    The networks that come along draw them.
     """
     A, B, C = map(most_trained, PAPERS)
-    (d, wider, *_), full = sorted(_widths(A, "mse")), max(_widths(A, "regular"))
-    digits = {"teacher": f"regular-d{full:g}-seed0"}
-    digits |= {f"taught\nd = {size:g}": f"mse-d{size:g}-seed0" for size in (wider, d)}
-    digits |= {f"alone\nd = {d:g}": f"regular-d{d:g}-seed0"}
-    taught = ratios(A, {"regular": "alone", "mse": "taught"}, "FD-", ("regular", full))
-    enlargers = {"control GT": "control", "naive (C,C)": "naive", "SDAKD": "SDAKD"}
-    super_resolved = ratios(
-        B,
-        enlargers,
-        "KID-[^ ]+ test mean",
-        ("teacher", "1"),
-        {"input": "enlarged input"},
-        network=sr.PLAIN,
-    )
-    pruning = {"fine-tune": "fine-tuned", "CAGC": "CAGC", OURS: "N & D"}
-    distance = "Fréchet distance, lower is better"
+    d, wider, *_ = sorted(_widths(A, "mse"))
+    full = export.card(zoo.find("dcgan_kd/teacher")).training["d"]
+    taught = {"teacher": ("regular", full)}
+    for size in (wider, d):
+        for label, method in reversed(ALONE.items()):
+            taught[f"{label}\nd = {size:g}"] = method, size
+    pruned = {"teacher": ("teacher", 0.0)}
+    for label, p in (("CAGC", 0.7), ("N & D", 0.7), ("fine-tuned", 0.7), ("N & D", 0.9)):
+        pruned[f"{label}\np = {p:g}"] = (PRUNED[label], p)
+    distance = "Fréchet distance"
     return figures.front(
-        {
-            f"A. DCGAN, {_data(A, 'DCGAN')}": (
-                taught,
+        [
+            figures.Panel(
+                f"A. DCGAN, {_data(A, 'DCGAN')}",
+                ratios(A, ALONE, "FD-", ("regular", full)),
                 distance,
-                {text: _pictures(A, unit, "samples")[:6] for text, unit in digits.items()},
+                _samples("dcgan_kd", "d", taught),
             ),
-            f"B. Real-ESRGAN, {_data(B, sr.PLAIN)}": (
-                super_resolved,
-                "kernel distance, lower is better",
-                _enlargements({m: text for m, text in enlargers.items() if m != "control GT"}),
+            figures.Panel(
+                "B. Real-ESRGAN, photos",
+                ratios(
+                    B,
+                    ENLARGERS,
+                    "KID-[^ ]+ test mean",
+                    ("teacher", "1"),
+                    {"input": "enlarged input"},
+                    network=sr.PLAIN,
+                ),
+                "kernel distance",
+                _enlargements(),
             ),
-            f"C. StyleGAN2, {_data(C, 'StyleGAN2')}": (
-                ratios(C, pruning, "FD-", ("teacher", 1.0)),
+            figures.Panel(
+                f"C. StyleGAN2, {_data(C, 'StyleGAN2')}",
+                ratios(C, PRUNED, "FD-", ("teacher", 1.0)),
                 distance,
-                _samples(pruning),
+                _samples("nickel_dime", "p", pruned),
             ),
-        }
+        ]
     )
 
 
-def _enlargements(methods: Mapping[str, str]) -> dict[str, Tensor]:
-    """Details of photos, the input's, by the teacher and by kept students of C = 1/4."""
+# The methods of the front figure by what it calls them.
+ALONE = {"alone": "regular", "taught": "mse"}
+ENLARGERS = {"naive": "naive (C,C)", "control": sr.CONTROL, "SDAKD": "SDAKD"}
+PRUNED = {"fine-tuned": "fine-tune", "CAGC": "CAGC", "N & D": OURS}
+
+
+def _enlargements() -> dict[str, Tensor]:
+    """Details of photos, of the enlarged input, by the teacher and by kept students of C = 1/4."""
     C = "1/4"
-    networks = {text: enlargements.students()[method, C] for method, text in methods.items()}
+    networks = {label: enlargements.students()[method, C] for label, method in ENLARGERS.items()}
     teacher = {"teacher": sr.load_released("cpu")}
     shown = enlargements.details(enlargements.enlarged(networks | teacher))
-    names = {"teacher": "teacher"} | {t: f"{t}\nC = {C}" for t in reversed([*networks])}
-    return {text: shown[name] for name, text in (names | {"input": "input, 4x"}).items()}
+    names = {"teacher": "teacher"} | {label: f"{label}\nC = {C}" for label in networks}
+    return {text: shown[name] for name, text in (names | {"bicubic": "enlarged\ninput"}).items()}
 
 
-def _samples(methods: Mapping[str, str]) -> dict[str, Tensor]:
-    """Images of the same noise by the teacher and by kept students of paper C."""
-    by = {(one.facts["method"], one.facts["p"]): one for one in explore.of_zoo("nickel_dime")}
-    shown = {"teacher": by["teacher", 0.0]}
-    for method, p in (("CAGC", 0.7), (OURS, 0.7), (OURS, 0.9)):
-        shown[f"{methods[method]}\np = {p:g}"] = by[method, p]
-    z = noise(6, shown["teacher"].latent)
-    return {text: one.draw(z) for text, one in shown.items()}
+def _samples(paper: str, size: str, shown: Mapping[str, tuple[str, float]]) -> dict[str, Tensor]:
+    """Images of the same noise by kept networks: of a method and a value of ``size``, by label."""
+    by = {(one.facts["method"], one.facts[size]): one for one in explore.of_zoo(paper)}
+    z = noise(5, next(iter(by.values())).latent)
+    return {label: by[which].draw(z) for label, which in shown.items()}
 
 
 def networks_figure(paper: str) -> Figure | None:
     """What the generators of the zoo draw, the same noise in every column; None without any.
 
-    By what was pruned, and of one rate the smallest distance, which the label bears, first. Of
-    paper B what they make of photos.
+    The largest first, and of one size the smallest distance, which the label bears. Of paper B what
+    they make of photos.
     """
     if paper == "sdakd":
         return enlargements.figure()
@@ -273,10 +278,13 @@ def networks_figure(paper: str) -> Figure | None:
     if networks.empty:
         return None
     shown = {}
-    for one in networks.sort_values(["size", "distance"]).to_dict("records"):
+    order = networks.sort_values(["parameters", "distance"], ascending=[False, True])
+    for one in order.to_dict("records"):
         path = zoo.find(one["network"])
         z = noise(16, export.card(path).input_shape[1])
-        label = f"{one['method']}\n{one['size']}, {tables.short(one['distance'], 0)}"
+        label = "teacher" if path.stem == zoo.TEACHER else figures.name(one["method"])
+        label += f"\n{one['size']}, {one['metric'].partition('-')[0]} "
+        label += tables.short(one["distance"], 0)
         shown[label] = images_of(export.load(path), z)
     return figures.sample_grid(shown)
 
@@ -305,32 +313,27 @@ def ratios(
 ) -> pd.DataFrame:
     """Mean and spread of a metric, a regular expression, by method and ratio of parameters.
 
-    teacher: its method and width. levels: methods without parameters, by what they are called.
+    methods: by what they are called. teacher: its method and width; of several evaluations its
+    level is the last, since that network teaches. levels: methods without parameters, and what they
+    are called.
     """
     levels, (name, width) = dict(levels or {}), teacher
     rows = _matching(_rows(place), where)
     full = (rows["method"] == name) & (rows["width"] == f"{width}".removesuffix(".0"))
-    rows = rows.assign(full=full).loc[full | rows["method"].isin([*methods, *levels])]
+    rows = rows.assign(full=full).loc[full | rows["method"].isin([*methods.values(), *levels])]
     sizes = rows.loc[rows["metric"] == "parameters"].set_index("unit_key")["value"]
-    rows = rows.loc[rows["metric"].str.fullmatch(metric + "[^ ]*")]
+    last = rows["full"] & rows["metric"].str.fullmatch(f"{metric}[^ ]* last")
+    mean = rows["metric"].str.fullmatch(f"{metric}[^ ]*")
+    rows = rows.loc[last | mean & ~(rows["full"] & last.any())]
     full, flat = rows["full"], rows["full"] | rows["method"].isin(list(levels))
     parameters = rows["unit_key"].map(sizes)
     ratio = (parameters[full].iloc[0] / parameters).round(2).mask(flat, 1.0)
-    names = rows["method"].map({**methods, **levels}).mask(full, "teacher")
-    order = ["teacher", *levels.values(), *methods.values()]
+    labels = {method: label for label, method in methods.items()}
+    names = rows["method"].map({**labels, **levels}).mask(full, "teacher")
+    order = ["teacher", *levels.values(), *methods]
     scores = rows.assign(ratio=ratio, method=pd.Categorical(names, order))
     by = scores.groupby(["method", "ratio"], observed=True)["value"]
     return by.agg(["mean", "std"]).reset_index().astype({"method": str})
-
-
-def _pictures(place: Path, unit: str, name: str) -> Any:
-    """Pictures that a kept run holds of a unit: one batch, or several by label."""
-    with zipfile.ZipFile(place / keeping.RUN) as entries:
-        (path,) = [n for n in entries.namelist() if re.search(rf"/{unit}-\w+/shown/{name}\.pt", n)]
-        _, pictures = read_figure_data(entries.read(path))
-    if isinstance(pictures, dict):
-        return {label: data.to_float(images) for label, images in pictures.items()}
-    return data.to_float(pictures)
 
 
 # Pages --------------------------------------------------------------------------------------------
@@ -448,14 +451,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(module, description="Pages from kept runs.")
     parser.add_argument("--check", action="store_true")
     its = parser.parse_args(arguments)
-    pages = render()
     if its.check:
+        pages = render()
         old = {path: path.read_text() if path.exists() else "" for path in pages}
         stale = [str(path) for path, text in pages.items() if text != old[path]]
         print("\n".join(stale) + " out of date: make figures" if stale else "all up to date")
         return int(bool(stale))
-    for path, text in pages.items():
-        files.write(path, text.encode())
     tables.save(manifest(), keeping.folder() / "runs.csv")
     figures.save(front_figure(), keeping.folder(), "front")
     for paper in PAPERS:
@@ -464,6 +465,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 figures.save(figure, place, ongoing.CURVES)
         if (figure := networks_figure(paper)) is not None:
             figures.save(figure, keeping.folder() / paper, "networks")
+    for path, text in render().items():  # a page shows the figures that there are
+        files.write(path, text.encode())
     return 0
 
 

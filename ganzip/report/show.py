@@ -26,7 +26,7 @@ QUALITY = 90  # of JPEG; colours have the full resolution
 # Blank where a row has no number of ours, so one value beside blanks says it for all rows.
 BUDGET = {*tables.BUDGET, "data", "our_metric", "our_teacher_d", "blocks"}
 OPENING = {
-    "dcgan_kd": "samples.png",
+    "dcgan_kd": "networks.png",
     "sdakd": "networks.png",
     "nickel_dime": "networks.png",
     "your_own_gan": "cpu/unseen.png",

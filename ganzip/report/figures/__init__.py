@@ -6,6 +6,7 @@ figure, so that a notebook can print what it shows.  Images are (N, C, H, W) in 
 """
 
 from ganzip.report.figures.curves import (
+    Panel,
     by_method,
     front,
     history,
@@ -28,4 +29,4 @@ from ganzip.report.figures.images import (
     interpolation,
     sample_grid,
 )
-from ganzip.report.figures.theme import COLOURS, SPARE, colours, save, style
+from ganzip.report.figures.theme import COLOURS, SPARE, colours, name, save, style

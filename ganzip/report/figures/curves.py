@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle
 from typing import Any
@@ -149,7 +150,7 @@ def _curves(axes: Axes, points: pd.DataFrame, seeds: pd.DataFrame) -> None:
         if (line["seeds"] > 1).any():
             its = seeds.loc[seeds["method"] == method]
             axes.scatter(its["width"].astype(int), its["value"], s=14, alpha=0.45, lw=0, **look)
-    axes.set(xlabel="d", ylabel=direction(points["metric"].iloc[0]))
+    axes.set(xlabel="d, the width", ylabel=direction(points["metric"].iloc[0]))
     picked = points["picked_d"] if "picked_d" in points else ()
     sizes = sorted({*points["d"].astype(int), *picked})
     # Powers of two and the last only: the number of d = 48 would touch that of 64.
@@ -205,6 +206,8 @@ def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 # ------------------------------------------------------------- figures of Yeo et al. (2024)
 
+CROWD = 5
+
 
 @style()
 def by_method(
@@ -213,7 +216,8 @@ def by_method(
     """Draw metrics against a column `x` of rows, a panel per metric and a line per method.
 
     Yeo et al. (2024), figures 3c and 4.  A point is the mean over seeds with the standard deviation
-    as a bar; "teacher" and "real" are levels.  `left` says that `x` is in percent of what
+    as a bar; of more than ``CROWD`` methods only the paper's own, drawn thick, has
+    bars.  "teacher" and "real" are levels.  `left` says that `x` is in percent of what
     pruning saves, which is drawn over what it leaves, on a logarithmic axis.
     The frame returned has metric, method, `x`, mean, std and seeds.
     """
@@ -229,8 +233,12 @@ def by_method(
         its = its.assign(at=100 - its[x] if left else its[x])
         for (method, shade), spare in zip(colour.items(), cycle("os^Dv<>"), strict=False):
             line = its.loc[its["method"] == method]
-            marker = MARKERS.get(method, spare)
-            curve(axes, line, "at", name(method), color=shade, marker=marker, ms=5)
+            look: dict[str, Any] = {"color": shade, "marker": MARKERS.get(method, spare), "ms": 5}
+            if len(colour) > CROWD:
+                own = method == "NICKEL & DiME"
+                line = line if own else line.assign(std=float("nan"))
+                look |= {"lw": 2.8, "elinewidth": 1.2, "zorder": 4} if own else {"lw": 1.1}
+            curve(axes, line, "at", name(method), **look)
         for method in LEVELS:
             rows = frame.loc[(frame["method"] == method) & (frame["metric"] == metric)]
             if len(rows):
@@ -308,48 +316,78 @@ def ranking(table: pd.DataFrame, metric: str) -> tuple[Figure, pd.DataFrame]:
     return figure, ranked.loc[:, ["method", metric, "sd"]]
 
 
-@style()
-def front(panels: Mapping[str, tuple[pd.DataFrame, str, Mapping[str, Tensor]]]) -> Figure:
-    """Show what is left of quality when networks shrink: a column a title, curves over pictures.
+@dataclass(frozen=True)
+class Panel:
+    """A column of the front figure.
 
-    A column is a frame with columns method, ratio (times fewer parameters than the teacher's; 1 for
-    a level), mean and std, its methods from the control to the distilled one; what its vertical
-    axis is called; and pictures by label. Axes are logarithmic; the vertical one is linear where a
-    mean is not above 0, as an unbiased estimate may be.
+    scores: columns method, ratio (times fewer parameters than the teacher's; 1 for a level), mean
+    and std, its methods those of ``ROLES``. measure: what the vertical axis shows, lower is better.
+    images: by label.
     """
-    figure = plt.figure(figsize=(1.45 * WIDTH, 5.6))
+
+    title: str
+    scores: pd.DataFrame
+    measure: str
+    images: Mapping[str, Tensor]
+
+
+# One look for all that has no teacher, one for the papers' methods, one for what else there is.
+ROLES = dict.fromkeys(("alone", "naive", "fine-tuned"), ("regular", "s"))
+ROLES |= dict.fromkeys(("taught", "SDAKD", "N & D"), ("student", "o"))
+ROLES |= dict.fromkeys(("CAGC", "control"), ("joint", "^"))
+
+
+@style()
+def front(panels: Sequence[Panel]) -> Figure:
+    """Show what is left of quality when networks shrink: curves over pictures, a column a panel.
+
+    Axes are logarithmic; a vertical one whose means lie within a factor of five is linear and
+    begins at 0.
+    """
+    figure = plt.figure(figsize=(1.3 * WIDTH, 5.6))
     plt.close(figure)
     parts = figure.subfigures(1, len(panels), squeeze=False)[0]
-    for part, (title, (frame, ylabel, images)) in zip(parts, panels.items(), strict=True):
-        axes, *strips = part.subplots(1 + len(images), 1, height_ratios=[2.8] + [1] * len(images))
-        lines, levels = frame.loc[frame["ratio"] != 1], frame.loc[frame["ratio"] == 1]
-        looks = [("fine-tune", "^"), ("regular", "s"), ("student", "o")]
-        methods = lines["method"].unique()
-        for method, (shade, marker) in zip(methods, looks[-len(methods) :], strict=True):
-            line = lines.loc[lines["method"] == method]
-            curve(axes, line, "ratio", method, color=COLOURS[shade], marker=marker)
-        for text, mean in zip(levels["method"], levels["mean"], strict=True):
-            teacher = text == "teacher"
-            axes.axhline(mean, **LEVELS["teacher" if teacher else "real"])
-            at: dict[str, Any] = {"ha": "right" if teacher else "left", "fontsize": 9}
-            at |= {"textcoords": "offset points", "xytext": (0, 3 if teacher else -12)}
-            place = (1.0 if teacher else 0.02, mean)
-            axes.annotate(text, place, xycoords=("axes fraction", "data"), **at)
-        axes.set_title(title, fontweight="bold")
-        axes.set(xlabel="times fewer parameters", ylabel=ylabel)
-        ratios = sorted(set(lines["ratio"].round(1)))
-        log_ticks(axes, "x", ratios)
-        if len(ratios) == 1:  # in the middle, not at an end
-            axes.set_xlim(ratios[0] / 2, ratios[0] * 2)
-        axes.margins(y=0.12)
-        if min(frame["mean"]) > 0:
-            axes.set_yscale("log")
-            low, high = axes.get_ylim()
-            steps = (n * 10**k for k in range(-2, 5) for n in (1, 2, 5))
-            ticks = [tick for tick in steps if low <= tick <= high]
-            log_ticks(axes, "y", ticks, [f"{tick:g}" for tick in ticks])
-        where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.1)}
-        axes.legend(**where, ncols=3, fontsize=9, handlelength=1.2, columnspacing=1)
-        for below, (label, batch) in zip(strips, images.items(), strict=True):
+    for part, panel in zip(parts, panels, strict=True):
+        heights = [3.2] + [1] * len(panel.images)
+        axes, *strips = part.subplots(len(heights), 1, height_ratios=heights)
+        _sizes(axes, panel)
+        for below, (label, batch) in zip(strips, panel.images.items(), strict=True):
             strip(below, label, pixels(label, batch))
     return figure
+
+
+def _sizes(axes: Axes, panel: Panel) -> None:
+    """Draw a panel's curves over the ratio of parameters, and its levels across."""
+    frame = panel.scores
+    lines, levels = frame.loc[frame["ratio"] != 1], frame.loc[frame["ratio"] == 1]
+    for method in lines["method"].unique():
+        shade, marker = ROLES[method]
+        line = lines.loc[lines["method"] == method]
+        curve(axes, line, "ratio", method, color=COLOURS[shade], marker=marker)
+    low, high = min(frame["mean"]), max(frame["mean"])
+    linear = high < 5 * low
+    for text, mean in zip(levels["method"], levels["mean"], strict=True):
+        teacher = text == "teacher"
+        axes.axhline(mean, **LEVELS["teacher" if teacher else "real"])
+        at: dict[str, Any] = {"ha": "right" if teacher else "left"}
+        at |= {"textcoords": "offset points", "xytext": (0, -13 if teacher and linear else 3)}
+        place = (1.0 if teacher else 0.02, mean)
+        axes.annotate(f"{text}, {mean:.0f}", place, xycoords=("axes fraction", "data"), **at)
+    axes.set_title(panel.title, fontweight="bold")
+    axes.set(xlabel="times fewer parameters", ylabel=f"{panel.measure}\nlower is better")
+    ratios = sorted(set(lines["ratio"].round(1)))
+    log_ticks(axes, "x", ratios, [f"{ratio:.3g}" for ratio in ratios])
+    if len(ratios) == 1:  # in the middle, not at an end
+        axes.set_xlim(ratios[0] / 2, ratios[0] * 2)
+    axes.margins(x=0.1, y=0.15)
+    if linear:
+        axes.set_ylim(0, 1.15 * high)
+    else:
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        steps = (n * 10**k for k in range(-2, 5) for n in (1, 2, 5))
+        ticks = [tick for tick in steps if low <= tick <= high]
+        log_ticks(axes, "y", ticks, [f"{tick:g}" for tick in ticks])
+    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.14, 1.1), "ncols": 3}
+    close: dict[str, Any] = {"handlelength": 0.8, "columnspacing": 0.6, "handletextpad": 0.3}
+    axes.legend(**where, **close, fontsize=10)

@@ -58,12 +58,12 @@ def scheme_sdakd() -> Figure:
     """Draw stages 2 and 3 of SDAKD.  Kaparinos and Mezaris (2025), equations (1) to (4)."""
     figure, axes = canvas(WIDTH, 6.1)
     axes.text(0.15, 5.8, "Stage 2: each student learns from its teacher alone", fontweight="bold")
-    _lesson(axes, 0.05, 4.65, "$x$", "G", "image,\nmap $F$ (1)", STUDENT_GRADIENT)
-    _lesson(axes, 3.68, 4.65, "$y$", "D", "answer\n(2)", CRITIC_GRADIENT)
+    _lesson(axes, 0.05, 4.65, "$x$", "G", "image, map\n$F$: eq. (1)", STUDENT_GRADIENT)
+    _lesson(axes, 3.68, 4.65, "$y$", "D", "P(real):\neq. (2)", CRITIC_GRADIENT)
     axes.text(0.15, 3.15, "Stage 3: the two students against each other", fontweight="bold")
     _lesson(axes, 0.05, 2.0, "$x$", "G", "image,\nmap $F$", STUDENT_GRADIENT)
     _box(axes, 4.75, 1.35, 1.2, "student\n$D_S$", CRITIC)
-    _box(axes, 6.45, 1.35, 1.25, "adversarial\n(3), (4)", LOSS)
+    _box(axes, 6.45, 1.35, 1.25, "adversarial:\neq. (3), (4)", LOSS)
     _box(axes, 4.75, 2.65, 1.2, "truth $y$", PLAIN)
     for start, end in (
         ((2.15, 1.35), (4.15, 1.35)),
@@ -89,7 +89,7 @@ def scheme_nickel_dime() -> Figure:
         (1.7, 1.95, 1.25, "student $G_S$\n(pruned)", STUDENT),
         (4.0, 3.1, 1.25, "student's $D_S$\n(new)", CRITIC),
         (4.0, 1.95, 1.25, "teacher's $D_T$", CRITIC),
-        (4.0, 0.8, 1.25, "CLIP, DINO\n(frozen)", TEACHER),
+        (4.0, 0.8, 1.25, "encoder\n(frozen)", TEACHER),
         (6.35, 4.2, 1.55, "NICKEL: maps'\nhigh frequencies", LOSS),
         (6.35, 2.55, 1.55, "adversarial,\nwith real images", LOSS),
         (6.35, 0.8, 1.55, "DiME: moments\nof features", LOSS),
@@ -114,7 +114,7 @@ def scheme_nickel_dime() -> Figure:
     axes.text(5.03, 3.65, "a map", ha="right", va="center", fontsize=10)
     axes.text(2.78, 1.3, "image", ha="right", va="center", fontsize=10)
     for x, y, text, colour in (
-        (4.0, 0.35, "target: $G_T$'s images", EDGE),
+        (4.0, 0.35, "CLIP and DINO in the paper;\ntarget: $G_T$'s images", EDGE),
         (6.35, 3.75, "trains $D_S$'s first blocks", CRITIC_GRADIENT),
         (6.35, 2.1, "trains $D_S$ and $D_T$", CRITIC_GRADIENT),
         (6.35, 1.85, "trains $G_S$", STUDENT_GRADIENT),

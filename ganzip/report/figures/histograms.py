@@ -50,7 +50,7 @@ def logit_histogram(
 def probability_histograms(
     panels: Mapping[str, Mapping[str, Tensor]],
 ) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
-    """Draw a column of histograms of P(real), the sigmoid of what a discriminator says of an image.
+    """Draw a column of histograms of the probability of real that discriminators give images.
 
     Kaparinos and Mezaris (2025), figures 2 and 3.  `panels` maps a title to labelled sets of one
     value per image; a label looks the same in all panels, which share the bins and the axis [0, 1].
@@ -74,7 +74,7 @@ def probability_histograms(
         frames[title] = _histogram(axes, title, sets, np.linspace(0, 1, 21), looks)
         axes.axvline(0.5, **_equilibrium(0.5))
         axes.set(title=title, xlim=(0, 1))
-    grid.flat[-1].set_xlabel("P(real), as the discriminator sees it")
+    grid.flat[-1].set_xlabel("D(student): the probability of real that D gives a student's image")
     legend(figure)
     return figure, *_by_panel(frames)
 

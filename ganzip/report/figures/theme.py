@@ -48,7 +48,7 @@ NAMES = {
     "regular": "regular GAN",
     "letter": "regular GAN, published recipe",
     "mse": "MSE student",
-    "student": "student, as published",
+    "student": "MSE student",  # as published
     "joint": "joint-loss student",
     "teacher": "teacher",
     "real": "real images",
