@@ -34,7 +34,7 @@ references: install ## execute at smoke what nbval replays, into tests/notebooks
 reproduce status bundle merge keep references:
 	@$(START) ganzip.reproduce $@
 
-smoke: install ## the same in a minute, to see that all of it runs
+smoke: install ## the same in a few minutes, to see that all of it runs
 	@PRESET=smoke $(START) ganzip.reproduce reproduce
 
 figures: install ## every kept figure, table and page again from kept rows; trains nothing

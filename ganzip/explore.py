@@ -41,7 +41,7 @@ class Generator:
 
     @property
     def label(self) -> str:
-        """What it is: "mse d = 4"."""
+        """What it is, in two lines: "mse", "d = 4"."""
         named = [f"{k} = {self.facts[k]:g}" for k in ("d", "p", "alpha") if k in self.facts]
         return "\n".join([self.facts["method"], *named])
 

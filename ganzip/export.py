@@ -70,8 +70,8 @@ class OnnxError(RuntimeError):
 class Card:
     """What a network is and where it comes from; values that JSON has.
 
-    arguments: its constructor's, by name. width: its share of the teacher's channels.
-    input_shape: of an example, the batch first. input_kind: "noise" or "image in [-1, 1]".
+    arguments: its constructor's, by name. width: its share of the teacher's channels, 1 without a
+    teacher. input_shape: of an example, the batch first. input_kind: "noise" or "image in [-1, 1]".
     output_range: what its images are clamped to when they are saved.
     training: method, steps, teacher, data, seed. metrics: rows, as a unit's ``rows.csv`` has them.
     provenance: "unit", the key, and "licence", a text; ``save`` adds the versions of ganzip and

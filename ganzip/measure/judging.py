@@ -27,7 +27,7 @@ from ganzip.units import ABSENT, Run, Unit, code_hash, load_network
 
 REFERENCE = 10_000  # real images, at most, that generated ones are compared with; all at paper
 UNLABELLED = 500  # images measured where an ImageNet network judges, which is slow on a CPU
-AS_PUBLISHED = ("gpu", "paper")  # presets that measure as many images of any data
+FULL = ("gpu", "paper")  # presets that measure as many images of any data, by Inception if here
 
 
 def stand_in(facts: sets.Facts) -> Callable[..., Images]:
@@ -62,15 +62,15 @@ class Judge:
 
 def settings(images: Images, preset: str, n_images: int) -> dict[str, Any]:
     """What units that measure have in common: the data, and how many images a metric sees."""
-    published = preset in AS_PUBLISHED
+    full = preset in FULL
     return {
         "data": images.name,
         "fingerprint": images.fingerprint,
         "channels": images.pixels.shape[1],
         "preset": preset,
         "precision": presets.precision(preset),
-        "n_images": n_images if images.classes or published else min(n_images, UNLABELLED),
-        "inception": published and assets.available("inception"),
+        "n_images": n_images if images.classes or full else min(n_images, UNLABELLED),
+        "inception": full and assets.available("inception"),
     }
 
 
@@ -79,7 +79,7 @@ def unit(
 ) -> Unit:
     """The judge's unit: ``steps`` batches of training, where there are labels."""
     own = {"method": "judge", "classes": images.classes, "steps": steps, "seed": 0, "batch": batch}
-    if common["preset"] in AS_PUBLISHED:
+    if common["preset"] in FULL:
         own["reference"] = len(images) if common["preset"] == "paper" else REFERENCE
     config = {**common, **own, "code": code_hash(features)}
     return Unit(paper, "judge", config, cost=steps / 2, source=source)

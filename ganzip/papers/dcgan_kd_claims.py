@@ -51,7 +51,7 @@ def claims(frame: pd.DataFrame, preset: DcganKd, score: str, distance: str) -> l
         found.append(claim(text, "in the text", m, ("regular", top), ("mse", large)))
         text = f"No loss at the headline ratios: the student with d={small} equals its teacher"
         worse = claim(text, quotes["headline"], m, ("regular", top), ("mse", small))
-        # Equality cannot be shown, only refuted.
+        # No margin was set beforehand, so equality can only be refuted.
         shown: Verdict = "contradicted" if worse.verdict == "supported" else "inconclusive"
         found.append(dataclasses.replace(worse, verdict=shown))
     for d in both[:1]:

@@ -23,8 +23,8 @@ Row = tuple[str, str]
 def claims(frame: pd.DataFrame, distance: str) -> list[Claim]:
     """The paper's claims with verdicts from the rows, by ``distance`` to the truth of test images.
 
-    The mean over factors decides, as in the paper's selection. After the paper's claims stand
-    those that its tables lack: the same schedule with the ground truth in the teacher's place.
+    The mean over factors decides, as in the paper's selection. Among the paper's claims stand
+    ours, "no row" as published: against the control, of likeness, at equal steps.
     """
     metric, found = f"{distance} test mean", list[Claim]()
     for network, table in TABLE.items():

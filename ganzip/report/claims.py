@@ -36,7 +36,7 @@ def verdict(
 
     The rule: a t-test, two-sided, at the 90 % level; see `_difference`.  A difference of means
     inside that margin is inconclusive, as is one with fewer than two seeds on a side, or with a
-    seed that diverged.  Where neither side varies at all, any difference counts.  `shared` is a
+    seed that diverged.  Where the difference does not vary at all, any counts.  `shared` is a
     deviation of the difference that no number of seeds takes away, such as that of the images.
     """
     from scipy import stats
@@ -58,10 +58,10 @@ def _testable(one: Values, other: Values) -> bool:
 def _difference(one: Values, other: Values, shared: float) -> tuple[float, float]:
     """Deviation of a difference of means, and its degrees of freedom (Welch, Satterthwaite 1946).
 
-    Units of one seed share their first weights, batches and noise, so both sides go up and down
-    together: where both have the same three seeds or more, the differences seed by seed are what
-    varies.  Two differences would leave one degree of freedom.  Else the sides count as
-    independent, which is careful.
+    Units of one seed share what it decides: batches, noise and, of one size, first weights.  So
+    both sides go up and down together, and where both have the same three seeds or more, the
+    differences seed by seed are what varies.  Two differences would leave one degree of freedom.
+    Else the sides count as independent, which is careful where they go together.
     """
     if (
         isinstance(one, pd.Series)

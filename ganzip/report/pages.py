@@ -313,18 +313,17 @@ def ratios(
 ) -> pd.DataFrame:
     """Mean and spread of a metric, a regular expression, by method and ratio of parameters.
 
-    methods: by what they are called. teacher: its method and width; of several evaluations its
-    level is the last, since that network teaches. levels: methods without parameters, and what they
-    are called.
+    methods: by what they are called. teacher: its method and width. levels: methods without
+    parameters, and what they are called. Of several evaluations the last counts, since that network
+    is the one that teaches and is kept.
     """
     levels, (name, width) = dict(levels or {}), teacher
     rows = _matching(_rows(place), where)
     full = (rows["method"] == name) & (rows["width"] == f"{width}".removesuffix(".0"))
     rows = rows.assign(full=full).loc[full | rows["method"].isin([*methods.values(), *levels])]
     sizes = rows.loc[rows["metric"] == "parameters"].set_index("unit_key")["value"]
-    last = rows["full"] & rows["metric"].str.fullmatch(f"{metric}[^ ]* last")
-    mean = rows["metric"].str.fullmatch(f"{metric}[^ ]*")
-    rows = rows.loc[last | mean & ~(rows["full"] & last.any())]
+    last = rows["metric"].str.fullmatch(f"{metric}[^ ]* last")
+    rows = rows.loc[last if last.any() else rows["metric"].str.fullmatch(f"{metric}[^ ]*")]
     full, flat = rows["full"], rows["full"] | rows["method"].isin(list(levels))
     parameters = rows["unit_key"].map(sizes)
     ratio = (parameters[full].iloc[0] / parameters).round(2).mask(flat, 1.0)

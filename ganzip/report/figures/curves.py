@@ -206,7 +206,7 @@ def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 # ------------------------------------------------------------- figures of Yeo et al. (2024)
 
-CROWD = 5
+CROWD = 5  # methods beyond which only the paper's own has bars
 
 
 @style()
@@ -216,8 +216,8 @@ def by_method(
     """Draw metrics against a column `x` of rows, a panel per metric and a line per method.
 
     Yeo et al. (2024), figures 3c and 4.  A point is the mean over seeds with the standard deviation
-    as a bar; of more than ``CROWD`` methods only the paper's own, drawn thick, has
-    bars.  "teacher" and "real" are levels.  `left` says that `x` is in percent of what
+    as a bar; of more than ``CROWD`` methods only the paper's own, drawn thick, has bars.  "teacher"
+    and "real" are levels.  `left` says that `x` is in percent of what
     pruning saves, which is drawn over what it leaves, on a logarithmic axis.
     The frame returned has metric, method, `x`, mean, std and seeds.
     """
