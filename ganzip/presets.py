@@ -123,12 +123,12 @@ def dcgan_kd(
             judge_steps=1500, cache_pairs=20_000, n_images=5000,
         )  # fmt: skip
     elif preset == "night":
-        gan = steps(GAN, steps=10_000, d_lr=1.25e-4)
         chosen = DcganKd(
             name=preset, size=32, teacher_d=32,
             regular={2: 5, 4: 5, 8: 5, 16: 5, 32: 5, 48: 2}, mse={2: 5, 4: 5, 8: 5, 16: 5},
             cached={4: 3}, joint={4: 3}, warm={4: 3}, letter={2: 3, 4: 1}, other={4: 1, 32: 1},
-            penalty={4: 1}, gan_recipe=gan, teacher_recipe=gan,
+            penalty={4: 1}, gan_recipe=steps(GAN, steps=10_000, d_lr=1.25e-4),
+            teacher_recipe=steps(TEACHER, steps=10_000, lr=5e-4),
             wgan_recipe=steps(WGAN, steps=2500, lr=1e-3, d_lr=1e-3),
             letter_recipe=steps(LETTER, steps=10_000),
             mse_recipe=steps(MSE, steps=15_000), joint_recipe=steps(JOINT, steps=5000),

@@ -51,6 +51,11 @@ def test_what_the_texts_say_of_such_runs_is_what_their_rows_give():
     recall = ongoing.course(place).query("metric == 'recall-mnist'")
     late, last = (recall.query(f"step == {n}")["value"].to_numpy() for n in (2500, 3000))
     assert (last > late).mean() > 0.5  # it still rises, for most
+    (place,) = ongoing.runs_of("dcgan_kd")
+    rows = pd.read_csv(place / ongoing.ROWS).query("metric == 'FD-mnist'")
+    both = rows.pivot_table("value", "width", "method").sort_index()
+    gap = (both["regular"] - both["mse"]).dropna().tolist()
+    assert len(gap) > 1 and gap == sorted(gap, reverse=True) and gap[0] > 0
     (place,) = ongoing.runs_of("sdakd")
     plain = pd.read_csv(place / ongoing.ROWS).query("network == 'RealESRGAN-bicubic'")
     kid = plain.query("metric == 'KID-efflite2 test mean' and width in ['1', '1/4']")
