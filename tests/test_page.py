@@ -218,3 +218,12 @@ def test_counts_that_the_texts_name_are_published():
     assert 62_077 in set(table.loc[table["dataset"] != "MNIST", "params"])
     assert metrics.params(dcgan.Generator(4, channels=1)) == 62_077
     assert table.loc[(table["dataset"] == "MNIST") & (table["d"] == 2), "regular"].item() == 1.86
+
+
+def test_what_another_processor_changed_is_in_its_rows():
+    kept = pd.read_csv(keeping.folder() / "dcgan_kd" / "processors.csv")
+    equal = (kept["verdict, Xeon"] == kept["verdict, EPYC"]).sum()
+    readme = (files.repository() / "README.md").read_text()
+    assert f"[{equal} of {len(kept)} claims](figures/dcgan_kd/processors.csv)" in readme
+    claims = pd.read_csv(keeping.folder() / "dcgan_kd" / "cpu" / "claims.csv")
+    assert kept["verdict, Xeon"].tolist() == claims["verdict"].tolist()
