@@ -144,6 +144,8 @@ def test_a_teacher_that_comes_along_is_taken_and_not_trained(tmp_path, monkeypat
     teacher, kept = toy.unit(steps=3, data="line"), tmp_path / KEPT
     config = {**toy.unit(steps=2, seed=1).config, "teacher": True, "method": "mse"}
     student = Unit("toy", "student-seed1", config, {"teacher": teacher})
+    with pytest.raises(FileNotFoundError, match="no teacher of this plan is finished"):
+        keeping.keep_teachers([student], tmp_path / "first", kept)
     perform(student, toy.work, tmp_path / "first")
     (place,) = keeping.keep_teachers([student], tmp_path / "first", kept)
     assert place == teacher.folder(kept) and teacher.done(kept)
@@ -181,7 +183,7 @@ def test_teachers_that_come_along_are_those_of_todays_plan():
     for path in (files.repository() / KEPT).glob("*/units/*/manifest.json"):
         its = manifests.read(path.read_bytes())
         paper = path.parts[-4]
-        plan = {u.name: u for u in paper_module(paper).prepare("cpu", scale=1.0)}
+        plan = {u.name: u for u in paper_module(paper).prepare(str(its.config["preset"]))}
         ours, theirs = dict(plan[its.unit].config), dict(its.config)
         for config in (ours, theirs):
             for name in ("data", "fingerprint"):  # as large and of as many classes

@@ -142,11 +142,15 @@ def keep_teachers(units: Sequence[Unit], root: Path, into: Path) -> list[Path]:
     """Copy the finished teachers of a plan, and their judges, into ``into``; returns their folders.
 
     Rows, evaluations and weights; in the place of older ones of the same data. Raises
-    FileNotFoundError for one that is not finished.
+    FileNotFoundError where none is finished.
     """
     needs = [(role, need) for unit in units for role, need in unit.needs.items()]
+    every = in_order(need for role, need in needs if role in ("teacher", "judge"))
+    finished = [unit for unit in every if unit.has_weights(root)]
+    if not finished:
+        raise FileNotFoundError(f"no teacher of this plan is finished in {root}; train it first")
     found = []
-    for unit in in_order(need for role, need in needs if role in ("teacher", "judge")):
+    for unit in finished:
         manifest, place = unit.manifest(root), unit.folder(into)
         for older in place.parent.glob(f"{unit.name}-*"):
             its = json.loads((older / manifests.NAME).read_text())["config"]
