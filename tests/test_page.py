@@ -104,6 +104,35 @@ def test_what_is_told_of_variants_is_in_their_rows(paper, metric, groups, form):
         assert form.format(mean, std) in told
 
 
+def test_numbers_of_the_first_night_are_in_the_rows_of_its_pilots():
+    told = (files.repository() / "DIVERGENCES.md").read_text()
+    (line,) = [line for line in told.splitlines() if "pilots-night.csv" in line]
+    rows = pd.read_csv(keeping.folder() / "dcgan_kd" / "pilots-night.csv")
+    whole = rows.query("steps == 10000")
+    assert len(whole) == 9
+    for score, distance in whole[["IS", "FD-mnist"]].to_numpy():
+        assert re.search(rf"\b{score:.2f} and( an FD of)? {distance:.0f}\b", line), (
+            score,
+            distance,
+        )
+
+
+def test_differences_and_shares_that_the_texts_name_are_those_of_rows():
+    texts, kid = pages.render(), "KID-efflite2 test mean"
+    B, A = keeping.reference("sdakd"), keeping.reference("dcgan_kd")
+    naive, ours = (
+        pages.values(B, m, "1/4", kid, network="GCFSR") for m in ("naive (C,C)", "SDAKD")
+    )
+    gaps = [a - b for a, b in zip(naive, ours, strict=True)]
+    page = texts[keeping.folder() / "sdakd" / "README.md"]
+    assert f"the difference is {min(gaps):.0f} to {max(gaps):.0f}" in page
+    for metric, share in (("IS", 0.5), ("FD-mnist", 0.75)):  # "half", "three quarters"
+        untuned, tuned, student = (
+            float(pages.mean(A, m, 2, metric)) for m in ("letter", "regular", "mse")
+        )
+        assert abs((tuned - untuned) / (student - untuned) - share) < 0.06
+
+
 def test_numbers_of_effects_that_do_not_show_are_in_rows():
     """DIVERGENCES is written by hand; its numbers of paper B and of logits are those of runs."""
     told = (files.repository() / "DIVERGENCES.md").read_text()
@@ -143,6 +172,10 @@ SAID = {
     "dcgan_kd/cpu": {
         "sharper at alpha 0.01": ["supported"],
         "sharper at alpha (0.0001|0.1)": ["inconclusive"] * 2,
+    },
+    "dcgan_kd/cpu-cifar10": {"better than a regular GAN": ["inconclusive"] * 6},
+    "dcgan_kd/cpu-faces-lfw-112": {
+        "better than a regular GAN": ["inconclusive", "supported", "supported"]
     },
     "sdakd/cpu": {
         "RealESRGAN, C = 1/4: SDAKD is better than naive": ["contradicted"] * 2,

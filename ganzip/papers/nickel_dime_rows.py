@@ -178,10 +178,9 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
     fids = dict(zip(paper["p"], paper["published_fid"], strict=True))
     frame = frame.loc[frame["width"] != ""]
     frame = frame.assign(p=(1 - frame["width"].astype(float)).round(6))
-    series = {key: tables.values(rows) for key, rows in frame.groupby(["method", "p", "metric"])}
 
     def of(method: str, p: float, metric: str = distance) -> pd.Series:
-        return series.get((method, p, metric), pd.Series(dtype=float))
+        return tables.values(frame, method=method, p=p, metric=metric)
 
     def better(a: str, b: str, p: float, published: str) -> Claim:
         text = f"p = {p:g}: {a} is better than {b}, by {distance}"

@@ -202,10 +202,9 @@ def front_figure() -> Figure:
     The networks that come along draw them.
     """
     A, B, C = map(most_trained, PAPERS)
-    d, wider, *_ = sorted(_widths(A, "mse"))
     full = export.card(zoo.find("dcgan_kd/teacher")).training["d"]
     taught = {"teacher": ("regular", full)}
-    for size in (wider, d):
+    for size in reversed(sorted(_widths(A, "mse"))[:2]):
         for label, method in reversed(ALONE.items()):
             taught[f"{label}\nd = {size:g}"] = method, size
     pruned = {"teacher": ("teacher", 0.0)}
