@@ -361,3 +361,27 @@ def test_a_method_has_one_colour_and_no_two_labels_share_one():
     assert found["mse"] == figures.COLOURS["mse"]
     assert found["joint 0.1"] == figures.COLOURS["joint"]
     assert len(set(found.values())) == 5
+
+
+@pytest.mark.parametrize(
+    ("means", "scale"),
+    [((10.0, 90.0, 20.0), "log"), ((60.0, 90.0, 70.0), "linear"), ((-1.0, 90.0, 20.0), "linear")],
+)
+def test_a_panel_of_the_front_figure_draws_roles_levels_and_pictures(means, scale):
+    scores = pd.DataFrame(
+        {
+            "method": ["teacher", "alone", "taught"],
+            "ratio": [1.0, 9.1, 9.1],
+            "mean": means,
+            "std": [math.nan, 1.0, math.nan],
+        }
+    )
+    panel = figures.Panel("A", scores, "distance", {"teacher": torch.zeros(2, 1, 8, 8)})
+    figure = figures.front([panel])
+    quality, *strips = figure.subfigs[0].axes
+    assert len(strips) == 1 and quality.get_yscale() == scale
+    low, high = quality.get_ylim()
+    assert low <= min(means) and high > 90 and (scale == "log" or low <= 0)
+    shades = {line.get_color() for line in quality.lines if line.get_marker() in ("s", "o")}
+    assert shades == {figures.COLOURS["regular"], figures.COLOURS["student"]}
+    assert [text.get_text() for text in quality.texts] == [f"teacher, {means[0]:.0f}"]

@@ -141,7 +141,7 @@ def keep(request: Request, root: Path, into: Path) -> list[Path]:
 def keep_teachers(units: Sequence[Unit], root: Path, into: Path) -> list[Path]:
     """Copy the finished teachers of a plan, and their judges, into ``into``; returns their folders.
 
-    Rows, evaluations and weights; in the place of older ones of the same data. Raises
+    Rows, evaluations and weights; in the place of older ones of the same preset and data. Raises
     FileNotFoundError where none is finished.
     """
     needs = [(role, need) for unit in units for role, need in unit.needs.items()]
@@ -154,7 +154,7 @@ def keep_teachers(units: Sequence[Unit], root: Path, into: Path) -> list[Path]:
         manifest, place = unit.manifest(root), unit.folder(into)
         for older in place.parent.glob(f"{unit.name}-*"):
             its = json.loads((older / manifests.NAME).read_text())["config"]
-            if its["data"] == unit.config["data"]:
+            if all(its.get(name) == unit.config.get(name) for name in ("preset", "data")):
                 shutil.rmtree(older)
         contents = {name: unit.read(root, name) for name in (ROWS, HISTORY, WEIGHTS)}
         contents[HISTORY] = evaluations(contents[HISTORY])

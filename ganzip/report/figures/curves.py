@@ -331,7 +331,7 @@ class Panel:
     images: Mapping[str, Tensor]
 
 
-# One look for all that has no teacher, one for the papers' methods, one for what else there is.
+# One look for what sees no answer of a teacher, one for the papers' methods, one for the others.
 ROLES = dict.fromkeys(("alone", "naive", "fine-tuned"), ("regular", "s"))
 ROLES |= dict.fromkeys(("taught", "SDAKD", "N & D"), ("student", "o"))
 ROLES |= dict.fromkeys(("CAGC", "control"), ("joint", "^"))
@@ -341,8 +341,8 @@ ROLES |= dict.fromkeys(("CAGC", "control"), ("joint", "^"))
 def front(panels: Sequence[Panel]) -> Figure:
     """Show what is left of quality when networks shrink: curves over pictures, a column a panel.
 
-    Axes are logarithmic; a vertical one whose means lie within a factor of five is linear and
-    begins at 0.
+    Axes are logarithmic; a vertical one whose means lie within a factor of five, or are not above 0
+    as an unbiased estimate may be, is linear and holds 0.
     """
     figure = plt.figure(figsize=(1.3 * WIDTH, 5.6))
     plt.close(figure)
@@ -350,13 +350,13 @@ def front(panels: Sequence[Panel]) -> Figure:
     for part, panel in zip(parts, panels, strict=True):
         heights = [3.2] + [1] * len(panel.images)
         axes, *strips = part.subplots(len(heights), 1, height_ratios=heights)
-        _sizes(axes, panel)
+        _quality(axes, panel)
         for below, (label, batch) in zip(strips, panel.images.items(), strict=True):
             strip(below, label, pixels(label, batch))
     return figure
 
 
-def _sizes(axes: Axes, panel: Panel) -> None:
+def _quality(axes: Axes, panel: Panel) -> None:
     """Draw a panel's curves over the ratio of parameters, and its levels across."""
     frame = panel.scores
     lines, levels = frame.loc[frame["ratio"] != 1], frame.loc[frame["ratio"] == 1]
@@ -365,7 +365,7 @@ def _sizes(axes: Axes, panel: Panel) -> None:
         line = lines.loc[lines["method"] == method]
         curve(axes, line, "ratio", method, color=COLOURS[shade], marker=marker)
     low, high = min(frame["mean"]), max(frame["mean"])
-    linear = high < 5 * low
+    linear = low <= 0 or high < 5 * low
     for text, mean in zip(levels["method"], levels["mean"], strict=True):
         teacher = text == "teacher"
         axes.axhline(mean, **LEVELS["teacher" if teacher else "real"])
@@ -381,7 +381,7 @@ def _sizes(axes: Axes, panel: Panel) -> None:
         axes.set_xlim(ratios[0] / 2, ratios[0] * 2)
     axes.margins(x=0.1, y=0.15)
     if linear:
-        axes.set_ylim(0, 1.15 * high)
+        axes.set_ylim(min(0, 1.15 * low), 1.15 * high)
     else:
         axes.set_yscale("log")
         low, high = axes.get_ylim()
