@@ -40,6 +40,7 @@ def compare(pair: Pair, repeats: int, *, warm: bool = True, device: str = "cpu")
     |slow|, of the tensor where that is worst.
     """
     clock = _gpu if device == "cuda" else _cpu
+    warm = warm or device == "cuda"  # else the first form would pay for CUDA's start
     times: dict[str, list[tuple[float, float]]] = {"fast": [], "slow": []}
     difference = 0.0
     for turn in range(repeats + warm):

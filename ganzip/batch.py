@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganzip import files, parameters, processes
-from ganzip.device import cores
+from ganzip.device import default_jobs
 from ganzip.units import budget
 from ganzip.units.plan import Request, demand, make_plan, paper_module, work
 from ganzip.units.pool import pick_device, progress_bar
@@ -65,7 +65,7 @@ def run_within(
     ``jobs`` units at a time, also on one GPU. No notebook runs: rows, histories, manifests and what
     figures show make the bundle, which ``merge`` takes in. The same call again goes on.
     """
-    schedule, device = budget.Schedule.of(minutes), pick_device(device)
+    schedule = budget.Schedule.of(minutes)
     units = budget.order_by_worth(request.units())
     failed = budget.spend(schedule, units, work, root, demand, n_jobs=jobs, device=device)
     pictures = (
@@ -102,8 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--anyhow", action="store_true", help="merge what other code made too")
     line, more = parser.parse_known_args(arguments)
     values = parser.check(parameters.Batch, line)
-    jobs, root = values.pop("jobs") or cores(), files.runs_folder()
-    minutes, device = values.pop("minutes"), values.pop("device")
+    jobs, root = values.pop("jobs"), files.runs_folder()
+    minutes, device = values.pop("minutes"), pick_device(values.pop("device"))
+    jobs = jobs or default_jobs(device)
     request = Request(**values)
     if line.verb == "run" and not minutes:
         return run_snakemake(request, root, jobs, more)

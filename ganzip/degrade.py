@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from ganzip.device import computing
 from ganzip.train import Batch
 
 Range = tuple[float, float]  # lowest and highest value, drawn uniformly
@@ -201,27 +202,28 @@ def degrade(images: Tensor, generator: Generator, config: Degradation = PAPER) -
     height, width = height // config.factor, width // config.factor
     first, second = config.first, config.second
 
-    x = (sharpen(images, config.usm) + 1) / 2
-    if _chance(first.blur_p, g):
-        x = blur(x, blur_kernels(n, first.sigma, g, config))
-    x = F.interpolate(x, scale_factor=_scale(first, g), mode=_mode(g))
-    x = add_noise(x, first, g, config)
-    x = jpeg(x, _uniform(n, config.jpeg, g))
+    with computing(images.device):  # tf32 would move one pixel in fifty to another grey level
+        x = (sharpen(images, config.usm) + 1) / 2
+        if _chance(first.blur_p, g):
+            x = blur(x, blur_kernels(n, first.sigma, g, config))
+        x = F.interpolate(x, scale_factor=_scale(first, g), mode=_mode(g))
+        x = add_noise(x, first, g, config)
+        x = jpeg(x, _uniform(n, config.jpeg, g))
 
-    if _chance(second.blur_p, g):
-        x = blur(x, blur_kernels(n, second.sigma, g, config))
-    scale = _scale(second, g)
-    x = F.interpolate(x, (int(height * scale), int(width * scale)), mode=_mode(g))
-    x = add_noise(x, second, g, config)
+        if _chance(second.blur_p, g):
+            x = blur(x, blur_kernels(n, second.sigma, g, config))
+        scale = _scale(second, g)
+        x = F.interpolate(x, (int(height * scale), int(width * scale)), mode=_mode(g))
+        x = add_noise(x, second, g, config)
 
-    kernels, quality = sinc_kernels(n, g, config), _uniform(n, config.jpeg, g)
-    if _chance(config.jpeg_last_p, g):
-        x = blur(F.interpolate(x, (height, width), mode=_mode(g)), kernels)
-        x = jpeg(x, quality)
-    else:
-        x = jpeg(x, quality)
-        x = blur(F.interpolate(x, (height, width), mode=_mode(g)), kernels)
-    return _levels(2 * x - 1) / 127.5 - 1
+        kernels, quality = sinc_kernels(n, g, config), _uniform(n, config.jpeg, g)
+        if _chance(config.jpeg_last_p, g):
+            x = blur(F.interpolate(x, (height, width), mode=_mode(g)), kernels)
+            x = jpeg(x, quality)
+        else:
+            x = jpeg(x, quality)
+            x = blur(F.interpolate(x, (height, width), mode=_mode(g)), kernels)
+        return _levels(2 * x - 1) / 127.5 - 1
 
 
 def _check(images: Tensor, config: Degradation) -> None:
@@ -391,10 +393,11 @@ def add_noise(x: Tensor, order: Order, generator: Generator, config: Degradation
 
 
 def gaussian_noise(x: Tensor, grey: Tensor, generator: Generator) -> Tensor:
-    """N(0, 1) like ``x``; where ``grey`` (N, 1, 1, 1), one field for all channels and images."""
+    """N(0, 1) like ``x``; where ``grey`` (N, 1, 1, 1), one field for all; see poisson_noise."""
+    here = generator if generator.device == x.device else None
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, device=generator.device).to(x)
+        return torch.randn(shape, generator=here, device=x.device, dtype=x.dtype)
 
     return torch.where(grey, normal(*x.shape[2:]), normal(*x.shape))
 
@@ -485,6 +488,8 @@ def gcfsr_input(images: Tensor, factors: Sequence[int]) -> Tensor:
 
 def bicubic(images: Tensor, height: int, width: int) -> Tensor:
     """Antialiased bicubic resizing, a = -1/2: MATLAB's away from the border, and Pillow's."""
+    if images.is_cuda and images.shape[-1] > 40 * width:  # CUDA has no room for so many taps
+        return bicubic(images.cpu(), height, width).to(images.device)
     return F.interpolate(images, (height, width), mode="bicubic", antialias=True)
 
 

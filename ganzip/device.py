@@ -8,7 +8,9 @@ lengths and moments stay in single precision; all that measures does so always.
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -144,6 +146,49 @@ def _kernels(precision: str) -> Iterator[None]:
         for place, was in zip(places, before, strict=True):
             setattr(place, name, was)
         cudnn.benchmark = tried
+
+
+def place(device: torch.device | str) -> AbstractContextManager[Any]:
+    """Inside the ``with`` block "cuda" is this GPU, for what is timed and named."""
+    on_cuda = torch.device(device).type == "cuda"
+    return torch.cuda.device(torch.device(device)) if on_cuda else nullcontext()
+
+
+def gpu_works() -> bool:
+    """Whether the GPU still does what it is told: after some errors it does not, in this process.
+
+    Too little memory is no such error.
+    """
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
+
+
+def release_memory() -> None:
+    """Give the memory that this process no longer uses on a GPU back, for others beside it."""
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+NO_MEMORY = re.compile(
+    "out ?of ?memory|ALLOC_FAILED|NOT_INITIALIZED|unable to find an engine", re.I
+)
+"""In an error's text: a GPU had no room. What CUDA's libraries say of it differs."""
+
+
+def default_jobs(device: str) -> int:
+    """How many units run side by side: one a core or, on GPUs, GANZIP_GPU_JOBS each, usually 1."""
+    return gpu_jobs() * torch.cuda.device_count() if device == "cuda" else cores()
+
+
+def gpu_jobs() -> int:
+    """How many jobs share a GPU: GANZIP_GPU_JOBS, or 1; small networks leave most of it idle."""
+    text = os.environ.get("GANZIP_GPU_JOBS") or "1"
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"GANZIP_GPU_JOBS is {text!r}, expected 1 or more; set it so")
+    return int(text)
 
 
 def seed(number: int) -> None:

@@ -39,7 +39,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from ganzip import files, metrics, nets
+from ganzip import __version__, files, metrics, nets
 from ganzip._compat import optional
 from ganzip.device import cpu_threads
 from ganzip.nets.stylegan2 import stored_noise
@@ -113,7 +113,7 @@ def save(
         state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
         if wrong := [k for k, v in state.items() if not v.isfinite().all()]:
             raise ValueError(f"{path}: {wrong[0]} is too large for {dtype}; save it in float32")
-    versions = {package: version(package) for package in ("ganzip", "torch")}
+    versions = {"ganzip": __version__, "torch": version("torch")}
     card = replace(card, architecture=architecture, provenance={**card.provenance, **versions})
     try:
         text = json.dumps({"format": FORMAT, **_to_json(asdict(card))}, allow_nan=False)
@@ -173,8 +173,7 @@ def _parse(text: str, path: str | Path) -> Card:
         ) from error
     if found != FORMAT:
         raise StudentError(
-            f"{path} has format {found}, ganzip {version('ganzip')} reads {FORMAT}: "
-            "pip install -U ganzip"
+            f"{path} has format {found}, ganzip {__version__} reads {FORMAT}: pip install -U ganzip"
         )
     values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     try:
@@ -197,7 +196,7 @@ def _find_class(card: Card, path: str | Path) -> Callable[..., nn.Module] | None
             if found.__module__ == module.__name__:
                 return found
     raise StudentError(
-        f"{path} holds a {card.architecture}, which ganzip {version('ganzip')} has not (modules: "
+        f"{path} holds a {card.architecture}, which ganzip {__version__} has not (modules: "
         f"{', '.join(modules)}): install ganzip {card.provenance.get('ganzip')}, or hand over "
         "constructor="
     )

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganzip import parallel
-from ganzip.device import full_precision
+from ganzip.device import computing, full_precision
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """From two sets of images, pair by pair, to a number."""
@@ -150,8 +150,9 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     row = row / row.sum()
     x, y = (a + 1) / 2, (b + 1) / 2
     planes = torch.stack([x, y, x * x, y * y, x * y])
-    along = F.conv2d(planes.flatten(0, 2)[:, None], row.view(1, 1, 1, 11))
-    means = F.conv2d(along, row.view(1, 1, 11, 1)).unflatten(0, planes.shape[:3])
+    with computing(a.device):  # a variance is a small difference of squares: no room for tf32
+        along = F.conv2d(planes.flatten(0, 2)[:, None], row.view(1, 1, 1, 11))
+        means = F.conv2d(along, row.view(1, 1, 11, 1)).unflatten(0, planes.shape[:3])
     mx, my, xx, yy, xy = means
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
@@ -185,7 +186,7 @@ def total_variation(images: Tensor) -> Tensor:
 
 
 def masked(supervision: Supervision, mask: Mask) -> Supervision:
-    """Supervision of what matters in the wanted images alone: both are black, 0, elsewhere.
+    """Supervision of what matters in the wanted images alone: both are 0, mid-grey, elsewhere.
 
     Content-aware distillation, Liu et al., arXiv:2104.02244. Means are still over all pixels.
     """

@@ -42,7 +42,12 @@ def processes(device: str) -> Iterator[str]:
     end_together()
     backend = "gloo"
     if device == "cuda":
-        device, backend = f"cuda:{os.environ['LOCAL_RANK']}", "cpu:gloo,cuda:nccl"
+        number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if number >= there:
+            raise ValueError(
+                f"processes is more than {there}, the GPUs here; take {there} or fewer"
+            )
+        device, backend = f"cuda:{number}", "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
     dist.init_process_group(backend, timeout=PATIENCE)
     yield device

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzip import batch, files, parameters, processes
+from ganzip._compat import optional
 from ganzip.parameters import OWN, ParameterError
 from ganzip.units.plan import NAMES, Request
 
@@ -112,9 +113,7 @@ def execute(notebook: Path, out: Path, values: Mapping[str, Any] | None = None) 
 
     Raises RuntimeError with the last line of its error.
     """
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-
+    papermill = optional("papermill", "python -m ganzip.batch run --minutes 30 does without")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(
@@ -126,7 +125,7 @@ def execute(notebook: Path, out: Path, values: Mapping[str, Any] | None = None) 
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
         )
-    except PapermillExecutionError as error:
+    except papermill.PapermillExecutionError as error:
         raise RuntimeError(f"{error.ename}: {error.evalue} (whole traceback: {out})") from None
 
 
@@ -155,5 +154,5 @@ def main(verb: str) -> int:
 
 
 if __name__ == "__main__":
-    with processes.program("ganzip", RuntimeError, subprocess.CalledProcessError):
+    with processes.program("ganzip", RuntimeError, ImportError, subprocess.CalledProcessError):
         sys.exit(main(sys.argv[1]))

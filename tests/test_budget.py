@@ -137,7 +137,15 @@ class Threads(ThreadPoolExecutor):
         super().__init__(n_jobs)
 
 
-def test_what_does_not_fit_beside_others_is_begun_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        "OutOfMemoryError: CUDA out of memory",
+        "AcceleratorError: CUDA error: out of memory",
+        "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_what_does_not_fit_beside_others_is_begun_again(error, tmp_path, monkeypatch):
     failed, begun = threading.Event(), []
 
     def crowded(unit, *_):
@@ -145,7 +153,7 @@ def test_what_does_not_fit_beside_others_is_begun_again(tmp_path, monkeypatch):
         begun.append(unit.config["seed"])
         if unit.config["seed"] == 2 and not failed.is_set():
             failed.set()
-            return "OutOfMemoryError: CUDA out of memory"
+            return error
         failed.wait()
         time.sleep(1)  # the failure is seen before
         perform(unit, toy.work, tmp_path)

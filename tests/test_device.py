@@ -1,10 +1,11 @@
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from ganzip import device, losses
+from ganzip import degrade, device, losses, parallel
 from ganzip.methods import gan
 from ganzip.nets import dcgan, gcfsr, realesrgan, stylegan2
 from ganzip.taps import taps
@@ -119,3 +120,36 @@ def test_seeds_are_those_of_torch_on_every_device_in_use(monkeypatch):
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
     device.seed(8)
     assert seeds == [8]
+
+
+def test_units_side_by_side_are_one_a_gpu_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device.default_jobs("cpu") == device.cores()
+    assert device.default_jobs("cuda") == 2
+    monkeypatch.setenv("GANZIP_GPU_JOBS", "3")
+    assert device.default_jobs("cuda") == 6
+
+
+def test_more_processes_than_gpus_are_refused_before_any_begins(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(parallel, "end_together", lambda: None)
+    with pytest.raises(ValueError, match="more than 1, the GPUs here"):
+        with parallel.processes("cuda"):
+            pass
+
+
+def test_what_needs_single_precision_asks_for_it(monkeypatch):
+    asked = []
+
+    @contextmanager
+    def computing(where, precision="fp32"):
+        asked.append(precision)
+        yield
+
+    monkeypatch.setattr(losses, "computing", computing)
+    monkeypatch.setattr(degrade, "computing", computing)
+    images = torch.rand(1, 3, 64, 64) * 2 - 1
+    losses.ssim(images, images)
+    degrade.degrade(images, torch.Generator().manual_seed(0), degrade.sized(64, 64))
+    assert asked == ["fp32"] * 2

@@ -10,6 +10,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+import ganzip
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -42,6 +44,10 @@ def disagreements(pinned: dict[str, Version]) -> list[str]:
 
 def test_every_requirement_is_pinned_inside_its_range():
     assert disagreements(pins()) == []
+
+
+def test_the_version_is_told_without_an_installation():
+    assert PROJECT["version"] == ganzip.__version__
 
 
 def test_conda_installs_with_the_same_pins():

@@ -66,8 +66,8 @@ def draw(run: Run, G: nn.Module, n: int, network: Network | None = None) -> Tens
     """
     parts = noise(n, run.config["latent"]).split(250)
     with fix_noise(run.device), features.evaluating(G):
-        images = torch.cat([(network or G)(z.to(run.device)).cpu() for z in parts])
-    return data.to_float(data.to_uint8(images))
+        images = [data.to_uint8((network or G)(z.to(run.device))).cpu() for z in parts]
+    return data.to_float(torch.cat(images))
 
 
 def pictures(

@@ -344,8 +344,9 @@ def image_numbers(judge: Judge, images: Tensor) -> list[Number]:
         crossed = metrics.inception_score_cross_entropy(p)
         found.append(Number("IS cross entropy", crossed, "nats", n, name))
     for name, network in judge.networks.items():
-        ours = features.embed(network, images)
-        found += score_numbers(distances(name, ours, judge.real[name]), n)
+        real = judge.real[name]
+        ours = features.embed(network, images).to(real.device)
+        found += score_numbers(distances(name, ours, real), n)
     blur = metrics.variance_of_laplacian(images)
     return [*found, Number("VoL", blur.mean().item(), "grey levels squared", n)]
 

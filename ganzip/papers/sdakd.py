@@ -199,7 +199,7 @@ class Best(nn.Module):
 
     def offer(self, score: float, parts: Mapping[str, nn.Module]) -> None:
         """Keep the parts where the score is the lowest so far."""
-        if score < self.score:
+        if score < self.score.item():
             self.score.fill_(score)
             for name, part in parts.items():
                 self.parts[name].load_state_dict(part.state_dict())
@@ -368,7 +368,7 @@ def stage(
     average = averaged(nets["G"], own, c["ema"], steps=steps)
     ends = {k: nets[k] for k in ("G", "mlp", "links", "its_links", "D") if k in nets}
     candidates = {**ends, "G": average}
-    best, score = Best(candidates), measure.selection(run)
+    best, score = Best(candidates).to(run.device), measure.selection(run)
     shown = next(iter(sr.examples(run, "validation").values())).cond[:8]
 
     def validate() -> dict[str, float]:

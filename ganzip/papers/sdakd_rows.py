@@ -30,7 +30,7 @@ SHOWN = 100  # training images whose probabilities figures 2 and 3 show
 
 def features_of(run: Run) -> Features:
     """What measures a unit: Inception where its weights are, else EfficientNet-Lite2."""
-    return judging.imagenet(str(run.device), inception=run.config["inception"])
+    return judging.imagenet(str(run.device), inception="clean" if run.config["inception"] else "")
 
 
 def reference(run: Run, part: str) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzip import data, export, features, files, metrics, presets, zoo
-from ganzip.device import cpu_threads
+from ganzip.device import cpu_threads, default_jobs
 from ganzip.distil import compose, family, views
 from ganzip.distil.compose import CONTROL, METHODS
 from ganzip.distil.family import Adapter, AdapterError
@@ -86,7 +86,8 @@ def prepare(
     dataset = load_dataset(a, effort, width, source, name=named)
     measured, seeds = rates(a, dataset.config, chosen, device), seeds or effort.seeds
     budget = 60 * (minutes or effort.minutes) * presets.times(1000, scale) / 1000
-    steps = divide(a, effort, measured, chosen, seeds, budget, given=bool(minutes))
+    jobs = default_jobs(device)
+    steps = divide(a, effort, measured, chosen, seeds, budget, given=bool(minutes), jobs=jobs)
     return plan(a, effort, dataset, steps, seeds)
 
 

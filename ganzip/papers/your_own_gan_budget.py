@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ganzip import files, metrics
-from ganzip.device import cores, cpu_threads
+from ganzip.device import cpu_threads
 from ganzip.distil import compose, family, views
 from ganzip.distil.compose import METHODS
 from ganzip.distil.family import Adapter, AdapterError
@@ -210,12 +210,13 @@ def divide(
     budget: float,
     *,
     given: bool,
+    jobs: int,
 ) -> dict[str, int]:
     """Steps of the teacher and of every method, which all take the same time.
 
     budget: seconds. First come, one after the other, the teacher and what all have in common; then
-    students side by side, one a core. Raises AdapterError for a budget, if it was asked for, that
-    leaves fewer than four steps.
+    students side by side, ``jobs`` at a time. Raises AdapterError for a budget, if it was asked
+    for, that leaves fewer than four steps.
     """
     share = effort.critic if adapter.weights is not None else effort.teacher
     taught = max(LEAST, int(share * budget / measured["teacher"]))
@@ -223,12 +224,12 @@ def divide(
     trials = (1 + len(adapter.starts) + len(adapter.students)) * effort.trial * measured["control"]
     measuring = 3 * sum(measured[m] for m in methods) + 10
     first = taught * measured["teacher"] + answers + trials + measuring
-    each = (budget - first) * cores() * MARGIN / (len(methods) * seeds) - 3
+    each = (budget - first) * jobs * MARGIN / (len(methods) * seeds) - 3
     steps = {name: int(each / measured[name]) for name in methods}
     short = [name for name, n in steps.items() if n < LEAST]
     if short and given:
         need = (LEAST * max(measured[m] for m in methods) + 3) * len(methods) * seeds
-        minutes = (need / cores() / MARGIN + measuring + answers + trials) / (1 - share) / 60
+        minutes = (need / jobs / MARGIN + measuring + answers + trials) / (1 - share) / 60
         raise AdapterError(
             f"a budget of {budget / 60:g} minutes leaves {', '.join(short)} fewer than {LEAST} "
             f"steps; take {minutes:.1f} minutes or more, fewer methods or fewer seeds"

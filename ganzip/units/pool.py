@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ganzip import processes
-from ganzip.device import cores
+from ganzip.device import NO_MEMORY, default_jobs, gpu_jobs
 from ganzip.units.manifests import WEIGHTS
 from ganzip.units.run import Run, attempt
 from ganzip.units.unit import Unit, in_order, read_progress, verify_unit
@@ -57,10 +57,10 @@ def perform_all(
     """Do all units, what they need first, side by side in single-threaded processes.
 
     Units are begun in the order given. With device "cuda" they are spread over all GPUs, several on
-    each where ``n_jobs`` are more. One bar over units with the time left. A unit that fails does
-    not stop the others: at the end UnitsFailed names it, its last step and the remedy. A worker
-    that is killed is replaced and its unit goes on from its checkpoint, once. Within a ``limit``
-    what cannot be done stays undone.
+    each where ``n_jobs`` are more; by default it is one a core, or ``device.gpu_jobs`` a GPU. One
+    bar over units with the time left. A unit that fails does not stop the others: at the end
+    UnitsFailed names it, its last step and the remedy. A worker that is killed is replaced and its
+    unit goes on from its checkpoint, once. Within a ``limit`` what cannot be done stays undone.
     Workers end with this process, however it does, and a notebook's kernel with what started it.
     """
     processes.follow_notebook()
@@ -68,7 +68,7 @@ def perform_all(
     waiting = _find_unfinished(plan, root)
     errors: dict[str, str] = {}
     restarts: set[str] = set()  # units whose worker was killed once
-    n_jobs = min(n_jobs or cores(), max(1, len(waiting)))
+    n_jobs = min(n_jobs or default_jobs(device), max(1, len(waiting)))
     with processes.interruptible(), _Bar(plan, root) as bar:
         while waiting:
             for unit in _run_pool(waiting, errors, work, root, n_jobs, device, bar, limit):
@@ -153,7 +153,7 @@ def _run_pool(
                     error = future.result()
                     unit = running.pop(future)
                     del places[future]
-                    if error and error.startswith("OutOfMemoryError") and running:
+                    if error and NO_MEMORY.search(error) and running:
                         n_jobs = len(running)
                         waiting.insert(0, unit)
                     elif error:
@@ -280,14 +280,6 @@ def claim_device(device: str, *, again: float = 1.0) -> Iterator[str]:
         if not attempts:
             print(f"all {len(locks)} places on GPUs are taken by other jobs; waiting for one")
         time.sleep(again)
-
-
-def gpu_jobs() -> int:
-    """How many jobs share a GPU: GANZIP_GPU_JOBS, or 1; small networks leave most of it idle."""
-    text = os.environ.get("GANZIP_GPU_JOBS") or "1"
-    if not text.isdecimal() or not int(text):
-        raise ValueError(f"GANZIP_GPU_JOBS is {text!r}, expected 1 or more; set it so")
-    return int(text)
 
 
 def _gpus() -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import platform
 import shutil
 import time
@@ -25,7 +26,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from ganzip import data, files, parallel
+from ganzip import __version__, data, files, parallel
 from ganzip import device as devices
 from ganzip.files import check_space, lock_folder, save_array, write
 from ganzip.train import Batch, Player, Terms, step_seed, train
@@ -130,7 +131,7 @@ class Run:
         parallel.share(networks.values())
         # Two checkpoints and a third being written, each of weights and two moments per weight.
         check_space(self.folder, 9 * _bytes(networks.values()))
-        clock = time.process_time(), time.monotonic()
+        clock, spacing = (time.process_time(), time.monotonic()), self.checkpoint_seconds
         log_interval, sample_interval = max(1, steps // LOG_POINTS), max(1, steps // SNAPSHOTS)
 
         def after(step: int, terms: Terms) -> None:
@@ -138,7 +139,7 @@ class Run:
                 record(step, terms)
 
         def record(step: int, terms: Terms) -> None:
-            nonlocal clock
+            nonlocal clock, spacing
             parallel.average_buffers(networks.values())
             if step % log_interval == 0 or step == steps:
                 self._log(step, terms, phase)
@@ -153,11 +154,13 @@ class Run:
                 save_array(path, data.to_uint8(samples()).cpu().numpy())
             late = step < steps and time.time() >= self.deadline
             now = time.process_time(), time.monotonic()
-            if step == steps or late or now[1] - clock[1] >= self.checkpoint_seconds:
+            if step == steps or late or now[1] - clock[1] >= spacing:
                 self.cpu_seconds += now[0] - clock[0]
                 self.wall_seconds += now[1] - clock[1]
                 clock = now
                 self._checkpoint(phase, step, parts, terms)
+                # Of a large network it takes seconds: no more than a twentieth of the time.
+                spacing = self.checkpoint_seconds * max(1.0, time.monotonic() - now[1])
             self._progress(step, step == steps or late)
             if late:
                 raise TimeUp(f"{self.unit.name}: step {step} of {steps} of {phase}")
@@ -336,6 +339,7 @@ def perform(
             error.unlink(missing_ok=True)
             with (
                 _keep_traceback(error),
+                devices.place(run.device),
                 devices.cpu_threads(1),
                 devices.computing(run.device),
                 nullcontext() if unit.shared else parallel.alone(),
@@ -354,14 +358,20 @@ def attempt(
     deadline: float = math.inf,
 ) -> str | None:
     """One unit, in a worker process for one: its error in one line; None, also if time was up."""
+    on_gpu = device.startswith("cuda")
     try:
         perform(unit, work, root, device=device, deadline=deadline)
     except TimeUp:
         return None
     except Exception as error:
+        if on_gpu and not devices.gpu_works():
+            os._exit(1)  # all later units of this process would fail too; another goes on
         return (
             f"{type(error).__name__}: {error} (whole traceback: {unit.folder(root) / 'error.txt'})"
         )
+    finally:
+        if on_gpu:
+            devices.release_memory()
     return None
 
 
@@ -445,7 +455,8 @@ def surroundings(device: torch.device | str = "cpu") -> dict[str, str]:
         "device": torch.cuda.get_device_name() if cuda else f"cpu, {platform.machine()}",
         "processor": _processor(),
         "python": platform.python_version(),
-        **{package: version(package) for package in ("ganzip", "torch", "numpy")},
+        "ganzip": __version__,  # a checkout that is not installed has no other
+        **{package: version(package) for package in ("torch", "numpy")},
     }
 
 
