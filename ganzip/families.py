@@ -90,7 +90,7 @@ REAL_ESRGAN = SuperResolution(
 # The other column of Real-ESRGAN, small: the rates and the average of stages of 300 steps.
 PLAIN = dataclasses.replace(
     REAL_ESRGAN, network="RealESRGAN-bicubic", start="bicubic", stored=True, pool=0,
-    lr=5e-3, d_lr=4e-4, l1_lr=5e-3, cosine=True, warmup=10, ema=0.95, speed={},
+    lr=5e-3, d_lr=4e-4, l1_lr=5e-3, cosine=True, warmup=10, ema=0.95, balancing=0.55, speed={},
 )  # fmt: skip
 SIZES = ("1/2", "1/4", "1/8")
 

@@ -148,15 +148,17 @@ def dcgan_kd(
         )  # fmt: skip
     else:
         teacher_d, kind = (256, "wgan") if grey else (64, "wgan") if labels else (128, "gan")
-        sizes, gan = (2, 4, 8, 16, 32, 48, 64, 128, 256), steps(LETTER, steps=79_000)
+        sizes = (2, 4, 8, 16, 32, 48, 64, 128, 256)
+        n = 23_400 if grey else 19_500 if labels else 79_000  # 25 epochs of the set
+        gan, letter = steps(GAN, steps=n, lr=2e-4, d_lr=2e-4), steps(LETTER, steps=n)
         chosen = DcganKd(
             name=preset, size=64, teacher_d=teacher_d, teacher_gan=kind,
             regular=dict.fromkeys(sizes, 3), mse={d: 3 for d in sizes if d < teacher_d},
             cached={4: 3}, joint={8: 3}, warm={8: 3},
             letter={2: 3, 4: 3, 8: 3}, other={8: 3}, penalty={8: 3},
             alphas=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), gan_recipe=gan, teacher_recipe=gan,
-            wgan_recipe=steps(WGAN, steps=50_000), letter_recipe=gan,
-            mse_recipe=steps(MSE, steps=50_000, lr=2e-3), joint_recipe=steps(LETTER, steps=50_000),
+            wgan_recipe=steps(WGAN, steps=50_000), letter_recipe=letter,
+            mse_recipe=steps(MSE, steps=50_000, lr=2e-3), joint_recipe=steps(JOINT, steps=50_000),
             judge_steps=10_000, cache_pairs=1_000_000, n_images=50_000,
         )  # fmt: skip
     recipes = [k for k, v in vars(chosen).items() if isinstance(v, Recipe)]
@@ -184,7 +186,7 @@ def sdakd(
     if preset == "smoke":
         tiny, few = {"size": 32, "base": 256, "cap": 8}, {"train": 16, "validation": 8, "test": 8}
         photo = {"net": {"blocks": 4}, "size": 32, "span": 80, "square": 80, "count": few}
-        photo |= {"d_width": 1 / 8, "batch": 4, "d_steps": 4}
+        photo |= {"d_width": 1 / 8, "batch": 2, "d_steps": 2}
         families = (
             with_(
                 GCFSR, net=tiny | {"latent": 8}, d_net=tiny, size=32, span=64, square=32, count=few,
@@ -193,12 +195,12 @@ def sdakd(
                 seeds=rows_of_tables(1, 1, 1, True), speed=tiny | {"latent": 8}, speed_input=32,
             ),
             with_(
-                REAL_ESRGAN, **photo, **tuned, start="nearest", stored=True, teacher_steps=8,
-                naive_steps=14, steps=7, epoch=7, ema=0.9,
+                REAL_ESRGAN, **photo, **tuned, start="nearest", stored=True, teacher_steps=4,
+                naive_steps=8, steps=4, epoch=4, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, False), speed={"blocks": 1}, speed_input=8,
             ),
             with_(
-                PLAIN, **photo, teacher_steps=4, naive_steps=10, steps=5, epoch=5,
+                PLAIN, **photo, teacher_steps=4, naive_steps=8, steps=4, epoch=4,
                 seeds=rows_of_plain(1, 1),
             ),
         )  # fmt: skip
@@ -413,7 +415,7 @@ def nickel_dime(
         rows = {name: dict.fromkeys(PRUNED, 3) for name in (*COMPARED, "fine-tune", WITHOUT)}
         chosen = NickelDime(
             name=preset, net={"size": 256, "base": 16384, "cap": 512}, latent=512, layers=8,
-            group=8, batch=64, teacher_steps=390_625, steps=625_000, sparse_steps=200_000,
+            group=8, batch=64, teacher_steps=390_625, steps=625_000, sparse_steps=156_250,
             epoch=3125, half_life=20_000, teacher_half_life=20_000,
             gamma=1.0, path=2.0, mixing=0.9, moment_batch=8, moments=50_000, lite=128,
             energy=32, langevin=10, prune_images=400, prune_rates=PRUNED,

@@ -1,6 +1,7 @@
 """Figures: what is drawn equals the numbers handed back, and what is saved is stable."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle, StepPatch
 
 from ganzip.report import figures
+from ganzip.report.figures.ends import apart
 
 
 @pytest.fixture
@@ -165,7 +167,15 @@ def test_comparison_shows_every_image_whole_and_enlarged(pictures):
                 white, frame = (p for p in axes.patches if isinstance(p, Rectangle))
                 assert [v + 0.5 for v in frame.get_xy()] == list(place)
                 assert frame.get_width() == frame.get_height() == white.get_width() == size
-                assert to_hex(frame.get_edgecolor()).upper() in figures.SPARE
+                assert to_hex(white.get_edgecolor()) == "#ffffff" != to_hex(frame.get_edgecolor())
+
+
+def test_compression_artefacts_say_once_what_the_spread_is_over(images):
+    sharpness = {label: [5.0, 7.0, 9.0] for label in images}
+    figure, drawn = figures.compression_artefacts(images, sharpness)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert "over 3 images" in titles[0] and not any(titles[1:]) and inside(figure)
+    assert drawn["mean"].tolist() == [7.0, 7.0] and drawn["n_images"].tolist() == [3, 3]
 
 
 # ------------------------------------------------------------------------------------- curves
@@ -199,7 +209,7 @@ def lines(axes):
     """The lines of a panel by their name, as (d, value); those with bars are named as a whole."""
     found = {line.get_label(): line for line in axes.lines} | means(axes)
     return {
-        label: (list(line.get_xdata()), list(line.get_ydata()))
+        label: (np.asarray(line.get_xdata()).tolist(), list(line.get_ydata()))
         for label, line in found.items()
         if not label.startswith("_")
     }
@@ -228,24 +238,56 @@ def test_metric_against_d_draws_the_means_that_it_hands_back(frame):
     assert sorted(np.shape(c.get_offsets())[0] for c in seeds) == [6, 6, 6]
     student = tables.published("dcgan_kd", 1).query("dataset == 'MNIST'").dropna()["student"]
     assert lines(mnist)["MSE student"][1] == student.tolist()
+    filled = means(ours)["MSE student"], means(mnist)["MSE student"]
+    assert [to_hex(line.get_markerfacecolor()) for line in filled] == [
+        *(figures.COLOURS["mse"].lower(), "#ffffff")
+    ]  # published points are hollow
+    single, _ = figures.metric_against_d(frame, "IS")
+    assert single.axes[0].get_legend() and not single.legends
     with pytest.raises(ValueError, match="no rows of metric 'FID' .*; there are FD-digits, IS"):
         figures.metric_against_d(frame, "FID")
 
 
-def test_teacher_selection_rings_the_best(frame):
-    figure, drawn = figures.teacher_selection(frame, "IS", tables.published("dcgan_kd", 1))
-    assert lines(figure.axes[0])["best of ours"] == ([16], [7.125])
+def test_teacher_selection_rings_the_best_and_shows_the_teacher_that_is_used(frame):
+    published = tables.published("dcgan_kd", 1)
+    figure, drawn = figures.teacher_selection(frame, "IS", published)
+    assert ring(figure.axes[0]) == (16, 7.125)
     assert drawn.groupby(["source", "dataset"], sort=False)["picked_d"].first().tolist() == [
         *(16, 256, 64, 128)
     ]
-    assert lines(figure.axes[1])["picked in the paper"][0] == [256, 256]
+    assert [teachers(axes) for axes in figure.axes] == [[16], [256], [64], [128]]
+    other, drawn = figures.teacher_selection(frame, "IS", published, teacher_d=4)
+    assert ring(other.axes[0])[0] == 16 and teachers(other.axes[0]) == [4]
+    assert drawn.query("source == 'ours'")["picked_d"].tolist() == [4] * 4
     low, _ = figures.teacher_selection(frame.query("width != 16"), "FD-digits")
-    assert low.axes[0].get_title(loc="left") == "ours: digits, d = 8"  # -10 x IS: lower is better
+    assert ring(low.axes[0])[0] == 8 and not teachers(low.axes[0])  # -10 x IS: lower is better
     twice = pd.concat([frame, frame.query("width == 16").assign(method="regular")])
     with pytest.raises(ValueError, match="summary: 2 rows for .* width 16, seed 0"):
         figures.teacher_selection(twice, "IS")
     with pytest.raises(ValueError, match="metric 'VoL' has no better end"):
         figures.teacher_selection(frame, "VoL")
+
+
+def ring(axes):
+    """Where the ring of a panel is."""
+    (x,), (y,) = next(at for at in lines(axes).values() if len(at[0]) == 1)
+    return x, y
+
+
+def teachers(axes):
+    """The d at which the vertical lines of a panel are."""
+    upright = [x for x, y in lines(axes).values() if list(y) == [0, 1]]
+    return [x[0] for x in upright]
+
+
+def test_our_scores_are_beside_the_published_ones_of_their_metric(frame):
+    figure, drawn = figures.teacher_selection(frame, "FD-digits", tables.published("dcgan_kd", 1))
+    metrics = [axes.get_ylabel()[:2] for axes in figure.axes]
+    assert metrics == ["IS", "IS", "FD", "FI", "FI"] and inside(figure)
+    ours, theirs, *_ = figure.axes
+    assert ours.get_title(loc="left").startswith("ours")
+    assert theirs.get_title(loc="left").startswith("published")
+    assert set(drawn.query("source == 'ours'")["metric"]) == {"IS", "FD-digits"}
 
 
 def test_history_draws_every_player_apart_and_smooths():
@@ -285,10 +327,10 @@ def outlines(axes):
 def rated():
     """Rows of two methods at three rates, two metrics and two seeds, and a teacher."""
     found = [
-        (method, rate, metric, sign * (score + rate / 100 + seed / 4), seed)
+        (method, rate, metric, scale * (score + rate / 100 + seed / 4), seed)
         for method, score in (("CAGC", 3.0), ("NICKEL & DiME", 2.0))
         for rate in (75.0, 90.0, 98.0)
-        for metric, sign in (("FD-digits", 1), ("recall-digits", -1))
+        for metric, scale in (("FD-digits", 1), ("recall-digits", 0.1))
         for seed in (0, 1)
     ]
     found += [("teacher", 0.0, m, v, 0) for m, v in (("FD-digits", 1.5), ("recall-digits", 0.9))]
@@ -310,8 +352,54 @@ def test_by_method_draws_the_means_that_it_hands_back(rated):
     assert lines(figure.axes[0])["teacher"][1] == [1.5, 1.5]
     left, right = figure.axes[-1].get_xlim()
     assert inside(figure) and left > 25 > 2 > right  # what is left falls to the right
+    ticks = [text.get_text() for text in figure.axes[-1].get_xticklabels()]
+    assert ticks == ["2", "10", "25"]
+    assert figure.axes[1].get_ylim()[0] == 0  # recall is a share
     with pytest.raises(ValueError, match=r"no rows of metrics \['FID'\]; there are FD-"):
         figures.by_method(rated, "rate", ["FID"])
+
+
+def test_lines_are_named_at_their_ends_and_names_do_not_touch():
+    names = ["GS", "CAGC", "StyleKD", "ITGC", "GCC", "NICKEL", "NICKEL & DiME"]
+    crowd = pd.DataFrame(
+        {"method": name, "metric": "FD-digits", "step": step, "seed": seed}
+        | {"value": 100 / step + seed + rank / 100}
+        for rank, name in enumerate(names)
+        for step in (1, 2, 3)
+        for seed in (0, 1)
+    )
+    level = {"method": "teacher", "metric": "FD-digits", "step": 0, "seed": 0, "value": 30.0}
+    figure, _ = figures.by_method(pd.concat([crowd, pd.DataFrame([level])]), "step", ["FD-digits"])
+    (axes,) = figure.axes
+    assert inside(figure) and not figure.legends
+    texts = sorted(axes.texts, key=lambda text: text.get_window_extent().y0)
+    assert {text.get_text() for text in texts} == {*names, "teacher"}
+    boxes = [text.get_window_extent() for text in texts]
+    assert all(a.y1 <= b.y0 + 1 for a, b in pairwise(boxes))
+    assert [text.get_text() for text in texts[1:]] == names  # as their lines end, over the teacher
+    bars = {its.get_label(): vars(its)["has_yerr"] for its in axes.containers}
+    assert bars == {name: name == "NICKEL & DiME" for name in names}
+
+
+@pytest.mark.parametrize(
+    ("places", "wanted"),
+    [
+        ([0.1, 0.5, 0.9], [0.1, 0.5, 0.9]),
+        ([0.5, 0.5, 0.9], [0.4, 0.6, 0.9]),
+        ([0.0, 0.0, 0.1], [0.0, 0.2, 0.4]),
+        ([1.0, 1.0], [0.8, 1.0]),
+        ([], []),
+    ],
+)
+def test_places_are_as_near_as_a_gap_allows(places, wanted):
+    assert apart(places, 0.2) == pytest.approx(wanted)
+
+
+def test_a_method_without_a_spread_has_no_bar(rated):
+    single = rated.query("seed == 0 or method == 'CAGC'")
+    figure, _ = figures.by_method(single, "rate", ["FD-digits"])
+    bars = {its.get_label(): vars(its)["has_yerr"] for its in figure.axes[0].containers}
+    assert bars == {"CAGC": True, "NICKEL & DiME": False}
 
 
 def test_a_ranking_has_the_best_on_top_and_levels_across():
@@ -330,8 +418,25 @@ def test_a_ranking_has_the_best_on_top_and_levels_across():
     assert [30.0, 30.0] in drawn_at and [200.0, 200.0] in drawn_at
     assert axes.get_xscale() == "log" and inside(figure)
     assert drawn["method"].tolist() == ["teacher", "control", "mse", "input"]
+    assert "1e-3" in axes.get_xlabel()  # the unit of KID
     linear, _ = figures.ranking(table.assign(KID=table["KID"] - 35), "KID")
     assert linear.axes[0].get_xscale() == "linear"
+
+
+@pytest.mark.parametrize("seeds", [[20.0, 160.0], [70.0, 85.0, 95.0, 110.0]])
+def test_a_ranking_draws_each_of_few_seeds_in_the_place_of_a_bar(seeds):
+    rows = pd.DataFrame({"method": "mse", "value": seeds})
+    table = pd.DataFrame({"method": ["teacher", "mse"], "KID": [30.0, 90.0], "sd": [np.nan, 15.0]})
+    figure, _ = figures.ranking(table, "KID", rows)
+    (axes,) = figure.axes
+    (mean,) = axes.containers
+    each = [
+        np.asarray(line.get_xdata()).tolist() for line in axes.lines if line.get_marker() == "|"
+    ]
+    few = len(seeds) == 2
+    assert vars(mean)["has_xerr"] == (not few) and (seeds in each) == few
+    low, high = axes.get_xlim()
+    assert inside(figure) and low < min(seeds) and max(seeds) < high
 
 
 def test_equilibrium_draws_logits_at_the_end_and_over_training():
@@ -343,7 +448,7 @@ def test_equilibrium_draws_logits_at_the_end_and_over_training():
     }
     found = [(title, label, n, n / 10) for title in panels for label in labels[::2] for n in (1, 2)]
     traces = pd.DataFrame(found, columns=["panel", "label", "step", "value"])
-    figure, counts, moments = figures.equilibrium(panels, traces)
+    figure, counts, moments = figures.equilibrium(panels, traces.assign(seed=0))
     for title in panels:
         assert counts.loc[counts["panel"] == title, labels].sum().tolist() == [40] * 4
     assert moments["mean"].iloc[4] == pytest.approx(panels["D_T"][labels[0]].mean().item())
@@ -353,6 +458,17 @@ def test_equilibrium_draws_logits_at_the_end_and_over_training():
     assert lines(hist)["equilibrium: 0"][0] == lines(trace)["equilibrium: 0"][1] == [0, 0]
     drawn = [np.asarray(line.get_data()).tolist() for line in trace.lines[:2]]
     assert inside(figure) and drawn == [[[1, 2], [0.1, 0.2]]] * 2
+    assert "one seed" in figure.axes[-1].get_xlabel()
+    shades = {to_hex(line.get_color()).upper() for line in trace.lines[:2]}
+    assert len(shades) == 2 and not shades & set(figures.COLOURS.values())
+    far = {"D": {labels[0]: torch.full((9,), 20.0)}}
+    away = pd.DataFrame([("D", labels[0], 1, -9.0)], columns=traces.columns)
+    one, _, _ = figures.equilibrium(panels, traces, beside=(far, away))
+    other, _, _ = figures.equilibrium(far, away, beside=(panels, traces))
+    for pair in (figure.axes, [*one.axes, *other.axes]):
+        assert len({axes.get_xlim() for axes in pair[::2]}) == 1
+        assert len({axes.get_ylim() for axes in pair[1::2]}) == 1
+    assert one.axes[0].get_xlim()[1] > 20 and one.axes[1].get_ylim()[0] < -9
 
 
 def test_a_method_has_one_colour_and_no_two_labels_share_one():
@@ -361,6 +477,17 @@ def test_a_method_has_one_colour_and_no_two_labels_share_one():
     assert found["mse"] == figures.COLOURS["mse"]
     assert found["joint 0.1"] == figures.COLOURS["joint"]
     assert len(set(found.values())) == 5
+    texts = figures.colours(["MSE student", "joint, alpha 0.1"])
+    assert list(texts.values()) == [figures.COLOURS["mse"], figures.COLOURS["joint"]]
+
+
+def test_what_is_no_method_has_the_colour_of_none():
+    assert not set(figures.SPARE) & set(figures.COLOURS.values())
+    panels = {"C = 1/2": {"teacher's D": torch.rand(9), "student's D": torch.rand(9)}}
+    figure, _, _ = figures.probability_histograms(panels)
+    patches = [patch for patch in figure.axes[0].patches if not patch.get_fill()]
+    drawn = [to_hex(patch.get_edgecolor()).upper() for patch in patches]
+    assert len(set(drawn)) == 2 and not set(drawn) & set(figures.COLOURS.values())
 
 
 @pytest.mark.parametrize(
@@ -371,17 +498,41 @@ def test_a_panel_of_the_front_figure_draws_roles_levels_and_pictures(means, scal
     scores = pd.DataFrame(
         {
             "method": ["teacher", "alone", "taught"],
-            "ratio": [1.0, 9.1, 9.1],
+            "ratio": [1.0, 9.1, 21.6],
             "mean": means,
             "std": [math.nan, 1.0, math.nan],
         }
     )
     panel = figures.Panel("A", scores, "distance", {"teacher": torch.zeros(2, 1, 8, 8)})
     figure = figures.front([panel])
-    quality, *strips = figure.subfigs[0].axes
-    assert len(strips) == 1 and quality.get_yscale() == scale
+    quality, *strips = figure.axes
+    assert len(strips) == 1 and quality.get_yscale() == scale and inside(figure)
+    assert ("log scale" in quality.get_ylabel()) == (scale == "log")
     low, high = quality.get_ylim()
     assert low <= min(means) and high > 90 and (scale == "log" or low <= 0)
     shades = {line.get_color() for line in quality.lines if line.get_marker() in ("s", "o")}
-    assert shades == {figures.COLOURS["regular"], figures.COLOURS["student"]}
+    assert shades == {figures.COLOURS["regular"], figures.COLOURS["mse"]}
+    assert [text.get_text() for text in quality.get_xticklabels()] == ["9.1", "22"]
     assert [text.get_text() for text in quality.texts] == [f"teacher, {means[0]:.0f}"]
+
+
+def test_methods_of_one_ratio_are_side_by_side_with_names_and_means():
+    scores = pd.DataFrame(
+        {
+            "method": ["teacher", "naive", "control", "SDAKD"],
+            "ratio": [1.0, 87.7, 87.7, 87.7],
+            "mean": [67.0, 83.0, 80.0, 135.0],
+            "std": math.nan,
+        }
+    )
+    pictures = {"teacher": torch.zeros(2, 1, 8, 8)}
+    wide = figures.Panel("A", scores.assign(ratio=[1.0, 2.0, 4.0, 8.0]), "distance", pictures)
+    narrow = figures.Panel("B", scores, "distance", pictures | {"SDAKD": pictures["teacher"]})
+    figure = figures.front([wide, narrow])
+    quality = figure.axes[1]
+    assert len(figure.axes) == 5 and inside(figure)  # A has no second picture
+    texts = [text.get_text() for text in quality.texts]
+    assert {"naive\n83", "control\n80", "SDAKD\n135"} < set(texts)
+    dots = {label: tuple(x) for label, (x, _) in lines(quality).items()}
+    assert len(set(dots.values())) == 3 and not quality.get_legend()
+    assert quality.get_xlabel().startswith("88 times")

@@ -51,7 +51,7 @@ EDGES = """
     report.figures: report.figures
     report.keeping: units.transfer
     report.ongoing: report.bars report.keeping units.transfer
-    report.pages: explore report.enlargements report.keeping report.ongoing
+    report.pages: explore report.effects report.enlargements report.keeping report.ongoing
     report.show: report.keeping
     reproduce: batch report.keeping
     taps: device

@@ -94,13 +94,13 @@ def test_a_kept_run_holds_no_data_no_weights_and_no_paths(place):
 
 
 def test_a_table_that_does_not_follow_from_the_rows_is_named(tmp_path, monkeypatch):
-    place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x2"
+    place = keeping.folder() / "dcgan_kd" / "cpu-mnist-x1.3"
     again = tmp_path / "again"
     shutil.copytree(place, again)
     (again / "claims.csv").write_text("claim\nA student is better than all\n")
 
     def notebook(module, root, _):
-        out = Request(data="mnist", scale=2, papers=("dcgan_kd",)).folder("dcgan_kd", Path(root))
+        out = Request(data="mnist", scale=1.3, papers=("dcgan_kd",)).folder("dcgan_kd", Path(root))
         if module[0] == "papermill":
             assert module[2] == str(out / "1_dcgan_kd.ipynb")
             (out / "figures").mkdir()

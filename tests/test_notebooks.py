@@ -96,7 +96,7 @@ def test_committed_notebooks_are_in_order(path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cells_that_nbval_ignores_are_followed_by_ones_that_it_compares(name):
+def test_nbval_compares_cells_of_every_notebook(name):
     code = [
         cell for cell in read(ROOT / "tests/notebooks" / name).cells if cell.cell_type == "code"
     ]

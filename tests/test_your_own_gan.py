@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ganzip import export, files, metrics, parameters, slicing
-from ganzip.device import cores
 from ganzip.distil import compose, family, views
 from ganzip.distil.compose import METHODS
 from ganzip.distil.family import Adapter, AdapterError
@@ -229,12 +228,12 @@ def test_an_impossible_target_names_the_smallest_reachable():
 def test_a_budget_is_divided_by_measured_time():
     measured = {"teacher": 0.1, "answer": 0.01, "control": 0.2, "mse": 0.1}
     args = (IMAGE, SHORT, measured, ["control", "mse"], 1)
-    steps = own.divide(*args, 400.0, given=True)
+    steps = own.divide(*args, 400.0, given=True, jobs=3)
     assert steps["mse"] == pytest.approx(2 * steps["control"], abs=1)
     spent = sum(steps[m] * measured[m] for m in ("control", "mse"))
-    assert 0.5 * 400 * budget.MARGIN * cores() < spent < 400 * cores() * budget.MARGIN
+    assert 0.5 * 400 * budget.MARGIN * 3 < spent < 400 * 3 * budget.MARGIN
     with pytest.raises(AdapterError, match=r"a budget of 0.1 minutes leaves .* take [\d.]+"):
-        own.divide(*args, 6.0, given=True)
+        own.divide(*args, 6.0, given=True, jobs=3)
 
 
 def test_what_a_notebook_says_is_read():
@@ -403,7 +402,7 @@ def test_of_inconclusive_differences_the_nearest_to_the_teacher_is_taken():
     assert measure.choice(both) == ("mse", ["DiME", "mse"])  # the control differs
     said = measure.recommendation(both)
     assert said[0].startswith("Take mse: 23.0 dB from the teacher's images")
-    assert "Inconclusive against DiME, the lowest mean: mse." in said
+    assert "Not significantly worse than DiME, the lowest mean: mse." in said
     assert measure.choice(frame)[0] == "DiME"
     # Where all began from a trained student, what ends worse than that is not taken.
     start = {"method": "start", "metric": "KID-efflite2", "value": 3.02, "seed": 0}
@@ -438,9 +437,10 @@ def test_a_trained_start_is_not_what_costs_nothing_and_is_told_beside_the_best()
         return measure.recommendation(pd.concat([frame, pd.DataFrame([trial])], ignore_index=True))
 
     better, worse = conclude([2.0, 2.1]), conclude([4.0, 4.1])
-    assert better[0].startswith("Take mse") and worse[0].startswith("Take mse")
-    assert better[-1].startswith("All began from sdakd/kept") and better[-1].endswith("after it.")
-    assert worse[-1].endswith('no method here made it better: ganzip.load("sdakd/kept") serves.')
+    assert better[0].startswith("Take mse")
+    assert worse[0].startswith('Take ganzip.load("sdakd/kept")') and " mse" in worse[1]
+    for lines in (better, worse):
+        assert lines[-1].startswith("All began from sdakd/kept")
 
 
 # The matrix ---------------------------------------------------------------------------------------

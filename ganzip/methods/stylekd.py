@@ -39,8 +39,8 @@ def stylekd(
     """CAGC's losses and the relation of maps at styles w to those at w + shift, layer by layer.
 
     The student starts afresh but for the mapping (:func:`inherit`), and so does D. ``bank`` is what
-    :func:`directions` finds in the teacher; ``layers`` of smaller images than 256 pixels are those
-    of up to half the size, but for 8 pixels. ``relation=0`` is what the code released with NICKEL &
+    :func:`directions` finds in the teacher; ``layers`` are compared, of 256 pixels those of up
+    to half the size, but for 8 pixels. ``relation=0`` is what the code released with NICKEL &
     DiME amounts to: it compares with an empty half.
     """
     supervision = losses.masked(losses.supervision(distance, l1=l1, weight=perceptual), mask)
@@ -78,7 +78,8 @@ def directions(
     """Unit directions (blocks * top, latent) in which styles sway the blocks' channels most.
 
     Of each block the ``top`` leading eigenvectors of W W^T, where the columns of W are the rows of
-    both convolutions' style layers, at unit length. Blocks are those of up to half the image.
+    both convolutions' style layers, at unit length. The usual blocks are those of 256 pixels, up
+    to half the size.
     """
     bank = []
     for block in blocks:

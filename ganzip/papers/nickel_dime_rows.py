@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, cast
@@ -140,7 +141,7 @@ def figure3(
     """What figures 3a and 3b draw of a method: logits at the end, and their means over training.
 
     ``panels`` maps discriminators, "D" or "D_T", to titles. Sets of logits by title, labelled
-    "generated p = 0.9", "real p = 0.9", ...; traces with columns panel, label, step, value.
+    "generated p = 0.9", "real p = 0.9", ...; traces with columns panel, label, step, value, seed.
     """
     sets: dict[str, dict[str, Tensor]] = {title: {} for title in panels.values()}
     traces = []
@@ -151,7 +152,7 @@ def figure3(
         for D, title in panels.items():
             sets[title][f"generated p = {p:g}"] = logits[f"{D} fake"]
             sets[title][f"real p = {p:g}"] = logits[f"{D} real"]
-            trace = course.loc[course["metric"] == f"fake logit of {D}", ["step", "value"]]
+            trace = course.loc[course["metric"] == f"fake logit of {D}", ["step", "value", "seed"]]
             traces.append(trace.assign(panel=title, label=f"generated p = {p:g}"))
     return sets, pd.concat(traces, ignore_index=True)
 
@@ -214,7 +215,8 @@ def claims(frame: pd.DataFrame, distance: str, recall: str) -> list[Claim]:
         rise = 100 * (of(OURS, mild) / of("teacher", 0.0).iloc[0] - 1)
         text = f"p = {mild:g}: {OURS} loses at most {percent} % of the full model's distance"
         published = f"{percent} %, caption of figure 4"
-        found.append(claim_less(text, published, rise, [float(percent)] * len(rise)))
+        claim = claim_less(text, published, rise, [float(percent)] * len(rise))
+        found.append(dataclasses.replace(claim, ours=f"{tables.spread(rise)} more, in percent"))
     here = set(frame.loc[frame["p"] == hard, "method"])
     found += [better(a, b, hard, "ablation") for a, b in _parts(here)]
     controls = ("fine-tune", SCRATCH)

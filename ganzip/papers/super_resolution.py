@@ -429,7 +429,7 @@ def four_taps(G: nn.Module, c: Mapping[str, Any]) -> list[str]:
 
 
 def example(c: Mapping[str, Any]) -> Tensor:
-    """One input of a generator, of the size that it is trained on, black."""
+    """One input of a generator, of the size that it is trained on, all 0."""
     channels, side = (4, c["size"]) if c["network"] == "GCFSR" else (3, c["size"] // 4)
     return torch.zeros(1, channels, side, side)
 

@@ -170,8 +170,11 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
         why += f" {metric} does not differ significantly from the lowest mean ({alike[0]})"
     means = {m: line[metric] for m, line in lines.items()}
     lack = shortfall({m: x for m, x in means.items() if m != "start" or not start}, best)
-    found = [f"None is ready: {lack}", "The first of those here is"] if lack else ["Take"]
-    found[-1] += f" {name}: {why}; at {lines[best]['ratio']:.1f} times fewer parameters."
+    found = [f"None is ready: {lack}"] if lack else []
+    if start and not lack and means["start"] <= means[best]:
+        found = [f'Take ganzip.load("{start}"), from which all began: no method made it better.']
+    first = "Of those trained here the first is" if found else "Take"
+    found.append(f"{first} {name}: {why}; at {lines[best]['ratio']:.1f} times fewer parameters.")
     if best != CONTROL:
         against = standing(frame, best, CONTROL)
         found.append(f"Against the control, which has no teacher: {against}.")
@@ -180,22 +183,16 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
         found.append(f"Against the next, {ranked[0]}: {standing(frame, best, ranked[0])}.")
     if len(alike) > 1:
         others = ", ".join(alike[1:])
-        found.append(f"Inconclusive against {alike[0]}, the lowest mean: {others}.")
+        found.append(f"Not significantly worse than {alike[0]}, the lowest mean: {others}.")
     if min(lines[m]["seeds"] for m in students) < 2:
         found.append("One seed shows no difference beyond chance: take two or more.")
     if "input" in lines:
         found.append(beside_input(lines[best], lines["input"], metric))
     if start:
-        better = means[best] < means["start"]
         found.append(
             f"All began from {start}, a trained student of this repository: {metric} "
             f"{tables.short(means['start'])} before the training here, "
-            f"{tables.short(means[best])} after it"
-            + (
-                "."
-                if better
-                else f'; no method here made it better: ganzip.load("{start}") serves.'
-            )
+            f"{tables.short(means[best])} after it."
         )
     return found
 

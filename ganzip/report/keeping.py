@@ -175,8 +175,9 @@ def save_pictures(pictures: Mapping[str, Tensor], path: Path) -> None:
 def figure_of(path: Path) -> Figure:
     """Draw a file of notebook 4 in ``FIGURES``: its table, or what :func:`save_pictures` wrote."""
     if path.suffix == ".csv":
-        table = pd.read_csv(path)
-        return figures.ranking(table, table.columns[2])[0]  # after method and paper
+        table, rows = pd.read_csv(path), pd.read_csv(path.with_name("rows.csv"))
+        metric = table.columns[2]  # after method and paper
+        return figures.ranking(table, metric, rows.loc[rows["metric"] == metric])[0]
     pixels = torch.load(path, weights_only=True)
     pictures = {label: data.to_float(images) for label, images in pixels.items()}
     if path.stem == "samples":

@@ -16,8 +16,7 @@ import json
 import re
 import shlex
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,11 @@ from ganzip import explore, export, files, metrics, papers, zoo
 from ganzip.measure.images import images_of, noise
 from ganzip.nets import dcgan
 from ganzip.papers import super_resolution as sr
-from ganzip.report import enlargements, figures, keeping, ongoing, tables
+from ganzip.report import effects, enlargements, figures, keeping, ongoing, tables
+from ganzip.report.effects import tally
 
 OURS = "NICKEL & DiME"
 PAPERS = {"dcgan_kd": "A", "sdakd": "B", "nickel_dime": "C"}
-VERDICTS = ("supported", "contradicted", "inconclusive")
 BLOCKS = ("front", "get", "papers", "found")
 FOLDED = 20  # rows; longer tables are folded
 # Columns that say how a table came about: in words where all its rows agree.
@@ -79,12 +78,6 @@ def claims(paper: str) -> pd.DataFrame:
 def _plain(claim: str) -> str:
     """A claim without the name of the features that measured it."""
     return re.sub(r"\b(FD|KID|FID)(-[\w-]+)?\b", "distance", claim)
-
-
-def tally(verdicts: Iterable[str]) -> str:
-    """How many verdicts of each name, as "13 supported, 2 contradicted"."""
-    counts = Counter(verdicts)
-    return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
 
 
 def status() -> pd.DataFrame:
@@ -229,7 +222,7 @@ def front_figure() -> Figure:
                     {"input": "enlarged input"},
                     network=sr.PLAIN,
                 ),
-                "kernel distance",
+                "kernel distance (1e-3)",
                 _enlargements(),
             ),
             figures.Panel(
@@ -430,6 +423,8 @@ def _templates() -> jinja2.Environment:
         "so_far": ongoing.table,
         "so_far_claims": ongoing.verdicts,
         "bars": ongoing.reached,
+        "main_claims": lambda paper: effects.main_claims(paper, claims(paper)),
+        "effects": lambda paper: effects.effects(paper, _rows(keeping.reference(paper))),
         "networks": zoo.overview,
         "markdown": tables.markdown,
         "read": pd.read_csv,

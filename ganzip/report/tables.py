@@ -237,6 +237,7 @@ def sdakd_table(
     ours = ours.loc[[row not in elsewhere for row in zip(ours.method, ours.width, strict=True)]]
     paper[["key method", "key width"]] = rows[table]
     both = compare(ours, paper, {"key method": "method", "key width": "width"})
+    both["steps"] = both["steps"].where(both["our_method"] != "input")  # which nothing trains
     notes = [note for note in SDAKD_NOTES.values() if note in ours.columns]
     columns = (*paper.columns[:-2], "data", "our_method", "our_width", "our_metric")
     return both.reindex(columns=[*columns, *_means(scores), *CONDITIONS, *notes])

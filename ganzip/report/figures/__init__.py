@@ -6,9 +6,7 @@ figure, so that a notebook can print what it shows.  Images are (N, C, H, W) in 
 """
 
 from ganzip.report.figures.curves import (
-    Panel,
     by_method,
-    front,
     history,
     metric_against_d,
     ranking,
@@ -21,6 +19,7 @@ from ganzip.report.figures.diagrams import (
     scheme_nickel_dime,
     scheme_sdakd,
 )
+from ganzip.report.figures.front import Panel, front
 from ganzip.report.figures.histograms import equilibrium, logit_histogram, probability_histograms
 from ganzip.report.figures.images import (
     busiest,

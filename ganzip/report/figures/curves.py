@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from ganzip.report import tables
-from ganzip.report.figures.images import pixels, strip
+from ganzip.report.figures.ends import name_lines
 from ganzip.report.figures.theme import (
     ACROSS,
-    COLOURS,
     DASHES,
     LEVELS,
     MARKERS,
@@ -41,6 +37,8 @@ from ganzip.report.figures.theme import (
 
 # --------------------------------------------------------- figures of Aguinaldo et al. (2019)
 
+HOLLOW = {"mfc": "white", "mec": None}  # markers of published points; the edge is the line's
+
 
 @style()
 def metric_against_d(
@@ -59,47 +57,66 @@ def metric_against_d(
         )
     points = _points(mine, published, ["student", "regular"])
     figure, panels = _panels(points, mine)
+    (ours, _), *theirs = panels.values()
     for (method, d), rows in mine.loc[mine["method"].isin(list(LEVELS))].groupby(
         ["method", "width"], sort=False
     ):
-        level(panels["ours"], method, rows["value"].mean(), f", d = {d}" if d else "")
-    legend(figure)
+        level(ours, method, rows["value"].mean(), f", d = {d}" if d else "")
+    if theirs:
+        legend(figure)
+    else:
+        ours.legend()
     return figure, points.drop(columns="teacher_d")
 
 
 @style()
 def teacher_selection(
-    frame: pd.DataFrame, metric: str, published: pd.DataFrame | None = None
+    frame: pd.DataFrame,
+    metric: str,
+    published: pd.DataFrame | None = None,
+    *,
+    teacher_d: int | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw how the teacher's size is picked: the metric of regular GANs and teacher against d.
 
-    Aguinaldo et al. (2019), figure 2.  The best mean is ringed.  Published panels show the regular
-    GANs of Table 1 and, as a line, the d that was picked; the teachers' scores are not in it.
-    The frame returned has source, dataset, metric, method, d, mean, std, seeds, picked_d.
+    Aguinaldo et al. (2019), figure 2.  The best mean is ringed, and a line is at the d of the
+    teacher: `teacher_d`, or that of the teacher's rows.  Published panels show the regular GANs of
+    Table 1, which lacks the teachers' scores; beside them are our rows of their metrics.
+    The frame returned has source, dataset, metric, method, d, mean, std, seeds, picked_d: the
+    teacher's or, where it is not known, the best.
     """
-    higher = tables.higher_is_better(metric)
-    if higher is None:
+    if tables.higher_is_better(metric) is None:
         raise ValueError(f"metric {metric!r} has no better end; use IS, FD-... or another that has")
-    mine = frame.loc[(frame["metric"] == metric) & frame["method"].isin(["regular", "teacher"])]
-    if mine.empty:
+    every = frame.loc[frame["method"].isin(["regular", "teacher"])]
+    if not (every["metric"] == metric).any():
         raise ValueError(f"no rows of regular GANs or teachers with metric {metric!r}")
+    metrics = [metric] if published is None else [metric, *published["metric"]]
+    mine = every.loc[every["metric"].isin(metrics)]
+    teachers = [teacher_d] if teacher_d else mine.loc[mine["method"] == "teacher", "width"].unique()
     mine = mine.assign(method="regular", width=mine["width"].astype(int))
     points = _points(mine, published, ["regular"])
-    ours = points.loc[points["source"] == "ours"].set_index("d")["mean"]
-    best = int(ours.idxmax() if higher else ours.idxmin())
-    points["picked_d"] = points["teacher_d"].fillna(best).astype(int)
+    best, _ = _best(points.loc[(points["source"] == "ours") & (points["metric"] == metric)])
+    teacher = max(map(int, teachers), default=best)
+    points["picked_d"] = points["teacher_d"].fillna(teacher).astype(int)
     figure, panels = _panels(points, mine)
-    ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5, "ms": 15, "ls": "none"}
-    panels["ours"].plot(best, ours[best], "o", label="best of ours", **ring)
-    panels["ours"].margins(y=0.15)
-    for dataset, axes in panels.items():
-        d = best
-        if dataset != "ours":
-            d = int(points.loc[points["dataset"] == dataset, "picked_d"].iloc[0])
-            axes.axvline(d, color="black", ls=":", lw=1.5, label="picked in the paper")
-        axes.set_title(f"{axes.get_title(loc='left')}, d = {d}")
+    for (source, data, _), (axes, its) in panels.items():
+        if source == "ours":
+            ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5, "ms": 15}
+            axes.plot(*_best(its), "o", label="best mean of ours", ls="none", **ring)
+            axes.margins(y=0.15)
+        if source == "published" or len(teachers):
+            d = its["picked_d"].iloc[0]
+            axes.axvline(d, color="black", ls=":", lw=1.5, label="d of the teacher")
+            _title(axes, source, f"{data}, teacher d = {d}")
     legend(figure)
     return figure, points.drop(columns="teacher_d")
+
+
+def _best(points: pd.DataFrame) -> tuple[int, float]:
+    """Of points of one metric d and mean of the best."""
+    higher = tables.higher_is_better(points["metric"].iloc[0])
+    pick = max if higher else min
+    return pick(zip(points["d"], points["mean"], strict=True), key=lambda point: point[1])
 
 
 def _points(mine: pd.DataFrame, published: pd.DataFrame | None, methods: list[str]) -> pd.DataFrame:
@@ -118,38 +135,62 @@ def _points(mine: pd.DataFrame, published: pd.DataFrame | None, methods: list[st
     return pd.concat(parts, ignore_index=True).reindex(columns=columns)
 
 
-def _panels(points: pd.DataFrame, mine: pd.DataFrame) -> tuple[Figure, dict[str, Axes]]:
-    """Draw the curves of a panel for "ours" and one for each published data set, two in a line."""
-    theirs = points.loc[points["source"] == "published"]
-    parts = {"ours": points.loc[points["source"] == "ours"]}
-    parts |= dict(list(theirs.groupby("dataset", sort=False)))
+Key = tuple[str, str, str]  # a panel's source, data and metric
+
+
+def _panels(
+    points: pd.DataFrame, mine: pd.DataFrame
+) -> tuple[Figure, dict[Key, tuple[Axes, pd.DataFrame]]]:
+    """Draw curves, a panel for each source, data set and metric, two in a line; with its points."""
+    parts = _parts(points)
     lines = -(-len(parts) // 2)
     across: dict[str, Any] = {"nrows": lines, "ncols": min(len(parts), 2), "squeeze": False}
     figure, grid = subplots(WIDTH, 0.8 + 2.6 * lines, **across)
     for axes in grid.flat[len(parts) :]:
         axes.remove()
-    panels = dict(zip(parts, grid.flat, strict=False))
-    for title, axes in panels.items():
-        _curves(axes, parts[title], mine if title == "ours" else mine.iloc[:0])
-        axes.set_title(f"published: {title}")
-    panels["ours"].set_title(f"ours: {distinct(mine, 'dataset')}", fontweight="bold")
-    return figure, panels
+    for axes, ((source, data, metric), its) in zip(grid.flat, parts.items(), strict=False):
+        seeds = mine.loc[(mine["metric"] == metric) & (source == "ours")]
+        _curves(axes, its, seeds, {} if source == "ours" else HOLLOW)
+        _title(axes, source, data)
+    return figure, dict(zip(parts, zip(grid.flat, parts.values(), strict=False), strict=True))
 
 
-def _curves(axes: Axes, points: pd.DataFrame, seeds: pd.DataFrame) -> None:
+def _title(axes: Axes, source: str, text: str) -> None:
+    axes.set_title(f"{source}: {text}", fontweight="bold" if source == "ours" else "normal")
+
+
+def _parts(points: pd.DataFrame) -> dict[Key, pd.DataFrame]:
+    """Points by panel, ours first, and before what is published of another metric that of theirs.
+
+    All data of ours share a panel.
+    """
+    ours = points["source"] == "ours"
+    data = points["dataset"].mask(ours, distinct(points.loc[ours], "dataset"))
+    groups = points.groupby(["source", data, "metric"], sort=False)
+    parts: dict[Any, pd.DataFrame] = dict(list(groups))
+    own = [key for key in parts if key[0] == "ours"]
+    pairs = [key for mine in own for key in (mine, *(k for k in parts if k[2] == mine[2]))]
+    return {key: parts[key] for key in dict.fromkeys([*pairs, *parts])}
+
+
+def _curves(
+    axes: Axes, points: pd.DataFrame, seeds: pd.DataFrame, marks: Mapping[str, Any]
+) -> None:
     """Draw points over d, a line per method, and each seed as a pale point.
 
-    Ticks are at every d and at the d of the teacher that a published panel points at.
+    Ticks are at every d and at the d of the teacher that a panel points at.
     """
     points = points.loc[~points["method"].isin(list(LEVELS))]
     colour = colours(points["method"].unique())
     for method in sorted(colour, key=lambda m: [*NAMES, kind(m)].index(kind(m))):
         look: dict[str, Any] = {"color": colour[method], "marker": MARKERS.get(kind(method), "o")}
         line = points.loc[points["method"] == method].astype({"d": int})
-        curve(axes, line, "d", name(method), **look)
+        curve(axes, line, "d", name(method), **look, **marks)
         if (line["seeds"] > 1).any():
             its = seeds.loc[seeds["method"] == method]
             axes.scatter(its["width"].astype(int), its["value"], s=14, alpha=0.45, lw=0, **look)
+    if marks:
+        axes.plot([], [], "o", color=SPARE[2], ls="none", **marks, label="hollow: as published")
     axes.set(xlabel="d, the width", ylabel=direction(points["metric"].iloc[0]))
     picked = points["picked_d"] if "picked_d" in points else ()
     sizes = sorted({*points["d"].astype(int), *picked})
@@ -207,6 +248,8 @@ def speedups(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 # ------------------------------------------------------------- figures of Yeo et al. (2024)
 
 CROWD = 5  # methods beyond which only the paper's own has bars
+OWN = "NICKEL & DiME"
+LEFT = "multiply-adds left, % (log scale)"
 
 
 @style()
@@ -217,41 +260,47 @@ def by_method(
 
     Yeo et al. (2024), figures 3c and 4.  A point is the mean over seeds with the standard deviation
     as a bar; of more than ``CROWD`` methods only the paper's own, drawn thick, has bars.  "teacher"
-    and "real" are levels.  `left` says that `x` is in percent of what
-    pruning saves, which is drawn over what it leaves, on a logarithmic axis.
+    and "real" are levels.  Lines are named beside their right ends.  `left` says that `x` is in
+    percent of the multiply-adds that pruning saves: what it leaves is drawn, on a logarithmic axis.
     The frame returned has metric, method, `x`, mean, std and seeds.
     """
     if missing := [metric for metric in metrics if metric not in set(frame["metric"])]:
         raise ValueError(f"no rows of metrics {missing}; there are {distinct(frame, 'metric')}")
     lines = frame.loc[~frame["method"].isin(list(LEVELS)) & frame["metric"].isin(list(metrics))]
     points = tables.summary(lines, ["metric", "method", x])
-    colour = colours(lines["method"].unique())
-    size = (WIDTH, 1.2 + 2.2 * len(metrics))
+    size = (WIDTH, 0.6 + 2.2 * len(metrics))
     figure, panels = subplots(*size, nrows=len(metrics), sharex=True, squeeze=False)
     for axes, metric in zip(panels.flat, metrics, strict=True):
         its = points.loc[points["metric"] == metric]
-        its = its.assign(at=100 - its[x] if left else its[x])
-        for (method, shade), spare in zip(colour.items(), cycle("os^Dv<>"), strict=False):
-            line = its.loc[its["method"] == method]
-            look: dict[str, Any] = {"color": shade, "marker": MARKERS.get(method, spare), "ms": 5}
-            if len(colour) > CROWD:
-                own = method == "NICKEL & DiME"
-                line = line if own else line.assign(std=float("nan"))
-                look |= {"lw": 2.8, "elinewidth": 1.2, "zorder": 4} if own else {"lw": 1.1}
-            curve(axes, line, "at", name(method), **look)
+        _methods(axes, its.assign(at=100 - its[x] if left else its[x]))
         for method in LEVELS:
             rows = frame.loc[(frame["method"] == method) & (frame["metric"] == metric)]
             if len(rows):
                 level(axes, method, rows["value"].mean())
         axes.set_title(direction(metric))
+        if metric.startswith(("precision", "recall")):  # shares
+            axes.set_ylim(bottom=0)
     last = panels.flat[-1]
-    last.set_xlabel(xlabel or x)
+    last.set_xlabel(LEFT if left else xlabel or x)
     if left:
-        rates = sorted(points[x].unique())
-        log_ticks(last, "x", [100 - rate for rate in rates], [f"{rate:.1f}" for rate in rates])
+        ticks = sorted(100 - rate for rate in points[x].unique())
+        log_ticks(last, "x", ticks, [f"{tick:.2g}" for tick in ticks])
         last.invert_xaxis()
-    legend(figure)
+    name_lines(figure)
     return figure, points
+
+
+def _methods(axes: Axes, points: pd.DataFrame) -> None:
+    """Draw means of a metric over the column `at`, a line per method."""
+    colour = colours(points["method"].unique())
+    for (method, shade), spare in zip(colour.items(), cycle("os^Dv<>"), strict=False):
+        line = points.loc[points["method"] == method]
+        look: dict[str, Any] = {"color": shade, "marker": MARKERS.get(method, spare), "ms": 5}
+        if len(colour) > CROWD and method == OWN:
+            look |= {"lw": 2.8, "elinewidth": 1.2, "zorder": 4}
+        elif len(colour) > CROWD:
+            line, look = line.assign(std=float("nan")), look | {"lw": 1.1}
+        curve(axes, line, "at", name(method), **look)
 
 
 # ---------------------------------------------------------------------------- figures of ours
@@ -282,112 +331,60 @@ def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFra
     return figure, frame
 
 
+FEW = 3  # seeds up to which each is drawn, in the place of a standard deviation
+
+
 @style()
-def ranking(table: pd.DataFrame, metric: str) -> tuple[Figure, pd.DataFrame]:
+def ranking(
+    table: pd.DataFrame, metric: str, rows: pd.DataFrame | None = None
+) -> tuple[Figure, pd.DataFrame]:
     """Draw a metric of methods, a line for each, the best on top; the axis is logarithmic.
 
     `table` has a line per method: method, the metric's mean under its name, and its sd, NaN for one
     seed. What no method trained (``LEVELS``, "input", "start") is drawn across all lines.
+    `rows` are those of the metric, one a seed: a method of few shows them instead of its sd.
     The axis is linear where a value is not above 0. It returns what it draws.
     """
     higher = bool(tables.higher_is_better(metric))
     ranked = table.sort_values(metric, ascending=not higher)
-    lines = ranked.loc[~ranked["method"].isin(list(ACROSS))].reset_index(drop=True)
+    values = {} if rows is None else dict(list(rows.groupby("method")["value"]))
+    few = {method: each for method, each in values.items() if 1 < len(each) <= FEW}
+    bars = ranked["sd"].mask(ranked["method"].isin(list(few))).fillna(0)
+    lines = ranked.assign(bar=bars).loc[~ranked["method"].isin(list(ACROSS))]
+    lines = lines.reset_index(drop=True)
     figure, axes = subplots(WIDTH, 1.0 + 0.32 * len(lines))
     for at, (method, colour) in enumerate(colours(lines["method"]).items()):
-        look: dict[str, Any] = {"color": colour, "fmt": MARKERS.get(method, "o"), "mec": "white"}
-        spread = lines["sd"].fillna(0)[at]
-        axes.errorbar(lines[metric][at], at, xerr=spread, ms=8, **look)
+        look: dict[str, Any] = {"color": colour, "marker": MARKERS.get(method, "o")}
+        bar = lines["bar"][at] or None
+        axes.errorbar(lines[metric][at], at, xerr=bar, ms=8, mec="white", ls="none", **look)
+        each = few.get(method, pd.Series(dtype=float))
+        axes.plot(each, [at] * len(each), "|", color=colour, ms=14, mew=1.5)
     for method, mean in zip(ranked["method"], ranked[metric], strict=True):
         if method in ACROSS:
             axes.axvline(mean, label=f"{name(method)}, {tables.short(mean)}", **ACROSS[method])
     axes.set_yticks(range(len(lines)), [name(method) for method in lines["method"]])
     axes.set(xlabel=direction(metric), ylim=(len(lines) - 0.5, -0.5))
-    values, sd = ranked[metric], ranked["sd"].fillna(0)
-    if (values > 0).to_numpy().all():
-        # A bar that would reach 0 ends at a third of its mean.
-        low = (values - sd).clip(lower=values / 3).min() / 1.2
-        high = (values + sd).max() * 1.2
-        ticks = [n * 10**k for k in range(-3, 6) for n in (1, 2, 3, 5)]
-        log_ticks(axes, "x", [tick for tick in ticks if low < tick < high])
-        axes.set_xlim(low, high)
+    if few:
+        axes.plot([], [], "|", color=SPARE[2], ms=14, mew=1.5, label="one seed")
+    seeds = [value for each in few.values() for value in each]
+    _log_axis(axes, list(ranked[metric]), list(bars), seeds)
     axes.grid(axis="y")
     legend(figure, above=True)
     return figure, ranked.loc[:, ["method", metric, "sd"]]
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A column of the front figure.
-
-    scores: columns method, ratio (times fewer parameters than the teacher's; 1 for a level), mean
-    and std, its methods those of ``ROLES``. measure: what the vertical axis shows, lower is better.
-    images: by label.
-    """
-
-    title: str
-    scores: pd.DataFrame
-    measure: str
-    images: Mapping[str, Tensor]
-
-
-# One look for what sees no answer of a teacher, one for the papers' methods, one for the others.
-ROLES = dict.fromkeys(("alone", "naive", "fine-tuned"), ("regular", "s"))
-ROLES |= dict.fromkeys(("taught", "SDAKD", "N & D"), ("student", "o"))
-ROLES |= dict.fromkeys(("CAGC", "control"), ("joint", "^"))
-
-
-@style()
-def front(panels: Sequence[Panel]) -> Figure:
-    """Show what is left of quality when networks shrink: curves over pictures, a column a panel.
-
-    Axes are logarithmic; a vertical one whose means lie within a factor of five, or are not above 0
-    as an unbiased estimate may be, is linear and holds 0.
-    """
-    figure = plt.figure(figsize=(1.3 * WIDTH, 5.6))
-    plt.close(figure)
-    parts = figure.subfigures(1, len(panels), squeeze=False)[0]
-    for part, panel in zip(parts, panels, strict=True):
-        heights = [3.2] + [1] * len(panel.images)
-        axes, *strips = part.subplots(len(heights), 1, height_ratios=heights)
-        _quality(axes, panel)
-        for below, (label, batch) in zip(strips, panel.images.items(), strict=True):
-            strip(below, label, pixels(label, batch))
-    return figure
-
-
-def _quality(axes: Axes, panel: Panel) -> None:
-    """Draw a panel's curves over the ratio of parameters, and its levels across."""
-    frame = panel.scores
-    lines, levels = frame.loc[frame["ratio"] != 1], frame.loc[frame["ratio"] == 1]
-    for method in lines["method"].unique():
-        shade, marker = ROLES[method]
-        line = lines.loc[lines["method"] == method]
-        curve(axes, line, "ratio", method, color=COLOURS[shade], marker=marker)
-    low, high = min(frame["mean"]), max(frame["mean"])
-    linear = low <= 0 or high < 5 * low
-    for text, mean in zip(levels["method"], levels["mean"], strict=True):
-        teacher = text == "teacher"
-        axes.axhline(mean, **LEVELS["teacher" if teacher else "real"])
-        at: dict[str, Any] = {"ha": "right" if teacher else "left"}
-        at |= {"textcoords": "offset points", "xytext": (0, -13 if teacher and linear else 3)}
-        place = (1.0 if teacher else 0.02, mean)
-        axes.annotate(f"{text}, {mean:.0f}", place, xycoords=("axes fraction", "data"), **at)
-    axes.set_title(panel.title, fontweight="bold")
-    axes.set(xlabel="times fewer parameters", ylabel=f"{panel.measure}\nlower is better")
-    ratios = sorted(set(lines["ratio"].round(1)))
-    log_ticks(axes, "x", ratios, [f"{ratio:.3g}" for ratio in ratios])
-    if len(ratios) == 1:  # in the middle, not at an end
-        axes.set_xlim(ratios[0] / 2, ratios[0] * 2)
-    axes.margins(x=0.1, y=0.15)
-    if linear:
-        axes.set_ylim(min(0, 1.15 * low), 1.15 * high)
-    else:
-        axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        steps = (n * 10**k for k in range(-2, 5) for n in (1, 2, 5))
-        ticks = [tick for tick in steps if low <= tick <= high]
-        log_ticks(axes, "y", ticks, [f"{tick:g}" for tick in ticks])
-    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.14, 1.1), "ncols": 3}
-    close: dict[str, Any] = {"handlelength": 0.8, "columnspacing": 0.6, "handletextpad": 0.3}
-    axes.legend(**where, **close, fontsize=10)
+def _log_axis(
+    axes: Axes, means: Sequence[float], bars: Sequence[float], seeds: Sequence[float]
+) -> None:
+    """Make a ranking's axis logarithmic, if all is above 0, and as long as what it shows."""
+    if min([*means, *seeds]) <= 0:
+        return
+    # A bar that would reach 0 ends at a third of its mean.
+    ends = list(zip(means, bars, strict=True))
+    low = min([*(max(mean - bar, mean / 3) for mean, bar in ends), *seeds]) / 1.2
+    high = max([*(mean + bar for mean, bar in ends), *seeds]) * 1.2
+    steps = (1, 2, 3, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
+    ticks = [n * 10**k for k in range(-3, 6) for n in steps]
+    log_ticks(axes, "x", [tick for tick in ticks if low < tick < high])
+    axes.set_xlim(low, high)
+    axes.set_xlabel(f"{axes.get_xlabel()} (log scale)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -24,6 +24,8 @@ from ganzip.report.figures.theme import (
 )
 
 BINS = 30  # of logits
+SHADES = ("#B39DDB", "#5E35B1")  # of one hue that no method has, pale and dark
+Panels = Mapping[str, Mapping[str, Tensor]]  # labelled sets of numbers by title
 # Counts (panel, left, right, one column per label) and moments (panel, label, n, mean, std).
 Frames = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -48,7 +50,7 @@ def logit_histogram(
 
 @style()
 def probability_histograms(
-    panels: Mapping[str, Mapping[str, Tensor]],
+    panels: Panels,
 ) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
     """Draw a column of histograms of the probability of real that discriminators give images.
 
@@ -81,48 +83,73 @@ def probability_histograms(
 
 @style()
 def equilibrium(
-    panels: Mapping[str, Mapping[str, Tensor]], traces: pd.DataFrame
+    panels: Panels, traces: pd.DataFrame, *, beside: tuple[Panels, pd.DataFrame] | None = None
 ) -> tuple[Figure, pd.DataFrame, pd.DataFrame]:
     """Draw what discriminators say at the end of training, and of generated images over it.
 
     Yeo et al. (2024), figures 3a and 3b.  A row per discriminator: `panels` maps its title to
-    labelled sets of logits, `traces` has columns panel, label, step and value.  At the line, 0, a
-    discriminator cannot tell.  Labels that begin with "real" are dashed and have the colour of the
-    label that ends alike.  Returns the figure, the counts (panel, left, right, one column per
-    label) and the moments (panel, label, n, mean, std).
+    labelled sets of logits, `traces` has columns panel, label, step, value and, to say how many
+    seeds it shows, seed.  At the line, 0, a discriminator cannot tell.  Labels that begin with
+    "real" are dashed outlines in the colour of the label that ends alike.  All rows share axes,
+    also with another figure, whose panels and traces are `beside`.  Returns the figure, the counts
+    (panel, left, right, one column per label) and the moments (panel, label, n, mean, std).
     """
     labels = _labels(panels)
     ends = dict.fromkeys(label.partition(" ")[2] for label in labels)
-    colour = dict(zip(ends, cycle(("#D55E00", "#0072B2", *SPARE[3:])), strict=False))
-    looks = {
+    colour = dict(zip(ends, cycle((*SHADES, *SPARE[1:])), strict=False))
+    real = [label for label in labels if label.startswith("real")]
+    looks: dict[str, dict[str, Any]] = {
         label: {
             "color": colour[label.partition(" ")[2]],
-            "ls": DASHES[1] if label.startswith("real") else "-",
+            "ls": DASHES[1] if label in real else "-",
         }
         for label in labels
     }
-    size = (WIDTH, 0.8 + 2.3 * len(panels))
-    figure, grid = subplots(*size, nrows=len(panels), ncols=2, squeeze=False)
+    size = (WIDTH, 1.0 + 2.1 * len(panels))
+    figure, grid = subplots(*size, nrows=len(panels), ncols=2, squeeze=False, sharex="col")
+    every = [(panels, traces), *([beside] if beside else [])]
+    logits = [x.detach().cpu().numpy() for sets, _ in every for x in _tensors(sets)]
+    means = pd.concat([each["value"] for _, each in every])
     frames = {}
     for (left, right), (title, sets) in zip(grid, panels.items(), strict=True):
-        frames[title] = _histogram(left, title, sets, BINS, looks)
+        frames[title] = _histogram(left, title, sets, BINS, looks, real)
         left.axvline(0, **_equilibrium(0))
-        left.set(title=title, xlabel="logit at the end")
+        left.set(title=title, xlim=_limits(np.concatenate([x.ravel() for x in logits])))
         for label, rows in traces.loc[traces["panel"] == title].groupby("label", sort=False):
             right.plot(rows["step"], rows["value"], marker="o", ms=3, **looks[str(label)])
         right.axhline(0, **_equilibrium(0))
-        right.set(title="generated images, over training", xlabel="step", ylabel="mean logit")
+        right.set(title="generated images, over training", ylabel="mean logit")
+        right.set_ylim(_limits(means.to_numpy()))
+    grid[-1, 0].set_xlabel("logit at the end")
+    grid[-1, 1].set_xlabel(f"step{_seeds(traces)}")
     legend(figure)
     return figure, *_by_panel(frames)
 
 
-def _labels(panels: Mapping[str, Mapping[str, Tensor]]) -> Iterable[str]:
+def _tensors(panels: Panels) -> Iterable[Tensor]:
+    return (values for sets in panels.values() for values in sets.values())
+
+
+def _seeds(traces: pd.DataFrame) -> str:
+    """How many seeds traces are of, in brackets, if they say it."""
+    count = len(set(traces["seed"])) if "seed" in traces else 0
+    return {0: "", 1: " (one seed)"}.get(count, f" ({count} seeds)")
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """An axis that holds these values and 0, with a margin."""
+    low, high = min(values.min(), 0), max(values.max(), 0)
+    margin = 0.05 * (high - low)
+    return low - margin, high + margin
+
+
+def _labels(panels: Panels) -> Iterable[str]:
     return dict.fromkeys(label for sets in panels.values() for label in sets)
 
 
 def _equilibrium(value: float) -> dict[str, Any]:
     """How the line looks at which a discriminator cannot tell."""
-    return {"color": "#009E73", "lw": 1.8, "label": f"equilibrium: {value:g}"}
+    return {"color": "#333333", "lw": 1.4, "ls": "-.", "label": f"equilibrium: {value:g}"}
 
 
 def _histogram(
@@ -131,8 +158,12 @@ def _histogram(
     sets: Mapping[str, Tensor],
     bins: int | np.ndarray,
     looks: Mapping[str, dict[str, Any]],
+    hollow: Collection[str] = (),
 ) -> Frames:
-    """Draw labelled numbers as filled stairs over shared bins; return their counts and moments."""
+    """Draw labelled numbers as stairs over shared bins; return their counts and moments.
+
+    They are filled but for the ``hollow`` labels.
+    """
     arrays = {k: np.asarray(x.detach().cpu(), dtype=float).ravel() for k, x in sets.items()}
     for label, array in arrays.items():
         if not len(array) or not np.isfinite(array).all():
@@ -141,7 +172,8 @@ def _histogram(
     counts = pd.DataFrame({"left": edges[:-1], "right": edges[1:]})
     for label, array in arrays.items():
         counts[label] = np.histogram(array, edges)[0]
-        axes.stairs(counts[label], edges, fill=True, color=looks[label]["color"], alpha=0.25)
+        if label not in hollow:
+            axes.stairs(counts[label], edges, fill=True, color=looks[label]["color"], alpha=0.25)
         axes.stairs(counts[label], edges, lw=1.8, label=name(label), **looks[label])
     axes.set(ylabel="images per bin", ylim=(0, None))
     moments = pd.DataFrame(

@@ -14,7 +14,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 from torch import Tensor
 
-from ganzip.report.figures.theme import SPARE, WIDTH, name, style, subplots
+from ganzip.report.figures.theme import WIDTH, name, style, subplots
+
+FRAME = "#D55E00"  # of details
 
 
 @style()
@@ -67,7 +69,9 @@ def compression_artefacts(
     spread = [f"VoL {m:.0f} ± {s:.0f}" for m, s in zip(frame["mean"], frame["std"], strict=True)]
     labels = [f"{name(label)}\n{note}" for label, note in zip(images, spread, strict=True)]
     rows = dict(zip(labels, images.values(), strict=True))
-    return sample_grid(rows), frame.astype({"n_images": int})
+    counts = "-".join(f"{n:.0f}" for n in sorted({*frame["n_images"]}))
+    title = f"VoL: Variance of Laplacian, mean ± std over {counts} images"
+    return sample_grid(rows, title=title), frame.astype({"n_images": int})
 
 
 def busiest(images: Tensor, size: int) -> list[tuple[int, int, int]]:
@@ -166,7 +170,7 @@ def _show(axes: Axes, picture: np.ndarray) -> None:
 
 def _outline(axes: Axes, left: float, top: float, size: float) -> None:
     """Frame a square of pixels so that it stands out from bright and from dark pictures."""
-    for colour, lw in (("white", 3.0), (SPARE[1], 1.6)):
+    for colour, lw in (("white", 3.0), (FRAME, 1.6)):
         look = {"fill": False, "ec": colour, "lw": lw, "clip_on": False}
         axes.add_patch(Rectangle((left - 0.5, top - 0.5), size, size, **look))
 

@@ -19,7 +19,7 @@ from ganzip.report import tables
 STYLE = Path(__file__).parent / "ganzip.mplstyle"
 WIDTH = 7.2  # inches: the text width of a page
 
-# Okabe and Ito's colours.  A method has the same colour and marker in every figure.
+# Okabe and Ito's colours and some of Tol's.  A method has one colour and marker in all figures.
 COLOURS = {
     "teacher": "#000000",
     "real": "#7F7F7F",
@@ -28,21 +28,26 @@ COLOURS = {
     "mse": "#0072B2",
     "student": "#0072B2",
     "joint": "#009E73",
-    "fine-tune": "#7F7F7F",
+    "fine-tune": "#D55E00",
     "GS": "#E69F00",
-    "CAGC": "#D55E00",
+    "CAGC": "#009E73",
     "StyleKD": "#882255",
     "ITGC": "#CC79A7",
     "GCC": "#999933",
-    "NICKEL": "#009E73",
+    "NICKEL": "#332288",
     "DiME": "#56B4E9",
     "NICKEL & DiME": "#0072B2",
+    "naive": "#D55E00",
+    "SDAKD": "#0072B2",
+    "control": "#7B4B2A",
 }
-SPARE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Hues that no method has, for what is none: losses, discriminators, ways to prune.
+SPARE = ("#7E57C2", "#C49A6C", "#37474F", "#C2185B", "#00838F", "#B39DDB", "#8D6E63")
 MARKERS = {
     **{"regular": "s", "letter": "D", "mse": "o", "student": "o", "joint": "^"},
-    **{"fine-tune": "^", "GS": "v", "CAGC": "s", "StyleKD": "<", "ITGC": ">", "GCC": "D"},
+    **{"fine-tune": "s", "GS": "v", "CAGC": "^", "StyleKD": "<", "ITGC": ">", "GCC": "D"},
     **{"NICKEL": "P", "DiME": "X", "NICKEL & DiME": "o"},
+    **{"naive": "s", "SDAKD": "o", "control": "D"},
 }
 NAMES = {
     "regular": "regular GAN",
@@ -62,8 +67,9 @@ LEVELS: dict[str, dict[str, Any]] = {
 # What no method trained, in figures whose lines are methods.
 ACROSS = LEVELS | {
     "input": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
-    "start": {"color": COLOURS["letter"], "ls": "-.", "lw": 1.4},
+    "start": {"color": SPARE[2], "ls": "-.", "lw": 1.4},
 }
+UNITS = {"KID": "1e-3", "PSNR": "dB"}
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 
 
@@ -101,15 +107,16 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
 
 def name(label: str) -> str:
     """Write a method's name out, as legends show it; what follows "joint" is the loss's alpha."""
-    alpha = label.partition(" ")[2]
-    if kind(label) == "joint" and alpha:
+    method, _, alpha = label.partition(" ")
+    if method == "joint" and alpha:
         return f"{NAMES['joint']}, α = {alpha}"
     return NAMES.get(label, label)
 
 
 def kind(label: str) -> str:
-    """The method of a label: "joint" of "joint 0.1"."""
-    return label.partition(" ")[0]
+    """The method of a label: "joint" of "joint 0.1" and "joint, d = 4", "mse" of its name."""
+    methods = {text: method for method, text in reversed(NAMES.items())}
+    return methods.get(label, label.partition(" ")[0].removesuffix(","))
 
 
 def subplots(*size: float, **panels: Any) -> tuple[Figure, Any]:
@@ -142,11 +149,12 @@ def distinct(frame: pd.DataFrame, column: str) -> str:
 def curve(axes: Axes, points: pd.DataFrame, x: str, label: str, **look: Any) -> None:
     """Draw means over ``x`` as a line with markers, and standard deviations as bars.
 
-    points: columns ``x``, mean and std, NaN with one seed.
+    points: columns ``x``, mean and std, NaN with one seed; a legend shows bars where there are any.
     """
     line = points.sort_values(x)
     look = {"mec": "white", "ms": 6, "label": label} | look
-    axes.errorbar(line[x], line["mean"], line["std"].fillna(0), **look)
+    bars = None if line["std"].isna().to_numpy().all() else line["std"]
+    axes.errorbar(line[x], line["mean"], bars, **look)
 
 
 def level(axes: Axes, method: str, value: float, size: str = "") -> None:
@@ -169,9 +177,10 @@ def log_ticks(
 
 
 def direction(metric: str) -> str:
-    """A metric and which end of it is better, as axes and titles bear it."""
+    """A metric, its unit and which end of it is better, as axes and titles bear it."""
     better = {True: ", higher is better", False: ", lower is better", None: ""}
-    return metric + better[tables.higher_is_better(metric)]
+    unit = UNITS.get(metric.partition("-")[0])
+    return metric + (f" in {unit}" if unit else "") + better[tables.higher_is_better(metric)]
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
