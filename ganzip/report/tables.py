@@ -203,7 +203,7 @@ def dcgan_table1(
     ours = wide.assign(
         our_teacher_d=teacher_d,
         our_params=sizes,
-        our_ratio=[round(params(teacher_d) / size) for size in sizes],
+        our_ratio=[round(params(teacher_d) / size, 1) for size in sizes],
         stands_for=stands_for,
         stands_for_metric=wide["metric"].replace({v: k for k, v in (metrics or {}).items()}),
     )
