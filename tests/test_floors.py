@@ -50,7 +50,7 @@ EDGES = """
     report.claims: report.tables
     report.figures: report.figures
     report.keeping: units.transfer
-    report.ongoing: report.bars report.keeping units.transfer
+    report.ongoing: report.bars report.enlargements report.keeping units.transfer
     report.pages: explore report.effects report.enlargements report.keeping report.ongoing
     report.show: report.keeping
     reproduce: batch report.keeping

@@ -1,14 +1,17 @@
 """A long run may be kept, and looked at, before all of it is trained."""
 
 import shutil
+import zipfile
 
 import pandas as pd
 import pytest
+import torch
 
 from ganzip.papers import dcgan_kd
 from ganzip.report import keeping, ongoing, pages, tables
 from ganzip.units import bundles
 from ganzip.units.plan import Request
+from ganzip.units.unit import save_sealed
 from tests.plans import short_dcgan
 
 
@@ -73,3 +76,19 @@ def test_a_run_that_is_not_complete_is_no_reference_and_its_page_says_how_far_it
             facts = keeping.summary(place)
             assert place not in keeping.runs_of(paper) and facts["units"] < facts["planned"]
             assert f"{facts['units']} of its {facts['planned']} networks" in text
+
+
+def test_faces_of_paper_b_are_drawn_from_what_the_bundle_holds(tmp_path):
+    place, kept = tmp_path / "sdakd" / "night", tmp_path / "restorations.pt"
+    place.mkdir(parents=True)
+    pixels = {label: torch.full((2, 3, 8, 8), 255).byte() for label in ("input, 4x", "teacher")}
+    save_sealed(kept, (["teacher"], pixels))
+    with zipfile.ZipFile(place / ongoing.PACKED, "w") as out:
+        out.writestr("sdakd/units/gcfsr-sdakd-c14-seed0-0/rows.csv", "")
+    assert ongoing.curves(place) is None
+    with zipfile.ZipFile(place / ongoing.PACKED, "a") as out:
+        out.write(kept, "sdakd/units/gcfsr-teacher-c1-seed0-0/shown/restorations.pt")
+    figure = ongoing.curves(place)
+    assert figure is not None
+    ticks = [tick for axes in figure.axes for tick in axes.get_yticklabels()]
+    assert [tick.get_text() for tick in ticks] == list(pixels)

@@ -145,11 +145,17 @@ def test_numbers_of_effects_that_do_not_show_are_in_rows():
     for network, rows in where.items():
         for method, C in rows:
             assert pages.spread(B, method, C, kid, network=network) in told, (network, method)
-    (night,) = ongoing.runs_of("sdakd")
+    (night,), plain = ongoing.runs_of("sdakd"), "RealESRGAN-bicubic"
     line = next(line for line in told.splitlines() if "at preset night" in line)
     for method in ("SDAKD", "naive (C,C)", "control GT", "input", "teacher"):
         C = "1" if method in ("input", "teacher") else "1/4"
-        assert re.search(rf"\b{pages.mean(night, method, C, kid, 0)}\b", line), method
+        assert re.search(rf"\b{pages.mean(night, method, C, kid, 0, network=plain)}\b", line), (
+            method
+        )
+    faces = ongoing.table(night).query("network == 'GCFSR'").set_index(["method", "width"])[kid]
+    assert faces.drop([("input", "1"), ("teacher", "1")]).astype(float).max() < float(
+        faces["input", "1"]
+    )  # "all are better than the enlarged input"
     claims = pd.read_csv(keeping.reference("nickel_dime") / "claims.csv")
     near = claims.loc[claims["claim"].str.contains("logits are nearer to 0"), "ours"]
     line = next(line for line in told.splitlines() if line.startswith("| C: logits"))
@@ -242,6 +248,8 @@ def test_a_number_without_rows_is_an_error():
     assert pages.mean(place, "mse", 2, "IS") == "3.69"
     with pytest.raises(ValueError, match="cpu-mnist-x1.3 has no rows of"):
         pages.mean(place, "mse", 3, "IS")
+    with pytest.raises(ValueError, match="of several networks; say which"):
+        pages.mean(keeping.reference("sdakd"), "SDAKD", "1/4", "KID-efflite2 test mean")
     with pytest.raises(ValueError, match="expected one a seed"):
         pages.variant("nickel_dime", "FD-mnist", method="CAGC")
 

@@ -1,12 +1,14 @@
 """What kept enlargers make of photos that no network of this repository has seen in training.
 
 The photos are those inside scikit-learn and scikit-image, reduced four times by bicubic resizing:
-what students of ``RealESRGAN-bicubic`` are trained for, on other photos.
+what students of ``RealESRGAN-bicubic`` are trained for, on other photos. And what GCFSR's networks
+make of the test images of their run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +19,7 @@ from ganzip.measure.images import images_of
 from ganzip.papers import sdakd_rows
 from ganzip.papers import super_resolution as sr
 from ganzip.report import figures
+from ganzip.units import Run, Unit, find_units
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +67,29 @@ def details(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return torch.stack([each[:, y : y + h, x : x + h] for each, (y, x, h) in squares])
 
     return {name: cut(images) for name, images in shown.items()}
+
+
+def restorations(units: Sequence[Unit], root: Path, n: int = 7) -> dict[str, Tensor]:
+    """Test images at the middle factor, restored by GCFSR's teacher and students of C = 1/4.
+
+    Of those that are done; kept with the teacher, see ``compute_once``. Empty without one.
+    """
+    done = [u for u in find_units(units, network="GCFSR", seed=0) if u.done(root)]
+    teachers = find_units(done, method="teacher")
+    if not teachers:
+        return {}
+    shown = {"teacher": teachers[0]} | {
+        f"{unit.config['method']}\nC = {C}": unit for unit in find_units(done, C=C)
+    }
+
+    def answers() -> dict[str, Tensor]:
+        examples = sr.examples(Run(teachers[0], root), "test")
+        label = list(examples)[len(examples) // 2]
+        cond, truth = examples[label].cond[:n], examples[label].truth[:n]
+        its = {k: images_of(sdakd_rows.generator_of(u, root), cond) for k, u in shown.items()}
+        return {f"input, {label}": cond[:, :3], **its, "photo": truth}
+
+    return sdakd_rows.draw_once(teachers[0], root, "restorations", answers, list(shown))
 
 
 COMPARED, C = ("SDAKD", "naive (C,C)", sr.CONTROL), "1/4"  # the students of the figure

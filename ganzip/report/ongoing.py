@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ganzip import files, parameters, processes, zoo
+from ganzip import data, files, parameters, processes, zoo
 from ganzip.measure import results_and_costs
 from ganzip.papers import nickel_dime, nickel_dime_rows, sdakd_claims
-from ganzip.report import bars, figures, keeping, tables
+from ganzip.report import bars, enlargements, figures, keeping, tables
 from ganzip.report.claims import claims_table
 from ganzip.units import manifests, read_rows
 from ganzip.units.plan import Request
 from ganzip.units.transfer import pack
+from ganzip.units.unit import read_figure_data
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,6 +74,8 @@ def keep(request: Request, root: Path, into: Path) -> list[Path]:
     for paper, plan in plans.items():
         place = into / paper / plan.folder(paper, root).name
         place.mkdir(parents=True, exist_ok=True)
+        if paper == "sdakd":
+            enlargements.restorations(units[paper], root)
         pack(plan, root, place / PACKED, losses=False)
         rows = read_rows(done[paper], root)
         if paper == "nickel_dime":
@@ -141,10 +144,17 @@ def course(place: Path) -> pd.DataFrame:
 
 def curves(place: Path) -> Figure | None:
     """A figure of what there is: of paper A distance against d; of paper C distance and recall
-    over training, students of the extreme rate.
+    over training, students of the extreme rate; of paper B faces by GCFSR's networks.
 
-    None where no student is done, and of paper B.
+    None where none of them is done.
     """
+    if place.parent.name == "sdakd":
+        with zipfile.ZipFile(place / PACKED) as held:
+            names = [n for n in held.namelist() if n.endswith("/shown/restorations.pt")]
+            if not names:
+                return None
+            _, pixels = read_figure_data(held.read(names[0]))
+        return figures.sample_grid({label: data.to_float(x) for label, x in pixels.items()})
     if place.parent.name == "dcgan_kd":
         frame = pd.read_csv(place / ROWS, keep_default_na=False)
         frame = frame.loc[frame["method"].isin(["regular", "mse"])]
