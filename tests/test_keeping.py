@@ -183,7 +183,7 @@ def test_teachers_that_come_along_are_those_of_todays_plan():
     for path in (files.repository() / KEPT).glob("*/units/*/manifest.json"):
         its = manifests.read(path.read_bytes())
         paper = path.parts[-4]
-        plan = {u.name: u for u in paper_module(paper).prepare(str(its.config["preset"]))}
+        plan = {u.name: u for u in paper_module(paper).outline(str(its.config["preset"]))}
         ours, theirs = dict(plan[its.unit].config), dict(its.config)
         for config in (ours, theirs):
             for name in ("data", "fingerprint"):  # as large and of as many classes
