@@ -127,7 +127,7 @@ def values(place: Path, method: str, width: float | str, metric: str, **where: A
     rows = _matching(_rows(place), where)
     if rows.empty:
         raise ValueError(f"{place.name} has no rows of {where}")
-    if rows["network"].nunique() > 1:
+    if len(set(rows["network"])) > 1:
         raise ValueError(f"{place.name} has rows of {where} of several networks; say which")
     return rows["value"].tolist()
 
