@@ -179,8 +179,13 @@ NO_MEMORY = re.compile(
 
 
 def default_jobs(device: str) -> int:
-    """How many units run side by side: one a core or, on GPUs, GANZIP_GPU_JOBS each, usually 1."""
-    return gpu_jobs() * torch.cuda.device_count() if device == "cuda" else cores()
+    """How many units run side by side: one a core or, on GPUs, GANZIP_GPU_JOBS each, usually 1.
+
+    device: "cpu", "cuda" for all GPUs, or "cuda:1" for one.
+    """
+    if not device.startswith("cuda"):
+        return cores()
+    return gpu_jobs() * max(1, torch.cuda.device_count() if device == "cuda" else 1)
 
 
 def gpu_jobs() -> int:

@@ -1,9 +1,11 @@
 """A run within minutes: order, what is begun, checkpoints at the end; plans without their data."""
 
 import math
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import toy
@@ -162,6 +164,24 @@ def test_what_does_not_fit_beside_others_is_begun_again(error, tmp_path, monkeyp
     monkeypatch.setattr("ganzip.units.pool.attempt", crowded)
     perform_all([toy.unit(seed=1), toy.unit(seed=2)], toy.work, tmp_path, n_jobs=2)
     assert begun == [1, 2, 2] and toy.unit(seed=2).done(tmp_path)
+
+
+def test_a_worker_whose_gpu_answers_no_more_ends(monkeypatch):
+    class Ended(BaseException):
+        pass
+
+    def end(status):
+        raise Ended
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(pool, "attempt", lambda *_: "RuntimeError: device-side assert")
+    monkeypatch.setattr(pool, "gpu_works", lambda: False)
+    given = toy.unit(seed=1), toy.work, Path(), "cpu", math.inf
+    assert pool._attempt_here(*given) == "RuntimeError: device-side assert"
+    with pytest.raises(Ended):
+        pool._attempt_here(*given[:3], "cuda:0", math.inf)
+    monkeypatch.setattr(pool, "gpu_works", lambda: True)
+    assert pool._attempt_here(*given[:3], "cuda:0", math.inf)
 
 
 @pytest.mark.parametrize("preset", presets.NAMES)

@@ -127,7 +127,7 @@ def test_units_side_by_side_are_one_a_gpu_unless_told_otherwise(monkeypatch):
     assert device.default_jobs("cpu") == device.cores()
     assert device.default_jobs("cuda") == 2
     monkeypatch.setenv("GANZIP_GPU_JOBS", "3")
-    assert device.default_jobs("cuda") == 6
+    assert device.default_jobs("cuda") == 6 and device.default_jobs("cuda:1") == 3
 
 
 def test_more_processes_than_gpus_are_refused_before_any_begins(monkeypatch):

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ganzip import processes
-from ganzip.device import NO_MEMORY, default_jobs, gpu_jobs
+from ganzip.device import NO_MEMORY, default_jobs, gpu_jobs, gpu_works
 from ganzip.units.manifests import WEIGHTS
 from ganzip.units.run import Run, attempt
 from ganzip.units.unit import Unit, in_order, read_progress, verify_unit
@@ -144,7 +144,7 @@ def _run_pool(
                 for unit in itertools.islice(_admissible(waiting, root, limit), free):
                     waiting.remove(unit)
                     place = min(devices, key=[*places.values()].count)
-                    future = pool.submit(attempt, unit, work, root, place, deadline)
+                    future = pool.submit(_attempt_here, unit, work, root, place, deadline)
                     running[future], places[future] = unit, place
                 if not running:
                     return []
@@ -167,6 +167,19 @@ def _run_pool(
         except KeyboardInterrupt:
             pool.shutdown(kill_workers=True)  # their units go on from their checkpoints
             raise
+
+
+def _attempt_here(
+    unit: Unit, work: Callable[[Run], None], root: Path, device: str, deadline: float
+) -> str | None:
+    """``attempt`` in a worker process, which ends where its GPU no longer answers.
+
+    All later units of that process would fail too; another goes on.
+    """
+    error = attempt(unit, work, root, device, deadline)
+    if error and device.startswith("cuda") and not gpu_works():
+        os._exit(1)
+    return error
 
 
 def _admissible(waiting: Sequence[Unit], root: Path, limit: Limit | None) -> Iterator[Unit]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import platform
 import shutil
 import time
@@ -357,20 +356,17 @@ def attempt(
     device: str,
     deadline: float = math.inf,
 ) -> str | None:
-    """One unit, in a worker process for one: its error in one line; None, also if time was up."""
-    on_gpu = device.startswith("cuda")
+    """One unit: its error in one line; None, also if time was up."""
     try:
         perform(unit, work, root, device=device, deadline=deadline)
     except TimeUp:
         return None
     except Exception as error:
-        if on_gpu and not devices.gpu_works():
-            os._exit(1)  # all later units of this process would fail too; another goes on
         return (
             f"{type(error).__name__}: {error} (whole traceback: {unit.folder(root) / 'error.txt'})"
         )
     finally:
-        if on_gpu:
+        if device.startswith("cuda"):
             devices.release_memory()
     return None
 
