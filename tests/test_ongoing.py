@@ -85,10 +85,10 @@ def test_faces_of_paper_b_are_drawn_from_what_the_bundle_holds(tmp_path):
     save_sealed(kept, (["teacher"], pixels))
     with zipfile.ZipFile(place / ongoing.PACKED, "w") as out:
         out.writestr("sdakd/units/gcfsr-sdakd-c14-seed0-0/rows.csv", "")
-    assert ongoing.curves(place) is None
+    assert ongoing.figure_of(place) is None
     with zipfile.ZipFile(place / ongoing.PACKED, "a") as out:
         out.write(kept, "sdakd/units/gcfsr-teacher-c1-seed0-0/shown/restorations.pt")
-    figure = ongoing.curves(place)
+    figure = ongoing.figure_of(place)
     assert figure is not None
     ticks = [tick for axes in figure.axes for tick in axes.get_yticklabels()]
     assert [tick.get_text() for tick in ticks] == list(pixels)

@@ -31,6 +31,7 @@ PLACES = {
     "astronaut": ((10, 130), (60, 64, 64)),
     "chelsea": ((60, 130), (40, 10, 64)),
 }
+COMPARED, C = ("SDAKD", "naive (C,C)", sr.CONTROL), "1/4"  # the students of the figure
 
 
 def students() -> dict[tuple[str, str], nn.Module]:
@@ -90,9 +91,6 @@ def restorations(units: Sequence[Unit], root: Path, n: int = 7) -> dict[str, Ten
         return {f"input, {label}": cond[:, :3], **its, "photo": truth}
 
     return sdakd_rows.draw_once(teachers[0], root, "restorations", answers, list(shown))
-
-
-COMPARED, C = ("SDAKD", "naive (C,C)", sr.CONTROL), "1/4"  # the students of the figure
 
 
 def networks() -> dict[str, nn.Module]:

@@ -142,7 +142,7 @@ def course(place: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def curves(place: Path) -> Figure | None:
+def figure_of(place: Path) -> Figure | None:
     """A figure of what there is: of paper A distance against d; of paper C distance and recall
     over training, students of the extreme rate; of paper B faces by GCFSR's networks.
 

@@ -456,7 +456,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures.save(front_figure(), keeping.folder(), "front")
     for paper in PAPERS:
         for place in ongoing.runs_of(paper):
-            if (figure := ongoing.curves(place)) is not None:
+            if (figure := ongoing.figure_of(place)) is not None:
                 figures.save(figure, place, ongoing.CURVES)
         if (figure := networks_figure(paper)) is not None:
             figures.save(figure, keeping.folder() / paper, "networks")

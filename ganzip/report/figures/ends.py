@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from sklearn.isotonic import isotonic_regression
 
 SIZE = 9.5  # points
 PITCH = 1.35 * SIZE / 72  # inches from name to name
@@ -41,14 +42,11 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
 
     Least squares: neighbours that are too near share the mean of what they want.
     """
-    crowds: list[list[float]] = []
-    for rank, place in enumerate(places):
-        crowds.append([place - rank * gap])
-        while len(crowds) > 1 and np.mean(crowds[-2]) > np.mean(crowds[-1]):
-            crowds[-2:] = [crowds[-2] + crowds[-1]]
+    if not places:
+        return []
+    steps = gap * np.arange(len(places))
     spare = 1 - (len(places) - 1) * gap  # below 0 where there are too many: then all are shifted
-    starts = [min(max(float(np.mean(crowd)), 0), spare) for crowd in crowds for _ in crowd]
-    return [start + rank * gap for rank, start in enumerate(starts)]
+    return (isotonic_regression(places - steps, y_min=0, y_max=spare) + steps).tolist()
 
 
 def _ends(axes: Axes) -> list[End]:
