@@ -134,8 +134,14 @@ def test_differences_and_shares_that_the_texts_name_are_those_of_rows():
 
 
 def test_numbers_of_effects_that_do_not_show_are_in_rows():
-    """DIVERGENCES is written by hand; its numbers of paper B and of logits are those of runs."""
-    told = (files.repository() / "DIVERGENCES.md").read_text()
+    """DIVERGENCES is written by hand; its numbers of reference runs are those of their rows."""
+    told, A = (files.repository() / "DIVERGENCES.md").read_text(), keeping.reference("dcgan_kd")
+    student, teacher = (pages.mean(A, *row, "IS") for row in (("mse", 2), ("regular", 16)))
+    assert f"has an IS of {student}, its teacher {teacher}" in told
+    penalty, clipping = (pages.mean(A, m, 4, "FD-mnist", 0) for m in ("wgan-gp", "wgan"))
+    assert f"FD {penalty}, with clipping {clipping}" in told
+    dose, none = (pages.values(A, f"joint {a} warm", 4, "VoL") for a in ("0.0001", "0"))
+    assert "VoL {:,.0f} against {:,.0f}".format(*(sum(x) / len(x) for x in (dose, none))) in told
     told = told[told.index("## Effects that do not show") :]
     kid, B = "KID-efflite2 test mean", keeping.reference("sdakd")
     where = {"RealESRGAN": (("SDAKD", "1/4"), ("naive (C,C)", "1/4"), ("control GT", "1/4"),
