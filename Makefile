@@ -20,9 +20,10 @@ help: ## list the verbs
 
 install: $(VENV)/.installed ## everything into .venv, exact pins (2 to 5 minutes, once)
 
+# Python compiles a module when it is first imported: to compile all of them here takes a minute.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(BIN)/python -m pip install --no-compile --disable-pip-version-check -c constraints.txt -e '.[all]'
 	touch $@
 
 reproduce: install ## every table and figure of the papers, into runs/<paper>/<preset>/; JOBS=n by Snakemake
