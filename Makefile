@@ -18,7 +18,7 @@ help: ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 	@head -n 1 $(MAKEFILE_LIST) | cut -c 3-
 
-install: $(VENV)/.installed ## everything into .venv, exact pins (2 to 5 minutes, once)
+install: $(VENV)/.installed ## everything into .venv, exact pins (1 to 4 minutes, once)
 
 # Python compiles a module when it is first imported: to compile all of them here takes a minute.
 $(VENV)/.installed: pyproject.toml constraints.txt

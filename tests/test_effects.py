@@ -14,7 +14,7 @@ def test_every_main_claim_has_claims_of_the_reference_run(paper):
     found = effects.main_claims(paper, every)
     assert found["claim"].tolist() == list(effects.MAIN_CLAIMS[paper])
     runs = [pages.label(place) for place in keeping.runs_of(paper)]
-    assert list(found) == ["claim", *runs]
+    assert list(found)[: len(runs) + 1] == ["claim", *runs]
     for text, pattern in effects.MAIN_CLAIMS[paper].items():
         on = [re.search(pattern, claim) is not None for claim in every["claim"]]
         cell = found.set_index("claim").loc[text, runs[0]]

@@ -76,7 +76,7 @@ def test_links_lead_to_files_and_anchors_that_exist(document):
     text = re.sub(r"```.*?```", "", document.read_text(), flags=re.S)
     links = re.findall(r"\]\(([^()\s]+)\)", text)
     for link in links:
-        if link.startswith("https://"):
+        if link.startswith(("https://", "http://")):
             continue
         file, _, anchor = link.partition("#")
         place = (document.parent / file).resolve() if file else document

@@ -20,23 +20,23 @@ VERDICTS = ("supported", "contradicted", "inconclusive")
 MAIN_CLAIMS = {
     "dcgan_kd": {
         "a student is better than a GAN of its size": "student is better than a regular GAN",
-        "the smaller the networks, the more so": "gap to the regular GAN is wider",
-        "no student beats its teacher": "No student beats",
+        "the smaller the networks, the larger this lead": "gap to the regular GAN is wider",
+        "the teacher stays better than its students": "No student beats",
         "no quality is lost at the headline ratios": "No loss",
         "MSE students are blurred": "MSE students are blurred",
         "an adversarial share of 0.0001 brings detail back": "sharper at alpha 0.0001",
     },
     "sdakd": {
-        "SDAKD is better than naive training, Real-ESRGAN": "^RealESRGAN, .*SDAKD is better than n",
-        "the same, bicubic inputs": "^RealESRGAN-bicubic, .*SDAKD is better than n",
-        "the same, GCFSR": "^GCFSR, .*SDAKD is better than n",
+        "Real-ESRGAN: SDAKD is better than naive training": "^RealESRGAN, .*SDAKD is better than n",
+        "the same with reduced inputs": "^RealESRGAN-bicubic, .*SDAKD is better than n",
+        "GCFSR: SDAKD is better than naive training": "^GCFSR, .*SDAKD is better than n",
         "SDAKD is better than OMGD and DCD": "SDAKD is better than (OMGD|DCD)",
         "our control: the teacher's answers help": "SDAKD is better than control",
         "stage 2 adds": "stage 2 adds$",
-        "our control: more than as many steps": "stage 2 adds more than as many",
+        "our control: stage 2 adds more than as many steps do": "stage 2 adds more than as many",
         "the student's discriminator adds": "the student discriminator adds$",
-        "D(student) is nearer to 0.5 under it": "is nearer to 0.5",
-        "D(student) is near 0 under the teacher's": "is near 0",
+        "D(student) is nearer to 0.5 under the student's discriminator": "is nearer to 0.5",
+        "D(student) is near 0 under the teacher's discriminator": "is near 0",
     },
     "nickel_dime": {
         "p = 0.9: best of all methods": (

@@ -26,7 +26,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ganzip import explore, export, files, metrics, papers, zoo
+from ganzip import export, files, metrics, papers, zoo
 from ganzip.measure.images import images_of, noise
 from ganzip.nets import dcgan
 from ganzip.papers import super_resolution as sr
@@ -65,13 +65,19 @@ def label(place: Path) -> str:
 
 
 def claims(paper: str) -> pd.DataFrame:
-    """Claims of a paper: published, ours in the reference run, and verdicts of all kept runs."""
+    """Claims of a paper: published, ours in the reference run, and verdicts of all kept runs.
+
+    Of a run that is not complete those of the claims that can be tested yet.
+    """
     first, *others = keeping.runs_of(paper)
     table = pd.read_csv(first / "claims.csv").rename(columns={"ours": label(first)})
-    for place in others:
-        its = pd.read_csv(place / "claims.csv")
+    tested = {label(place): pd.read_csv(place / "claims.csv") for place in others}
+    tested |= {f"{label(each)}, so far": ongoing.verdicts(each) for each in ongoing.runs_of(paper)}
+    for name, its in tested.items():
         verdicts = dict(zip(map(_plain, its["claim"]), its["verdict"], strict=True))
-        table[label(place)] = [verdicts.get(_plain(claim), "") for claim in table["claim"]]
+        found = [verdicts.get(_plain(claim), "") for claim in table["claim"]]
+        if any(found):
+            table[name] = found
     return table
 
 
@@ -108,8 +114,8 @@ def status() -> pd.DataFrame:
 
 def manifest() -> pd.DataFrame:
     """Every kept run: what it was given, units, CPU hours of training, where and with what."""
-    places = [place for paper in PAPERS for place in keeping.runs_of(paper)]
-    frame = pd.DataFrame(map(keeping.summary, places))
+    places = [p for paper in PAPERS for p in (*keeping.runs_of(paper), *ongoing.runs_of(paper))]
+    frame = pd.DataFrame(map(_counted, map(keeping.summary, places)))
     frame.insert(0, "run", [f"{place.parent.name}/{place.name}" for place in places])
     frame["data"] = frame["data"].replace("", "embedded")
     frame["seeds"] = frame["seeds"].astype(object).replace(0, "")
@@ -118,6 +124,13 @@ def manifest() -> pd.DataFrame:
     frame = frame.rename(columns=titles | {"cpu_seconds": "training, CPU hours"})
     first = ["run", "data"]
     return frame.reindex(columns=[*first, *frame.columns.difference(first, sort=False)])
+
+
+def _counted(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's summary, its units as "12 of 82" where it is not complete."""
+    its = dict(facts)
+    planned = its.pop("planned", None)
+    return its | ({} if planned is None else {"units": f"{its['units']} of {planned}"})
 
 
 def values(place: Path, method: str, width: float | str, metric: str, **where: Any) -> list[float]:
@@ -156,6 +169,12 @@ def spread(
 ) -> str:
     """Mean and standard deviation of :func:`values`, as "130 ± 18"."""
     return _spread(pd.Series(values(place, method, width, metric, **where)), digits)
+
+
+def seeds(place: Path, method: str, width: float | str, metric: str, **where: Any) -> str:
+    """How many seeds :func:`values` are of, in words: "one seed", "3 seeds"."""
+    n = len(values(place, method, width, metric, **where))
+    return "one seed" if n == 1 else f"{n} seeds"
 
 
 def variant(paper: str, metric: str, digits: int = 0, **where: Any) -> str:
@@ -198,13 +217,7 @@ def front_figure() -> Figure:
     """
     A, B, C = map(most_trained, PAPERS)
     full = export.card(zoo.find("dcgan_kd/teacher")).training["d"]
-    taught = {"teacher": ("regular", full)}
-    for size in reversed(sorted(_widths(A, "mse"))[:2]):
-        for label, method in reversed(ALONE.items()):
-            taught[f"{label}\nd = {size:g}"] = method, size
-    pruned = {"teacher": ("teacher", 0.0)}
-    for label, p in (("CAGC", 0.7), ("N & D", 0.7), ("fine-tuned", 0.7), ("N & D", 0.9)):
-        pruned[f"{label}\np = {p:g}"] = (PRUNED[label], p)
+    small = sorted(_widths(A, "mse"))[1::-1]
     distance = "Fréchet distance"
     return figures.front(
         [
@@ -212,10 +225,10 @@ def front_figure() -> Figure:
                 f"A. DCGAN, {_data(A, 'DCGAN')}",
                 ratios(A, ALONE, "FD-", ("regular", full)),
                 distance,
-                _samples("dcgan_kd", "d", taught),
+                _samples("dcgan_kd", dict(reversed(ALONE.items())), [f"d = {d:g}" for d in small]),
             ),
             figures.Panel(
-                "B. Real-ESRGAN, photos",
+                "B. Real-ESRGAN, reduced photos",
                 ratios(
                     B,
                     ENLARGERS,
@@ -231,7 +244,11 @@ def front_figure() -> Figure:
                 f"C. StyleGAN2, {_data(C, 'StyleGAN2')}",
                 ratios(C, PRUNED, "FD-", ("teacher", 1.0)),
                 distance,
-                _samples("nickel_dime", "p", pruned),
+                _samples(
+                    "nickel_dime",
+                    {k: PRUNED[k] for k in ("N & D", "fine-tuned")},
+                    ["p = 0.7", "p = 0.9"],
+                ),
             ),
         ]
     )
@@ -245,19 +262,28 @@ PRUNED = {"fine-tuned": "fine-tune", "CAGC": "CAGC", "N & D": OURS}
 
 def _enlargements() -> dict[str, Tensor]:
     """Details of photos, of the enlarged input, by the teacher and by kept students of C = 1/4."""
-    C = "1/4"
-    networks = {label: enlargements.students()[method, C] for label, method in ENLARGERS.items()}
+    networks = {label: enlargements.students()[name, "1/4"] for label, name in ENLARGERS.items()}
     teacher = {"teacher": sr.load_released("cpu")}
-    shown = enlargements.details(enlargements.enlarged(networks | teacher))
-    names = {"teacher": "teacher"} | {label: f"{label}\nC = {C}" for label in networks}
-    return {text: shown[name] for name, text in (names | {"bicubic": "enlarged\ninput"}).items()}
+    shown = enlargements.details(enlargements.enlarged(teacher | networks))
+    return {name: shown[name] for name in (*teacher, *networks)} | {
+        "enlarged\ninput": shown["bicubic"]
+    }
 
 
-def _samples(paper: str, size: str, shown: Mapping[str, tuple[str, float]]) -> dict[str, Tensor]:
-    """Images of the same noise by kept networks: of a method and a value of ``size``, by label."""
-    by = {(one.facts["method"], one.facts[size]): one for one in explore.of_zoo(paper)}
-    z = noise(5, next(iter(by.values())).latent)
-    return {label: by[which].draw(z) for label, which in shown.items()}
+def _samples(paper: str, methods: Mapping[str, str], sizes: Sequence[str]) -> dict[str, Tensor]:
+    """Images of the same noise by the kept teacher and by networks of these methods and sizes.
+
+    A label says how many times fewer parameters than the teacher's a network has.
+    """
+    table = zoo.overview(paper).set_index(["method", "size"])
+    teacher = table.loc[table["network"] == f"{paper}/{zoo.TEACHER}"].iloc[0]
+    chosen = {"teacher": teacher["network"]}
+    for size in sizes:
+        for label, method in methods.items():
+            name, parameters = table.loc[(method, size), ["network", "parameters"]]
+            chosen[f"{label}\n{figures.times(teacher['parameters'] / parameters)}x smaller"] = name
+    z = noise(5, export.card(zoo.find(teacher["network"])).input_shape[1])
+    return {label: images_of(export.load(zoo.find(name)), z) for label, name in chosen.items()}
 
 
 def networks_figure(paper: str) -> Figure | None:
@@ -414,7 +440,7 @@ def _templates() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    here = "claims command compact label manifest mean speed spread status tally variant"
+    here = "claims command compact label manifest mean seeds speed spread status tally variant"
     environment.globals |= {name: globals()[name] for name in here.split()} | {
         "run": lambda paper, name: keeping.folder() / paper / name,
         "summary": keeping.summary,

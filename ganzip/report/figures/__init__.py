@@ -19,7 +19,7 @@ from ganzip.report.figures.diagrams import (
     scheme_nickel_dime,
     scheme_sdakd,
 )
-from ganzip.report.figures.front import Panel, front
+from ganzip.report.figures.front import Panel, front, times
 from ganzip.report.figures.histograms import equilibrium, logit_histogram, probability_histograms
 from ganzip.report.figures.images import (
     busiest,
