@@ -5,8 +5,6 @@
 Process CPU time (on a GPU the device's own clock), medians, at one thread and at two.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """What is measured, with its goal: one function a case, which builds both forms of it."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

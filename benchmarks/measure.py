@@ -1,7 +1,5 @@
 """Two forms of the same computation, timed in turns; bytes that backward needs."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

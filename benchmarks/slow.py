@@ -6,8 +6,6 @@ pad, and see every channel as an image; gains where the papers write them; maps 
 layout. The Frechet distance by scipy's matrix square root, the kernel distance subset by subset.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable

@@ -1,16 +1,13 @@
 """Optional packages: a clear error where one is missing, torchvision beside a CPU-only torch."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from types import ModuleType
 
 import torch
 
-_declared: list[
-    torch.library.Library
-] = []  # a Library takes its operators away when it is collected
+# A Library takes its operators away when it is collected.
+_declared: list[torch.library.Library] = []
 
 
 def optional(module: str, remedy: str) -> ModuleType:

@@ -1,15 +1,11 @@
 """Weights by path: where each file goes and where it comes from. Nothing is ever fetched."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch import nn
 
 
 @dataclass(frozen=True)
@@ -133,16 +129,6 @@ def require(name: str) -> Path:
     if fault := _fault(path, asset):
         raise BrokenAsset(f"{path} {fault}: delete it and get it again from {asset.source}")
     return path
-
-
-def check_finite(path: Path, net: nn.Module) -> None:
-    """Raise BrokenAsset where a number that a network has from this file is NaN or infinite."""
-    bad = [name for name, tensor in net.state_dict().items() if not tensor.isfinite().all()]
-    if bad:
-        raise BrokenAsset(
-            f"{path} is NaN or infinite in {bad[0]} ({len(bad)} such tensors), expected finite "
-            "numbers: delete it and get it again"
-        )
 
 
 def available(name: str) -> bool:

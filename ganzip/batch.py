@@ -7,11 +7,9 @@
     python -m ganzip.batch merge results.zip
 
 The engine is Snakemake with ``workflow/Snakefile``: one papermill job a unit of
-:func:`ganzip.units.plan.make_plan`. With
-``--minutes`` none is needed: plain Python does what is worth most (``budget``).
+:func:`ganzip.units.plan.make_plan`. With ``--minutes`` none is needed: plain Python does what is
+worth most (``budget``).
 """
-
-from __future__ import annotations
 
 import json
 import subprocess
@@ -22,7 +20,7 @@ from pathlib import Path
 from ganzip import files, parameters, processes
 from ganzip.device import default_jobs
 from ganzip.units import budget
-from ganzip.units.plan import Request, demand, make_plan, paper_module, work
+from ganzip.units.plan import Request, demand, paper_module, work
 from ganzip.units.pool import pick_device, progress_bar
 from ganzip.units.status import failures, forecast, progress, status
 from ganzip.units.transfer import bundle, merge, pack
@@ -91,10 +89,35 @@ def size_line(path: Path, count: int) -> str:
     return f"{path}: {count} units, {path.stat().st_size / 1e6:.1f} MB"
 
 
+def do(
+    verb: str,
+    request: Request,
+    jobs: int,
+    file: Path | None,
+    *,
+    weights: bool = False,
+    anyhow: bool = False,
+) -> int:
+    """Tell the status, or write or take in the bundle ``file``; returns the exit status."""
+    root = files.runs_folder()
+    if verb == "status" or file is None:
+        units, notes = request.outline()
+        frame = progress(units, root)
+        print(status(frame).round(2).to_string(index=False))
+        print("\n".join([forecast(frame, root, jobs), *notes, *failures(units, root)]))
+    elif verb == "bundle":
+        print(size_line(file, bundle(request, root, file, weights=weights)))
+    else:
+        names, refusals = merge(file, anyhow=anyhow)
+        print(f"{len(names)} units taken in, {len(refusals)} refused", *refusals, sep="\n")
+        return 1 if refusals else 0
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
-    parser = parameters.Parser("ganzip.batch", description="Plan, run, tell and carry.")
-    parser.add_argument("verb", choices=("run", "plan", "status", "bundle", "merge"))
+    parser = parameters.Parser("ganzip.batch", description="Run, tell and carry.")
+    parser.add_argument("verb", choices=("run", "status", "bundle", "merge"))
     parser.add_argument("file", nargs="?", type=Path, help="the bundle")
     parser.options(parameters.Batch)
     parser.add_argument("--to", type=Path, help="the bundle that run leaves, with --minutes")
@@ -112,22 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arguments: {' '.join(more)}")
     if line.verb == "run":
         return run_within(request, root, minutes, jobs, device, line.to)
-    if line.verb == "plan":
-        print(json.dumps(make_plan(request, root)))
-    elif line.verb == "status":
-        units, notes = request.outline()
-        frame = progress(units, root)
-        print(status(frame).round(2).to_string(index=False))
-        print("\n".join([forecast(frame, root, jobs), *notes, *failures(units, root)]))
-    elif line.file is None:
+    if line.verb != "status" and line.file is None:
         parser.error(f"{line.verb} needs the path of a bundle")
-    elif line.verb == "bundle":
-        print(size_line(line.file, bundle(request, root, line.file, weights=line.weights)))
-    else:
-        names, refusals = merge(line.file, anyhow=line.anyhow)
-        print(f"{len(names)} units taken in, {len(refusals)} refused", *refusals, sep="\n")
-        return 1 if refusals else 0
-    return 0
+    return do(line.verb, request, jobs, line.file, weights=line.weights, anyhow=line.anyhow)
 
 
 if __name__ == "__main__":

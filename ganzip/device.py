@@ -6,8 +6,6 @@ matrix products to 10 bits, and "bf16" runs networks under autocast. Under bf16 
 lengths and moments stay in single precision; all that measures does so always.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import re
@@ -16,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from joblib import cpu_count
 from torch import Tensor, nn
 from torch.nn.modules.module import (
     register_module_forward_hook,
@@ -184,7 +183,7 @@ def default_jobs(device: str) -> int:
     device: "cpu", "cuda" for all GPUs, or "cuda:1" for one.
     """
     if not device.startswith("cuda"):
-        return cores()
+        return cpu_count()
     return gpu_jobs() * max(1, torch.cuda.device_count() if device == "cuda" else 1)
 
 
@@ -216,8 +215,3 @@ def cpu_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,13 +13,10 @@ stores (``nets.stylegan2.stored_noise``) instead, so that equal inputs give equa
 compared and timed with the same maps.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import importlib
 import json
-import math
 import pkgutil
 import re
 import tempfile
@@ -32,8 +29,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import torch
+from pydantic_core import to_jsonable_python
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
@@ -100,11 +97,6 @@ def save(
     ``dtype`` cannot.
     """
     architecture = f"{type(net).__module__}.{type(net).__qualname__}"
-    if card.architecture not in ("", architecture):
-        raise ValueError(
-            f"{path}: the card says {card.architecture}, the network is a {architecture}; leave "
-            "architecture out of the card"
-        )
     state = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in net.state_dict().items()
@@ -116,8 +108,11 @@ def save(
     versions = {"ganzip": __version__, "torch": version("torch")}
     card = replace(card, architecture=architecture, provenance={**card.provenance, **versions})
     try:
-        text = json.dumps({"format": FORMAT, **_to_json(asdict(card))}, allow_nan=False)
-    except TypeError as error:
+        fields = to_jsonable_python(
+            asdict(card), inf_nan_mode="null", fallback=lambda number: number.item()
+        )
+        text = json.dumps({"format": FORMAT, **fields}, allow_nan=False)
+    except (AttributeError, ValueError, TypeError, RuntimeError) as error:  # of item, too
         raise ValueError(f"{path}: the card holds more than JSON values: {error}") from error
     card = _parse(text, path)
     if (constructor := _find_class(card, path)) is not None:
@@ -213,34 +208,15 @@ def _build(
             f"{path}: {card.architecture} refuses the card's arguments {dict(card.arguments)} "
             f"({error}): give the card the arguments that the network was built with"
         ) from error
-    own = net.state_dict()
-    wrong = [name for name in {**own, **state} if _shape(own, name) != _shape(state, name)]
-    if wrong:
-        name = wrong[0]
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[:2][-1].strip()
         raise StudentError(
-            f"{path}: {name} is {_shape(state, name)}, expected {_shape(own, name)} "
-            f"({len(wrong)} such tensors) of {card.architecture} with {dict(card.arguments)}: give "
-            "the card the arguments that the network was built with"
-        )
-    net.load_state_dict(state)
+            f"{path}: weights do not fit {card.architecture} with {dict(card.arguments)}: "
+            f"{first:.300}; give the card the arguments that the network was built with"
+        ) from error
     return net
-
-
-def _shape(state: Mapping[str, Tensor], name: str) -> str:
-    return str(tuple(state[name].shape)) if name in state else "absent"
-
-
-def _to_json(value: Any) -> Any:
-    """The value as JSON has it: lists, plain numbers, None for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
 
 
 # ONNX -------------------------------------------------------------------------------------------

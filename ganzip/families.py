@@ -1,7 +1,5 @@
 """Paper B's networks: their sizes, how they and their students train; the published numbers."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A file is written beside its place, as ``.name.thread.host.pid``, and then takes
 killed process left behind goes when its folder is next written to.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -23,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 from torch import Tensor
 
 HOST = re.sub(r"[^\w-]", "-", platform.node()) or "here"
@@ -94,6 +93,16 @@ def digest(path: Path) -> str:
 def _digest(path: str, size: int, mtime_ns: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_fault(error: ValidationError) -> str:
+    """What is wrong first with what a file says, in one line: where, what, and what was found."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] not in ("json_invalid", "value_error", "missing"):
+        message += f", found {ascii(first['input'])[:60]}"
+    return f"{place}: {message}" if place else message
 
 
 def seal(body: bytes) -> bytes:

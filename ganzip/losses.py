@@ -1,7 +1,5 @@
 """Loss terms as free functions of tensors. Logits are unbounded discriminator outputs, (N,)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

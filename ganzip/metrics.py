@@ -3,8 +3,6 @@
 Feature arrays are tensors (n, d). All arithmetic on them is in float64.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

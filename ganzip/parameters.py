@@ -6,8 +6,6 @@ A class below is what one of them takes, with its defaults. A value that does no
 before anything is loaded, in one line: the parameter, what was found, what is expected, a remedy.
 """
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import math
@@ -104,11 +102,6 @@ def _check_device(device: str) -> str:
             found = f"{count or 'no'} GPU{'s' * (count != 1)} that PyTorch can use"
             raise ValueError(f"expected a device of this machine, which has {found}; take auto")
     return device
-
-
-def _check_target(text: str) -> str:
-    target_of(text)
-    return text
 
 
 def target_of(text: str) -> dict[str, float]:
@@ -299,7 +292,7 @@ class Own(Plan):
 
     adapter: Name = "RealESRGAN-bicubic"
     weights: File = ""
-    target: Annotated[Text, AfterValidator(_check_target)] = "width 0.25"
+    target: Annotated[Text, AfterValidator(lambda text: target_of(text) and text)] = "width 0.25"
     methods: Text = "mse, SDAKD, CAGC, DiME, NICKEL & DiME"
     minutes: Minutes = 0.0
     jobs: Jobs = 0

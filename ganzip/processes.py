@@ -11,8 +11,6 @@ TERM and HUP are passed on to what :func:`run` started (:func:`interruptible`).
 runs a module that ends with process 1234.
 """
 
-from __future__ import annotations
-
 import os
 import runpy
 import signal

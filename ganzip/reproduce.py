@@ -4,8 +4,6 @@ What is asked for comes through the environment (``PRESET``, ``DATA``, ...), so 
 it, and is checked before anything else.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -17,8 +15,10 @@ from typing import Any
 
 from ganzip import batch, files, parameters, processes
 from ganzip._compat import optional
-from ganzip.parameters import OWN, ParameterError
+from ganzip.device import default_jobs
+from ganzip.parameters import BATCHED, OWN, ParameterError
 from ganzip.units.plan import NAMES, Request
+from ganzip.units.pool import pick_device
 
 # make's variables and the parameters that they are.
 VARIABLES = {
@@ -145,12 +145,12 @@ def main(verb: str) -> int:
         return references()
     if verb == "merge" and not values["bundle"]:
         raise ParameterError("FROM names no bundle; expected make merge FROM=ganzip-cpu.zip")
+    if OWN in papers:
+        raise ParameterError(f"PAPER is {','.join(papers)}; expected of {', '.join(BATCHED)}")
     run = request.folder(papers[0], Path()).name
     file = {"bundle": values["to"] or f"ganzip-{run}.zip", "merge": values["bundle"]}.get(verb)
-    command = [verb] if file is None else [verb, file]
-    options = request.parameters() | {"papers": ",".join(papers), "jobs": values["jobs"]}
-    command += [f"--{name}={value}" for name, value in options.items()]
-    return batch.main(command + ["--weights"] * values["weights"])
+    jobs = values["jobs"] or default_jobs(pick_device("auto"))
+    return batch.do(verb, request, jobs, file and Path(file), weights=values["weights"])
 
 
 if __name__ == "__main__":

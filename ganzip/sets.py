@@ -1,7 +1,5 @@
 """What a plan has to know of a set of images, in the place of one that is not here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from ganzip.parameters import PRESETS

@@ -3,10 +3,10 @@
 Slicing is a start and no more: what the lost channels did is lost.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
+
+from ganzip.prune import strongest
 
 
 @torch.no_grad()
@@ -41,7 +41,8 @@ def rrdb(wide: nn.Module, narrow: nn.Module) -> None:
     sizes = {name: m for name, m in narrow.named_modules() if isinstance(m, nn.Conv2d)}
     trunk_writers = [n for n in convs if n.endswith("conv5") or n in ("conv_first", "conv_body")]
     score = torch.stack([convs[n].weight.abs().sum((1, 2, 3)) for n in trunk_writers]).sum(0)
-    trunk, state, before = strongest(score, sizes["conv_first"].out_channels), {}, torch.arange(3)
+    (trunk,) = strongest([score], [sizes["conv_first"].out_channels])
+    state, before = {}, torch.arange(3)
     inputs: dict[str, list[Tensor]] = {}  # of a block: the trunk, then its own
     for name, conv in convs.items():
         block, _, leaf = name.rpartition(".")
@@ -55,16 +56,11 @@ def rrdb(wide: nn.Module, narrow: nn.Module) -> None:
             at = len(score) + (k - 1) * n
             later = [convs[f"{block}.conv{i}"].weight[:, at : at + n] for i in range(k + 1, 6)]
             heard = torch.stack([weight.abs().sum((0, 2, 3)) for weight in later]).sum(0)
-            writes = strongest(own * heard, sizes[name].out_channels)
+            (writes,) = strongest([own * heard], [sizes[name].out_channels])
             parts.append(at + writes)
         else:
-            writes = strongest(own, sizes[name].out_channels)
+            (writes,) = strongest([own], [sizes[name].out_channels])
         before = before if block else writes
         state[f"{name}.weight"] = conv.weight[writes][:, reads]
         state[f"{name}.bias"] = conv.bias[writes]  # pyright: ignore
     narrow.load_state_dict(state)
-
-
-def strongest(score: Tensor, n: int) -> Tensor:
-    """Indices, ascending, of the n largest scores."""
-    return score.argsort(descending=True, stable=True)[:n].sort().values

@@ -1,7 +1,5 @@
 """Activations by module name, so that no network grows a ``return_features`` flag."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """The one training loop. It knows players and batches, and nothing about GANs."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import math
@@ -36,11 +34,6 @@ class Batch:
     parted: bool = False
 
 
-def always(step: int) -> bool:
-    """Act at every step."""
-    return True
-
-
 @dataclass(frozen=True)
 class Player:
     """One optimiser and the terms that it minimises.
@@ -54,7 +47,7 @@ class Player:
     name: str
     optimiser: Optimizer
     terms: Callable[[Batch], Terms]
-    due: Callable[[int], bool] = always
+    due: Callable[[int], bool] = lambda step: True
     lr: Callable[[int], float] | None = None
 
     def parameters(self) -> list[Tensor]:

@@ -6,8 +6,6 @@ Each is a file of 16 bits with a card (``export``): the best teacher, and of eve
 the best student of it among its seeds, by the metric that decides in its paper.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Iterable, Mapping

@@ -8,8 +8,6 @@ are the processes of a run that live ten seconds after its kill, and in the end 
 every unit, beside those of a run that nobody disturbed.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import random

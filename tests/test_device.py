@@ -124,7 +124,7 @@ def test_seeds_are_those_of_torch_on_every_device_in_use(monkeypatch):
 
 def test_units_side_by_side_are_one_a_gpu_unless_told_otherwise(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert device.default_jobs("cpu") == device.cores()
+    assert device.default_jobs("cpu") == device.cpu_count()
     assert device.default_jobs("cuda") == 2
     monkeypatch.setenv("GANZIP_GPU_JOBS", "3")
     assert device.default_jobs("cuda") == 6 and device.default_jobs("cuda:1") == 3

@@ -168,7 +168,7 @@ def test_weights_that_do_not_fit(saved):
     rewritten(saved, arguments={"d": 5, "size": 16, "latent": 8})
     with pytest.raises(
         export.StudentError,
-        match=r"student.*stages\.0\.0\.weight is \(8, 8, 4, 4\), expected \(8, 10,",
+        match=r"student.*stages\.0\.0\.weight: .*\[8, 8, 4, 4\].*\[8, 10,",
     ):
         ganzip.load(saved)
     rewritten(saved, arguments={"deep": 1})
@@ -179,10 +179,8 @@ def test_weights_that_do_not_fit(saved):
 def test_a_card_that_is_wrong_is_not_written(tmp_path):
     net, card, _ = built("dcgan")
     path = tmp_path / "x"
-    with pytest.raises(export.StudentError, match="such tensors"):
+    with pytest.raises(export.StudentError, match="weights do not fit"):
         export.save(path, net, replace(card, arguments={"d": 3, "size": 16, "latent": 8}))
-    with pytest.raises(ValueError, match=r"the card says a\.B, the network is a ganzip"):
-        export.save(path, net, replace(card, architecture="a.B"))
     with pytest.raises(ValueError, match="more than JSON values"):
         export.save(path, net, replace(card, training={"teacher": net}))
     assert not path.exists()

@@ -32,6 +32,7 @@ EDGES = """
     nets.checkpoints: nets
     nets.enlarging: nets.realesrgan
     nets.gcfsr: nets.stylegan2
+    papers.__main__: units.plan
     papers.adapters: papers.super_resolution
     papers.dcgan_kd: papers.adapters
     papers.kernels: papers.perceptual
@@ -54,6 +55,7 @@ EDGES = """
     report.pages: explore report.effects report.enlargements report.keeping report.ongoing
     report.show: report.keeping
     reproduce: batch report.keeping
+    slicing: prune
     taps: device
     train: device parallel
     units.manifests: files

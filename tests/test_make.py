@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from ganzip import batch, parameters, reproduce
+from ganzip import batch, device, parameters, reproduce
 from ganzip.parameters import ParameterError
 from ganzip.report import keeping
 from ganzip.units import output_folder
@@ -189,23 +189,26 @@ def test_make_and_the_notebooks_name_one_folder(values, name, paper, given, monk
 
 def test_the_verbs_of_batch_are_given_the_same(given, monkeypatch, tmp_path):
     told = []
-    monkeypatch.setattr(batch, "main", lambda arguments: told.append(arguments) or 0)
+    monkeypatch.setattr(batch, "do", lambda *what, weights: told.append((*what, weights)) or 0)
     given(GANZIP_RUNS=str(tmp_path), DATA="my photos & more.zip", SCALE="1.0")
     assert reproduce.main("status") == 0
-    assert told.pop() == [
-        "status", "--data=my photos & more.zip", "--papers=dcgan_kd,sdakd,nickel_dime", "--jobs=0"
-    ]  # fmt: skip
+    request = Request(data="my photos & more.zip")
+    assert told.pop() == ("status", request, device.default_jobs("cpu"), None, False)
     given(WEIGHTS="1", PAPER="sdakd", DATA="photos")
     reproduce.main("bundle")
-    assert told.pop() == ["bundle", "ganzip-cpu.zip", "--papers=sdakd", "--jobs=0", "--weights"]
+    assert told[0][:2] == ("bundle", Request(papers=("sdakd",)))
+    assert told.pop()[3:] == (Path("ganzip-cpu.zip"), True)
     given(TO="~/x.zip")
     reproduce.main("bundle")
-    assert told.pop()[1] == str(Path.home() / "x.zip")
+    assert told.pop()[3] == Path.home() / "x.zip"
     with pytest.raises(ParameterError, match="FROM names no bundle"):
         reproduce.main("merge")
     given(FROM="x.zip")
     reproduce.main("merge")
-    assert told.pop()[:2] == ["merge", "x.zip"]
+    assert (told[0][0], told.pop()[3]) == ("merge", Path("x.zip"))
+    given(PAPER="your_own_gan")
+    with pytest.raises(ParameterError, match="PAPER is your_own_gan; expected of dcgan_kd"):
+        reproduce.main("status")
 
 
 def test_snakemake_is_given_texts_as_texts(monkeypatch, tmp_path):

@@ -6,8 +6,6 @@ cannot be read stops the loading with its name. :func:`batches_of` gives steps t
 device.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

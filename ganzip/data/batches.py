@@ -1,7 +1,5 @@
 """What a step sees of an image set: indices, and the rows that they name, on the device."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache

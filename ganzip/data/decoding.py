@@ -1,7 +1,5 @@
 """From encoded images to uint8 tensors: by all cores, into memory or a memory-mapped cache."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys
@@ -111,10 +109,11 @@ def _fill(
             for i in range(first, min(first + CHUNK, stop)):
                 one = image(i)
                 if one.shape[1:] != shape[1:]:
-                    found = "image {} has {}x{} pixels".format(keys[i], *one.shape[1:])
-                    expected = "expected {}x{} as the first".format(*shape[1:])
-                    remedy = "bring all to one size, or load them with a size"
-                    raise DataError(f"{source.path}: {found}, {expected}; {remedy}")
+                    raise DataError(
+                        f"{source.path}: image {keys[i]} has {one.shape[1]}x{one.shape[2]} pixels, "
+                        f"expected {shape[1]}x{shape[2]} as the first; bring all to one size, or "
+                        "load them with a size"
+                    )
                 if len(one) > shape[0]:
                     raise _ColourAmongGrey
                 if len(one) < shape[0]:

@@ -1,7 +1,5 @@
 """What an image set is: uint8 tensors with a fingerprint, and the errors of reading one."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finding a set: digits, the field's usual ones as their tools leave them, any folder or zip."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """What stays known of a data set that is not here: files that are read as strangers' are."""
 
-from __future__ import annotations
-
 import io
 import re
 from dataclasses import replace
@@ -11,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganzip.data.images import DataError, Images, describe
+from ganzip.files import first_fault
 
 IMAGES = 8  # that a note holds of a set
 FINGERPRINT = r"^[0-9a-f]{12}$"
@@ -61,5 +60,5 @@ def recall_parts(content: bytes) -> list[dict[str, Any]]:
     try:
         return [part.model_dump() for part in PARTS.validate_json(content)]
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]["msg"]
+        fault = first_fault(error)
         raise DataError(f"nothing that a run keeps of a set of photos ({fault:.100})") from error

@@ -3,8 +3,6 @@
 Papers train on one set and test on another; GCFSR of FFHQ is tested on CelebA-HQ.
 """
 
-from __future__ import annotations
-
 import random
 from collections import ChainMap, Counter
 from collections.abc import Mapping, Sequence

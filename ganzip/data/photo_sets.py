@@ -1,7 +1,5 @@
 """Photos of any size, and their parts: cut out of each photo, or whole photos dealt."""
 
-from __future__ import annotations
-
 import io
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Any folder or zip of images: which belong to a split, and which labels they have."""
 
-from __future__ import annotations
-
 import io
 import json
 import operator
@@ -99,9 +97,9 @@ def reader(path: Path) -> tuple[list[str], Read]:
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
-        expected = "expected a folder or an intact .zip of images"
         raise DataError(
-            f"{path}: not readable ({reason(error)}), {expected}; get it again"
+            f"{path}: not readable ({reason(error)}), expected a folder or an intact .zip of "
+            "images; get it again"
         ) from error
     lock = threading.Lock()
 

@@ -6,8 +6,6 @@ distributions, stand beside an L1 to the teacher's image: nothing else would tie
 input.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

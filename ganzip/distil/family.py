@@ -4,8 +4,6 @@ An ``Adapter`` is all that is asked of a user: how a network of a width is made 
 given. The four families of the papers are adapters too, see ``papers.adapters``.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import inspect

@@ -3,8 +3,6 @@
 What a paper does its own way is a number or a name here, not a second function.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What a method is handed to train a student: a family's networks, a recipe, batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn

@@ -1,7 +1,5 @@
 """Networks as methods want to see them: drawn by styles, with names for what is compared."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache

@@ -4,8 +4,6 @@ Times are no results: equal plans give equal rows, but other times in every run.
 results holds any, and ``tables/cost.csv`` holds all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar

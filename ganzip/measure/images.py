@@ -1,7 +1,5 @@
 """Images that finished networks give, and numbers of them: against real images, and in pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise

@@ -4,8 +4,6 @@ A classifier trained on the data set or, where it has no labels, an ImageNet net
 joins it at presets gpu and paper, where its weights are there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -105,8 +103,7 @@ def train_judge(run: Run, images: Images) -> Judge:
     c, classifier = run.config, None
     if images.classes:
         torch.manual_seed(step_seed(c["seed"], -1))
-        shape = {"channels": c["channels"], "size": c["size"]}
-        classifier = net = features.Classifier(images.classes, **shape).to(run.device)
+        classifier = net = _classifier(run, images.classes)
         adam = Adam(net.parameters(), 1e-3, fused=True)
 
         def terms(batch: Batch) -> Terms:
@@ -142,12 +139,16 @@ def judge_of(run: Run) -> Judge:
     weights, classifier = run.weights_of("judge"), None
     classes = run.unit.needs["judge"].config["classes"]
     if classes:
-        shape = {"channels": run.config["channels"], "size": run.config["size"]}
-        classifier = features.Classifier(classes, **shape).to(run.device)
+        classifier = _classifier(run, classes)
         frozen(load_network(classifier, weights, "judge"))
     networks = feature_networks(run, classifier)
     real = {name: near(weights[f"real.{name}"], run.device) for name in networks}
     return Judge(networks, real, classifier)
+
+
+def _classifier(run: Run, classes: int) -> features.Classifier:
+    shape = {"channels": run.config["channels"], "size": run.config["size"]}
+    return features.Classifier(classes, **shape).to(run.device)
 
 
 def near(features: Tensor, device: torch.device) -> Tensor:

@@ -1,7 +1,5 @@
 """Rows: measured numbers under the labels of their unit. And units by what they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 

@@ -1,7 +1,5 @@
 """The papers' four families as adapters, and adapters by name or out of a user's file."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.util
 import math

@@ -7,8 +7,6 @@ Aguinaldo et al., "Compressing GANs using Knowledge Distillation", arXiv:1902.00
     perform_all(units, dcgan_kd.work, files.runs_folder())
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools
@@ -294,11 +292,6 @@ def has_discriminator(unit: Unit) -> bool:
     return unit.config["method"] not in ("judge", "mse", "cached")
 
 
-def discriminator_of(unit: Unit, root: Path) -> nn.Module:
-    """The trained, frozen discriminator of a finished unit that has one."""
-    return frozen(load_network(discriminator(unit), unit.weights(root), "D"))
-
-
 # What is measured -------------------------------------------------------------------------------
 
 
@@ -364,7 +357,7 @@ def logits(unit: Unit, root: Path, n: int = 297, *, judge: Unit | None = None) -
     def found() -> dict[str, Tensor]:
         real = data.to_float(judging.load_images(Run(unit, root), "test").pixels[:n])
         fake = images_of(generator_of(unit, root), noise(len(real), c["latent"]), 500)
-        D = discriminator_of(judge, root)
+        D = frozen(load_network(discriminator(judge), judge.weights(root), "D"))
         return {"real": logits_of(D, real, 500), "generated": logits_of(D, fake, 500)}
 
     return compute_once(unit, root, f"logits-of-{judge.name}", found, n)

@@ -1,7 +1,5 @@
 """The claims of paper A, each with the verdict that the rows give."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 

@@ -4,8 +4,6 @@ DiME's kernels are foundation models where their files are, and otherwise two st
 that learns the data without labels, and EfficientNet-Lite0. Neither measures.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path

@@ -7,8 +7,6 @@ no paper has side by side. Teachers are those of the papers' own runs, trained w
     perform_all(units, matrix.work, files.runs_folder())
 """
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from types import ModuleType

@@ -7,8 +7,6 @@ via Knowledge Distillation", ECCV 2024, arXiv:2405.11614; on StyleGAN2.
     perform_all(units, nickel_dime.work, files.runs_folder())
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +35,7 @@ from ganzip.papers import nickel_dime_rows as measure
 from ganzip.papers.nickel_dime_networks import CONTENT, STYLE, content, generator_of, pair
 from ganzip.papers.nickel_dime_rows import OURS, PAPER, SCRATCH, labels, sizes, width
 from ganzip.presets import WITHOUT, NickelDime
-from ganzip.train import Batch, lazy, step_seed
+from ganzip.train import Batch, frozen, lazy, step_seed
 from ganzip.units import (
     Demand,
     Run,
@@ -455,9 +453,10 @@ def logits(unit: Unit, root: Path, n: int = 297) -> dict[str, Tensor]:
     """Logits of the unit's own D for held-out real images and for the unit's; else empty."""
 
     def found() -> dict[str, Tensor]:
-        if not any(name.startswith("D.") for name in unit.weights(root)):
+        run, weights = Run(unit, root), unit.weights(root)
+        if not any(name.startswith("D.") for name in weights):
             return {}
-        run, D = Run(unit, root), networks.discriminator_of(unit, root)
+        D = frozen(load_network(networks.discriminator(unit.config), weights, "D"))
         real = data.to_float(judging.load_images(run, "test").pixels[:n])
         fake = images_of(generator_of(unit, root), noise(len(real), unit.config["latent"]), n)
         return {

@@ -1,7 +1,5 @@
 """Paper C's networks: their sizes, what pruning leaves of them, the maps that are compared."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from functools import lru_cache
@@ -94,11 +92,6 @@ def generator_of(unit: Unit, root: Path) -> nn.Module:
     """The finished unit's generator, its average over training, frozen."""
     c = unit.config
     return frozen(load_network(generator(c, c["p"]), unit.weights(root), "G"))
-
-
-def discriminator_of(unit: Unit, root: Path) -> nn.Module:
-    """The finished unit's own discriminator, frozen."""
-    return frozen(load_network(discriminator(unit.config), unit.weights(root), "D"))
 
 
 def teacher_of(run: Run) -> nn.Module:

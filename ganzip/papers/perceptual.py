@@ -1,7 +1,5 @@
 """Perceptual distances, and maps that methods compare: of VGG, or of an embedded stand-in."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 

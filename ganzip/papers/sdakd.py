@@ -7,8 +7,6 @@ Super-Resolution GANs", arXiv:2510.03870; on GCFSR and on Real-ESRGAN.
     perform_all(units, sdakd.work, files.runs_folder())
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import functools
@@ -99,7 +97,11 @@ def check_released(c: Mapping[str, Any]) -> None:
     path = assets.require("realesrgan-x4plus-netD")
     D: Any = sr.discriminator(c, "1")
     realesrgan.load_pth(D, path)
-    assets.check_finite(path, D)
+    if bad := [name for name, x in D.state_dict().items() if not x.isfinite().all()]:
+        raise assets.BrokenAsset(
+            f"{path} is NaN or infinite in {bad[0]} ({len(bad)} such tensors), expected finite "
+            "numbers: delete it and get it again"
+        )
 
 
 def settings(preset: Sdakd, family: SuperResolution, pieces: sr.Pieces) -> dict[str, Any]:

@@ -3,13 +3,10 @@
 Shared by what ``papers.sdakd`` trains and measures. ``c`` is the configuration of a unit.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -19,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from torch import Tensor, nn
 
 from ganzip import assets, data, degrade, features, files, parallel, sets
@@ -175,7 +173,7 @@ def fresh_squares(run: Run) -> Callable[[int], Tensor]:
 
     def cut(step: int) -> Tensor:
         seeds = torch.randint(2**31, (c["batch"],)).tolist()
-        with ThreadPoolExecutor(max_workers=min(c["batch"], os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(max_workers=min(c["batch"], cpu_count())) as pool:
             return torch.stack(list(pool.map(one, indices(step).tolist(), seeds))).to(run.device)
 
     return cut
@@ -356,11 +354,6 @@ def batches(run: Run, *, teacher: nn.Module | None = None) -> Batches:
 
 def condition(images: Tensor, factors: Sequence[int], c: Mapping[str, Any]) -> Tensor:
     """GCFSR's input: images reduced and enlarged by a factor each, and the factors."""
-    if unknown := set(factors).difference(c["factors"]):
-        raise ValueError(
-            f"factor {min(unknown)}: this network was trained for {sorted(set(c['factors']))}; "
-            "take one of them"
-        )
     share = torch.tensor(factors) / max(c["factors"])
     return gcfsr.condition(degrade.gcfsr_input(images, factors), share)
 

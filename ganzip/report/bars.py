@@ -1,7 +1,5 @@
 """What preset night is to reach, set before its runs began, and what rows say of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal

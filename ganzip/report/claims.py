@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -86,9 +87,9 @@ def _of_mean(numbers: Values) -> tuple[float, int]:
 def ordering(
     text: str,
     published: str,
-    *,
     better: Values,
     worse: Values,
+    *,
     higher_is_better: bool,
     shared: float = 0.0,
 ) -> Claim:
@@ -97,14 +98,9 @@ def ordering(
     return Claim(text, published, f"{spread(better)} against {spread(worse)}", result)
 
 
-def claim_more(text: str, published: str, a: Values, b: Values) -> Claim:
-    """Make the claim that `a` is larger than `b`."""
-    return ordering(text, published, better=a, worse=b, higher_is_better=True)
-
-
-def claim_less(text: str, published: str, a: Values, b: Values) -> Claim:
-    """Make the claim that `a` is smaller than `b`."""
-    return ordering(text, published, better=a, worse=b, higher_is_better=False)
+# The claims that the first values are larger than the second, or smaller.
+claim_more = partial(ordering, higher_is_better=True)
+claim_less = partial(ordering, higher_is_better=False)
 
 
 def equivalence(

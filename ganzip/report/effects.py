@@ -3,19 +3,19 @@
 Absolute values of small runs and published ones are not comparable; ratios of two methods are.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import get_args
 
 import pandas as pd
 
 from ganzip.families import SIZES
 from ganzip.papers import sdakd_claims
 from ganzip.report import tables
+from ganzip.report.claims import Verdict
 
-VERDICTS = ("supported", "contradicted", "inconclusive")
+VERDICTS = get_args(Verdict)
 # The main claims of each paper in words, and a regular expression of those that test them.
 MAIN_CLAIMS = {
     "dcgan_kd": {

@@ -12,8 +12,6 @@ The notebooks in ``notebooks/`` show the reference run of their paper, see :func
 ``figures/teachers/`` holds finished teachers, and judges, which a run takes instead of training.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -30,12 +28,12 @@ from typing import Any
 
 import pandas as pd
 import torch
+from joblib import cpu_count
 from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
 from ganzip import data, files, parameters, processes, zoo
-from ganzip.device import cores
 from ganzip.parameters import OWN
 from ganzip.report import figures
 from ganzip.units import Unit, in_order, manifests
@@ -44,6 +42,7 @@ from ganzip.units.manifests import HISTORY, ROWS, WEIGHTS
 from ganzip.units.plan import NAMES, PAPER_NOTEBOOKS, Request
 from ganzip.units.transfer import evaluations, pack, read_request
 from ganzip.units.unit import KEPT
+from ganzip.zoo import folder
 
 RUN = "run.zip"
 SUMMARY = "run.json"
@@ -54,11 +53,6 @@ FIGURES = {"table.csv": "quality", "samples.pt": "samples", "unseen.pt": "unseen
 
 class OlderPlan(RuntimeError):
     """A kept run that lacks units of today's plan: its figures stay as they were drawn."""
-
-
-def folder() -> Path:
-    """Where kept runs are."""
-    return zoo.folder()
 
 
 def places() -> list[Path]:
@@ -305,7 +299,7 @@ def _copy(out: Path, place: Path) -> list[Path]:
 def redraw_all(places: Iterable[Path]) -> int:
     """Draw several kept runs, one a core; returns how many tables came out otherwise."""
     places, count = list(places), 0
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(cpu_count()) as pool:
         jobs = [pool.submit(redraw, place) for place in places]
         for place, its in zip(places, tqdm(jobs, unit="run"), strict=True):
             try:

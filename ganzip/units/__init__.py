@@ -35,7 +35,6 @@ from ganzip.units.unit import (
     find_units,
     in_order,
     output_folder,
-    read_figure_data,
     read_history,
     read_rows,
     read_samples,

@@ -138,11 +138,11 @@ class Schedule:
     end: float
 
     @staticmethod
-    def of(minutes: float, begin: float | None = None) -> Schedule:
+    def of(minutes: float) -> Schedule:
         """The last tenth, 6 to 30 seconds, is for checkpoints, pictures and the bundle."""
         if not minutes >= MIN_MINUTES or math.isinf(minutes):
             raise ValueError(f"minutes is {minutes:g}, expected {MIN_MINUTES} or more; take more")
-        begin = time.time() if begin is None else begin
+        begin = time.time()
         end = begin + 60 * minutes
         spare = min(30.0, max(6.0, 6 * minutes))
         return Schedule(begin, end - spare, end - spare / 2, end)
@@ -217,13 +217,13 @@ def draw(pictures: Iterable[Callable[[], object]], until: float) -> list[str]:
     return errors
 
 
-def find_overflow(units: Sequence[Unit], root: Path, size: int = BUNDLE_BYTES) -> list[Path]:
+def find_overflow(units: Sequence[Unit], root: Path) -> list[Path]:
     """What figures show of the finished units, the last first, that a bundle has no room for.
 
     units: in the order of their worth. Rows, histories and manifests always come along.
     """
     done = [unit for unit in units if unit.done(root)]
-    room = size - 65536  # for the names, and what is known of the data
+    room = BUNDLE_BYTES - 65536  # for the names, and what is known of the data
     for unit in done:
         room -= sum(_zip_size(unit.folder(root) / name) for name in ROW_FILES)
     overflow = []

@@ -5,8 +5,6 @@ entry with size and sha256. The hashes tell an accident, not a forger: who write
 hashes to them is believed. No entry is code, and none leads out of the folder of runs.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -399,8 +397,7 @@ def find_rows_fault(content: bytes, paper: str, config: Mapping[str, Any]) -> st
     try:
         values = [Row.model_validate(line).value for line in lines]
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        return f"column {fault['loc'][0]}: {fault['msg']}, found {fault['input']!r:.40}"
+        return f"column {files.first_fault(error)}"
     if not any(isinstance(value, float) and math.isfinite(value) for value in values):
         return "no value is a number"
     if len({tuple(line[c] for c in tables.ROW if c != "value") for line in lines}) < len(lines):

@@ -3,8 +3,6 @@
 It carries the sha256 of all that it says itself, so that a changed digit in it is seen too.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping
@@ -106,12 +104,7 @@ def parse_json(model: type[M], content: bytes) -> M:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] not in ("json_invalid", "value_error", "missing"):
-            message += f", found {ascii(first['input'])[:60]}"
-        raise ValueError(f"{place}: {message}" if place else message) from None
+        raise ValueError(files.first_fault(error)) from None
 
 
 def _sha256(fields: Mapping[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """All papers' units as one plan: what is to be reproduced, and what each unit asks and does."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path

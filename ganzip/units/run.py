@@ -5,8 +5,6 @@ run that was never interrupted. Under ``torchrun`` several processes share a uni
 (``ganzip.parallel``), and the first alone writes.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from joblib import cpu_count
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
@@ -265,9 +264,6 @@ class Run:
             except CheckpointError as error:
                 print(f"{error}; going on from the one before it")
                 continue
-            if not _finite(payload["state"]):
-                print(f"{path.name} holds NaN; going on from the one before it")
-                continue
             for name, part in parts.items():
                 part.load_state_dict(payload["state"][name])
             self.history = [tuple(entry) for entry in payload["history"]]
@@ -462,4 +458,4 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {devices.cores()} cores"
+    return f"{name}, {cpu_count()} cores"

@@ -1,7 +1,5 @@
 """How far the units of a plan are, what they still take, and why some failed."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Results that travel: what is done packed into a bundle, and a bundle taken in."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
