@@ -294,8 +294,10 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, flo
 def auc(scores_real: Tensor, scores_fake: Tensor) -> float:
     """Chance that a real image scores above a fake one, ties half: the area under the ROC curve.
 
-    0.5 is a discriminator that knows nothing.
+    0.5 is a discriminator that knows nothing. Raises ValueError for no scores, or for NaN.
     """
+    _check(scores_real.reshape(-1, 1), "scores of real images")
+    _check(scores_fake.reshape(-1, 1), "scores of fake images")
     real, fake = scores_real.flatten(), scores_fake.flatten().sort().values
     below = torch.searchsorted(fake, real) + torch.searchsorted(fake, real, right=True)
     return below.double().mean().item() / (2 * len(fake))

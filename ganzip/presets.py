@@ -5,9 +5,8 @@ Presets differ in numbers alone: smoke, cpu, night, gpu and paper run the same c
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ganzip import parameters
@@ -49,9 +48,7 @@ class DcganKd:
     name: str
     size: int  # pixels
     teacher_d: int
-    teacher_gan: str = (
-        "gan"  # how teacher and regular GANs train: "gan" (DCGAN) or "wgan" (W-DCGAN)
-    )
+    teacher_gan: str = "gan"  # teacher and regular GANs: "gan" (DCGAN) or "wgan" (W-DCGAN)
     regular: Mapping[int, int]  # figure 2, and the regular column of table 1
     mse: Mapping[int, int]  # the student column
     cached: Mapping[int, int]  # students taught from the cache
@@ -100,15 +97,14 @@ def dcgan_kd(
     d=128 on faces. ``scale`` multiplies steps and seeds; no row has fewer than ``seeds``.
     """
     check(preset, scale, seeds)
-    steps = dataclasses.replace
     if preset == "smoke":
         chosen = DcganKd(
             name=preset, size=16, teacher_d=4, regular={2: 1, 4: 1, 8: 1},
             mse={2: 1}, cached={2: 1}, joint={2: 1}, warm={2: 1}, letter={2: 1}, other={2: 1},
-            penalty={2: 1}, alphas=(0.0, 1e-4), gan_recipe=steps(GAN, steps=150),
-            teacher_recipe=steps(TEACHER, steps=150), wgan_recipe=steps(WGAN, steps=2),
-            letter_recipe=steps(LETTER, steps=50), mse_recipe=steps(MSE, steps=200),
-            joint_recipe=steps(JOINT, steps=50),
+            penalty={2: 1}, alphas=(0.0, 1e-4), gan_recipe=replace(GAN, steps=150),
+            teacher_recipe=replace(TEACHER, steps=150), wgan_recipe=replace(WGAN, steps=2),
+            letter_recipe=replace(LETTER, steps=50), mse_recipe=replace(MSE, steps=200),
+            joint_recipe=replace(JOINT, steps=50),
             judge_steps=200, cache_pairs=512, n_images=500,
         )  # fmt: skip
     elif preset == "cpu":
@@ -116,10 +112,10 @@ def dcgan_kd(
             name=preset, size=16, teacher_d=16,
             regular={2: 3, 4: 3, 8: 3, 16: 3, 24: 1}, mse={2: 3, 4: 3, 8: 3}, cached={4: 3},
             joint={4: 1}, warm={4: 3}, letter={2: 3}, other={4: 1}, penalty={4: 1},
-            gan_recipe=steps(GAN, steps=2000), teacher_recipe=steps(TEACHER, steps=2000),
-            wgan_recipe=steps(WGAN, steps=500, lr=1e-3, d_lr=1e-3),
-            letter_recipe=steps(LETTER, steps=2000),
-            mse_recipe=steps(MSE, steps=3500), joint_recipe=steps(JOINT, steps=1000),
+            gan_recipe=replace(GAN, steps=2000), teacher_recipe=replace(TEACHER, steps=2000),
+            wgan_recipe=replace(WGAN, steps=500, lr=1e-3, d_lr=1e-3),
+            letter_recipe=replace(LETTER, steps=2000),
+            mse_recipe=replace(MSE, steps=3500), joint_recipe=replace(JOINT, steps=1000),
             judge_steps=1500, cache_pairs=20_000, n_images=5000,
         )  # fmt: skip
     elif preset == "night":
@@ -127,38 +123,40 @@ def dcgan_kd(
             name=preset, size=32, teacher_d=32,
             regular={2: 5, 4: 5, 8: 5, 16: 5, 32: 5, 48: 2}, mse={2: 5, 4: 5, 8: 5, 16: 5},
             cached={4: 3}, joint={4: 3}, warm={4: 3}, letter={2: 3, 4: 1}, other={4: 1, 32: 1},
-            penalty={4: 1}, gan_recipe=steps(GAN, steps=10_000, d_lr=1.25e-4),
-            teacher_recipe=steps(TEACHER, steps=10_000, lr=5e-4),
-            wgan_recipe=steps(WGAN, steps=2500, lr=1e-3, d_lr=1e-3),
-            letter_recipe=steps(LETTER, steps=10_000),
-            mse_recipe=steps(MSE, steps=15_000), joint_recipe=steps(JOINT, steps=5000),
+            penalty={4: 1}, gan_recipe=replace(GAN, steps=10_000, d_lr=1.25e-4),
+            teacher_recipe=replace(TEACHER, steps=10_000, lr=5e-4),
+            wgan_recipe=replace(WGAN, steps=2500, lr=1e-3, d_lr=1e-3),
+            letter_recipe=replace(LETTER, steps=10_000),
+            mse_recipe=replace(MSE, steps=15_000), joint_recipe=replace(JOINT, steps=5000),
             judge_steps=3000, cache_pairs=50_000, n_images=5000,
         )  # fmt: skip
     elif preset == "gpu":
-        gan = steps(GAN, steps=20_000, lr=2e-4, d_lr=2e-4)
+        gan = replace(GAN, steps=20_000, lr=2e-4, d_lr=2e-4)
         chosen = DcganKd(
             name=preset, size=64, teacher_d=128,
             regular={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1, 128: 1, 192: 1},
             mse={2: 3, 4: 3, 8: 3, 16: 1, 32: 1, 64: 1}, cached={4: 3}, joint={8: 1}, warm={8: 3},
             letter={2: 1, 4: 1, 8: 1}, other={8: 1}, penalty={8: 1},
             gan_recipe=gan, teacher_recipe=gan,
-            wgan_recipe=steps(WGAN, steps=4000), letter_recipe=steps(LETTER, steps=20_000),
-            mse_recipe=steps(MSE, steps=30_000, lr=2e-3), joint_recipe=steps(JOINT, steps=20_000),
+            wgan_recipe=replace(WGAN, steps=4000), letter_recipe=replace(LETTER, steps=20_000),
+            mse_recipe=replace(MSE, steps=30_000, lr=2e-3),
+            joint_recipe=replace(JOINT, steps=20_000),
             judge_steps=4000, cache_pairs=200_000, n_images=10_000,
         )  # fmt: skip
     else:
         teacher_d, kind = (256, "wgan") if grey else (64, "wgan") if labels else (128, "gan")
         sizes = (2, 4, 8, 16, 32, 48, 64, 128, 256)
         n = 23_400 if grey else 19_500 if labels else 79_000  # 25 epochs of the set
-        gan, letter = steps(GAN, steps=n, lr=2e-4, d_lr=2e-4), steps(LETTER, steps=n)
+        gan, letter = replace(GAN, steps=n, lr=2e-4, d_lr=2e-4), replace(LETTER, steps=n)
         chosen = DcganKd(
             name=preset, size=64, teacher_d=teacher_d, teacher_gan=kind,
             regular=dict.fromkeys(sizes, 3), mse={d: 3 for d in sizes if d < teacher_d},
             cached={4: 3}, joint={8: 3}, warm={8: 3},
             letter={2: 3, 4: 3, 8: 3}, other={8: 3}, penalty={8: 3},
             alphas=(0.0, 1e-4, 1e-3, 1e-2, 1e-1), gan_recipe=gan, teacher_recipe=gan,
-            wgan_recipe=steps(WGAN, steps=50_000), letter_recipe=letter,
-            mse_recipe=steps(MSE, steps=50_000, lr=2e-3), joint_recipe=steps(JOINT, steps=50_000),
+            wgan_recipe=replace(WGAN, steps=50_000), letter_recipe=letter,
+            mse_recipe=replace(MSE, steps=50_000, lr=2e-3),
+            joint_recipe=replace(JOINT, steps=50_000),
             judge_steps=10_000, cache_pairs=1_000_000, n_images=50_000,
         )  # fmt: skip
     recipes = [k for k, v in vars(chosen).items() if isinstance(v, Recipe)]
@@ -179,7 +177,6 @@ def sdakd(
     steps and seeds; no row has fewer than ``seeds``.
     """
     check(preset, scale, seeds)
-    with_ = dataclasses.replace
     # What Real-ESRGAN's two columns share.
     held = {"validation": 100, "test": 100}
     tuned = {"lr": 2e-3, "d_lr": 4e-4, "l1_lr": 2e-3, "cosine": True}
@@ -188,18 +185,18 @@ def sdakd(
         photo = {"net": {"blocks": 4}, "size": 32, "span": 80, "square": 80, "count": few}
         photo |= {"d_width": 1 / 8, "batch": 2, "d_steps": 2}
         families = (
-            with_(
+            replace(
                 GCFSR, net=tiny | {"latent": 8}, d_net=tiny, size=32, span=64, square=32, count=few,
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=12, naive_steps=12,
                 steps=6, d_steps=4, epoch=6, cosine=True, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, True), speed=tiny | {"latent": 8}, speed_input=32,
             ),
-            with_(
+            replace(
                 REAL_ESRGAN, **photo, **tuned, start="nearest", stored=True, teacher_steps=4,
                 naive_steps=8, steps=4, epoch=4, ema=0.9,
                 seeds=rows_of_tables(1, 1, 1, False), speed={"blocks": 1}, speed_input=8,
             ),
-            with_(
+            replace(
                 PLAIN, **photo, teacher_steps=4, naive_steps=8, steps=4, epoch=4,
                 seeds=rows_of_plain(1, 1),
             ),
@@ -209,7 +206,7 @@ def sdakd(
         photo = {"net": {"blocks": 4}, "size": 64, "batch": 4, "d_steps": 24}
         photo |= {"count": {"train": 96, "validation": 32, "test": 32}}
         families = (
-            with_(
+            replace(
                 GCFSR, net=small | {"latent": 32}, d_net=small, size=32, span=96, square=32,
                 count={"train": 512, "validation": 32, "test": 32},
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=4, teacher_steps=500,
@@ -217,12 +214,12 @@ def sdakd(
                 lr=1e-2, betas=(0.9, 0.99), cosine=True, ema=0.98,
                 seeds=rows_of_tables(3, 1, 1, True), speed={"size": 32}, speed_input=32,
             ),
-            with_(
+            replace(
                 REAL_ESRGAN, **photo, **tuned, start="nearest", d_width=1 / 4, span=96, square=96,
                 stored=True, teacher_steps=200, naive_steps=90, steps=45, epoch=45, ema=0.98,
                 seeds=rows_of_tables(2, 1, 1, False), speed_input=16,
             ),
-            with_(
+            replace(
                 PLAIN, **photo, span=104, square=104, teacher_steps=40, naive_steps=160, steps=80,
                 epoch=80, seeds=rows_of_plain(2, 1),
             ),
@@ -232,7 +229,7 @@ def sdakd(
         photo = {"net": {"blocks": 4}, "span": 160, "square": 160, "count": {"train": 400} | held}
         photo |= {"batch": 4, "d_steps": 200, "ema": 0.99}
         families = (
-            with_(
+            replace(
                 GCFSR, net=small | {"latent": 64}, d_net=small, size=64, span=192, square=64,
                 count={"train": 3000} | held,
                 factors=(8, 8, 4, 2), shown=(8, 4, 2), batch=8, teacher_steps=6000,
@@ -240,12 +237,12 @@ def sdakd(
                 lr=5e-3, betas=(0.9, 0.99), cosine=True, ema=0.995, stand_in=1.0,
                 seeds=rows_of_tables(3, 2, 2, True), speed={"size": 64}, speed_input=64,
             ),
-            with_(
+            replace(
                 REAL_ESRGAN, **photo, **tuned, start="bicubic", d_width=1 / 4, size=96, stored=True,
                 teacher_steps=800, naive_steps=1000, steps=500, epoch=125, warmup=10,
                 seeds=rows_of_tables(3, 2, 2, False), speed_input=32,
             ),
-            with_(
+            replace(
                 PLAIN, **photo, **tuned, size=64, teacher_steps=400, naive_steps=2000, steps=1000,
                 epoch=250, seeds=rows_of_plain(3, 1, ("Ablation3", "SDAKD balanced")),
             ),
@@ -257,29 +254,29 @@ def sdakd(
         photo = every | {"net": {"blocks": 8}, "span": 160, "square": 160, "teacher_steps": 2000}
         photo |= {"lr": 5e-4, "l1_lr": 5e-4, "seeds": rows_of_tables(3, 1, 1, False)}
         families = (
-            with_(
+            replace(
                 GCFSR, **every, net=half | {"latent": 512}, d_net=half, span=192,
                 factors=(32, 32, 16, 8), shown=(32, 16, 8), teacher_steps=4000, cosine=True,
                 seeds=rows_of_tables(3, 1, 1, True),
             ),
-            with_(REAL_ESRGAN, **photo, start="nearest", pool=160, d_lr=2e-4, cosine=True),
-            with_(PLAIN, **photo, stored=False, d_lr=2e-4),
+            replace(REAL_ESRGAN, **photo, start="nearest", pool=160, d_lr=2e-4, cosine=True),
+            replace(PLAIN, **photo, stored=False, d_lr=2e-4),
         )  # fmt: skip
     else:
-        plain = with_(REAL_ESRGAN, network=PLAIN.network, pool=0, speed={})
+        plain = replace(REAL_ESRGAN, network=PLAIN.network, pool=0, speed={})
         families = (
-            with_(GCFSR, fresh=True, seeds=rows_of_tables(3, 3, 3, True)),
-            with_(REAL_ESRGAN, fresh=True, seeds=rows_of_tables(3, 3, 3, False)),
-            with_(plain, fresh=True, seeds=rows_of_tables(3, 3, 3, False)),
+            replace(GCFSR, fresh=True, seeds=rows_of_tables(3, 3, 3, True)),
+            replace(REAL_ESRGAN, fresh=True, seeds=rows_of_tables(3, 3, 3, False)),
+            replace(plain, fresh=True, seeds=rows_of_tables(3, 3, 3, False)),
         )
     chosen = Sdakd(name=preset, families=families, passes=5 if preset == "smoke" else 50)
     if aligned:
         first, *rest = chosen.families
-        chosen = with_(chosen, families=(with_(first, span=0), *rest))
+        chosen = replace(chosen, families=(replace(first, span=0), *rest))
     steps = ("teacher_steps", "naive_steps", "steps", "d_steps", "epoch")
     families = tuple(multiply(f, scale, seeds, steps, ["seeds"]) for f in chosen.families)
     check_units(count(*(family.seeds for family in families)), scale, seeds)
-    return with_(chosen, families=families)
+    return replace(chosen, families=families)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,7 +356,7 @@ def nickel_dime(
             seeds=rows,
         )  # fmt: skip
         if preset == "smoke":
-            chosen = dataclasses.replace(
+            chosen = replace(
                 chosen, teacher_steps=40, steps=6, sparse_steps=2, epoch=2, moments=64, langevin=3,
                 prune_images=16, prune_rates=(0.5, 0.9), n_images=128, judge_steps=60,
                 encoder_steps=10, encoder_batch=32, passes=5,
@@ -369,7 +366,7 @@ def nickel_dime(
                 },
             )  # fmt: skip
         if not labels:
-            chosen = dataclasses.replace(
+            chosen = replace(
                 chosen, net={"size": 64, "base": 1024, "cap": 32}, lite=64, encoder_batch=32,
                 teacher_steps=times(chosen.teacher_steps, 1 / 2), epoch=times(chosen.steps, 1 / 4),
                 seeds={name: dict.fromkeys(rates, 1) for name, rates in chosen.seeds.items()},
@@ -381,7 +378,7 @@ def nickel_dime(
             rows |= {name: {0.9: 2} for name in ("NICKEL", "DiME")}
             for name in ("CAGC", "NICKEL & DiME", "fine-tune"):
                 rows[name] = {0.5: 1, 0.7: 1, 0.9: 2}
-            chosen = dataclasses.replace(
+            chosen = replace(
                 chosen, net={"size": 16, "base": 1024, "cap": 128}, teacher_steps=4000,
                 teacher_half_life=2000, steps=200, sparse_steps=50, epoch=25,
                 seeds=rows, scratch={},
@@ -393,8 +390,8 @@ def nickel_dime(
         rows |= {name: {0.5: 1, 0.7: 3, 0.9: 3} for name in ("fine-tune", "CAGC", "NICKEL & DiME")}
         chosen = NickelDime(
             name=preset, net={"size": 16, "base": 1024, "cap": 128}, latent=32, layers=2, group=4,
-            batch=16, teacher_steps=4000, steps=3000, sparse_steps=750, epoch=250,
-            teacher_lr=4e-3, half_life=1000, teacher_half_life=2000,
+            batch=16, teacher_steps=10_000, steps=3000, sparse_steps=750, epoch=250,
+            teacher_lr=4e-3, half_life=1000, teacher_half_life=5000,
             gamma=0.1, moment_batch=16, moments=10_000, lite=32, energy=16, langevin=5,
             prune_images=400, n_images=2000, judge_steps=2000, encoder_steps=1000,
             encoder_batch=96, seeds=rows,
@@ -440,7 +437,7 @@ def multiply(
 
     def longer(value: Any) -> Any:
         if isinstance(value, Recipe):
-            return dataclasses.replace(value, steps=times(value.steps, scale))
+            return replace(value, steps=times(value.steps, scale))
         return times(value, scale)
 
     def more(value: Any) -> Any:
@@ -450,7 +447,7 @@ def multiply(
 
     changes = {name: longer(getattr(preset, name)) for name in steps}
     changes |= {name: more(getattr(preset, name)) for name in rows}
-    return dataclasses.replace(preset, **changes)
+    return replace(preset, **changes)
 
 
 def count(*rows: Mapping[Any, Any]) -> int:

@@ -145,3 +145,14 @@ def test_other_configurations_are_refused_by_what_differs(packed, plan):
     taken, refused = merge(path, anyhow=True)
     assert taken == [plan[1].name] and plan[1].done(there)
     assert any("toy new: not in the bundle" in line for line in refused)
+
+
+def test_only_the_sets_that_a_paper_has_embedded_leave_its_folder_without_a_name(tmp_path):
+    for paper, data, name in (
+        ("dcgan_kd", "digits", "smoke"),
+        ("dcgan_kd", "photos", "smoke-photos"),
+        ("sdakd", "photos", "smoke"),
+        ("sdakd", "digits", "smoke-digits"),
+    ):
+        place = Request("smoke", data, papers=(paper,)).folder(paper, tmp_path)
+        assert place == tmp_path / paper / name

@@ -205,6 +205,11 @@ def test_modes_are_converted_as_documented(tmp_path):
 # Errors -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [16.0, "16", True, 0, -1])
+def test_a_size_is_a_positive_whole_number(size):
+    fails("digits", f"size={size!r}: expected a positive whole number", size=size)
+
+
 def test_damaged_idx_files(tmp_path):
     images, labels = noise(3, 5, 5), np.zeros(3, np.uint8)
     image_file = tmp_path / "MNIST" / "train-images-idx3-ubyte"

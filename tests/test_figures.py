@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from ganzip import metrics
 from ganzip.report import tables
 
 pytest.importorskip("matplotlib", reason="figures need the extra [notebooks]")
@@ -26,6 +27,7 @@ from matplotlib.patches import Rectangle, StepPatch
 
 from ganzip.report import figures
 from ganzip.report.figures.ends import apart
+from ganzip.report.figures.theme import MARKERS, markers
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def test_nothing_is_cut(frame, images):
 
 def test_sample_grid_shows_every_pixel_unblurred(images):
     figure = figures.sample_grid(images)
-    assert [label(axes) for axes in figure.axes] == ["teacher", "mse"]
+    assert [label(axes) for axes in figure.axes] == ["teacher", "MSE student"]
     for axes, batch in zip(figure.axes, images.values(), strict=True):
         (picture,) = axes.images
         assert picture.get_interpolation() == "nearest"
@@ -168,6 +170,22 @@ def test_comparison_shows_every_image_whole_and_enlarged(pictures):
                 assert [v + 0.5 for v in frame.get_xy()] == list(place)
                 assert frame.get_width() == frame.get_height() == white.get_width() == size
                 assert to_hex(white.get_edgecolor()) == "#ffffff" != to_hex(frame.get_edgecolor())
+
+
+def test_pictures_too_small_to_enlarge_are_alone(pictures):
+    figure = figures.comparison(pictures, [], captions={"student": ["27.1 dB", "25.0 dB"]})
+    assert len(figure.axes) == 6 and inside(figure)
+    assert [axes.get_xlabel() for axes in figure.axes[2::3]] == ["27.1 dB", "25.0 dB"]
+    with pytest.raises(ValueError, match="expected 1"):
+        figures.comparison(pictures, [(0, 0, 4)])
+
+
+def test_a_student_without_an_adversarial_share_is_called_by_its_loss(images):
+    labels = ["joint, alpha 0, d=4", "joint, alpha 0.01, d=4"]
+    rows = {label: images["mse"] for label in labels}
+    figure, drawn = figures.compression_artefacts(rows, {key: [5.0, 7.0] for key in rows})
+    shown = [label(axes).partition("\n")[0] for axes in figure.axes]
+    assert shown == ["MSE, longer, d=4", labels[1]] and drawn["label"].tolist() == labels
 
 
 def test_compression_artefacts_say_once_what_the_spread_is_over(images):
@@ -242,10 +260,31 @@ def test_metric_against_d_draws_the_means_that_it_hands_back(frame):
     assert [to_hex(line.get_markerfacecolor()) for line in filled] == [
         *(figures.COLOURS["mse"].lower(), "#ffffff")
     ]  # published points are hollow
+    assert ours.get_ylim() == mnist.get_ylim() and ours.get_title(loc="left") == "ours: digits"
+    marked, _ = figures.metric_against_d(
+        frame.query("method != 'teacher'"), "FD-digits", teacher_d=8
+    )
+    regular = frame.query("method == 'regular' and width == 8 and metric == 'FD-digits'")
+    assert lines(marked.axes[0])["teacher, d = 8"][1] == [regular["value"].mean()] * 2
     single, _ = figures.metric_against_d(frame, "IS")
     assert single.axes[0].get_legend() and not single.legends
     with pytest.raises(ValueError, match="no rows of metric 'FID' .*; there are FD-digits, IS"):
         figures.metric_against_d(frame, "FID")
+
+
+def test_a_distance_that_falls_to_a_third_is_logarithmic(frame):
+    falling = frame.query("method == 'regular' and metric == 'FD-digits'").astype({"width": int})
+    for power, scale in ((1.0, "log"), (0.1, "linear")):
+        rows = falling.assign(value=100 / falling["width"] ** power + falling["seed"])
+        figure, _ = figures.metric_against_d(rows, "FD-digits")
+        assert figure.axes[0].get_yscale() == scale and inside(figure)
+        assert ("log" in figure.axes[0].get_ylabel()) == (scale == "log")
+
+
+def test_every_size_has_its_number(frame):
+    figure, _ = figures.teacher_selection(frame, "FD-digits", tables.published("dcgan_kd", 1))
+    for axes in figure.axes:
+        assert all(text.get_text().strip() for text in axes.get_xticklabels())
 
 
 def test_teacher_selection_rings_the_best_and_shows_the_teacher_that_is_used(frame):
@@ -311,10 +350,33 @@ def test_logit_histogram_bars_are_the_counts():
     first = logits["mse"].numpy()
     low, high = counts.loc[5, ["left", "right"]]
     assert counts.loc[5, "mse"] == ((first >= low) & (first < high)).sum()
-    assert [*outlines(figure.axes[0]).values()] == [counts[label].tolist() for label in logits]
+    shown = {"MSE student": counts["mse"].tolist(), "real images": counts["real"].tolist()}
+    assert outlines(figure.axes[0]) == shown and inside(figure)
+    (note,) = figure.axes[0].texts
+    known = metrics.auc(logits["real"], logits["mse"])
+    assert note.get_text() == f"MSE student\nAUC {known:.2f}"
     assert moments["n"].tolist() == [200, 50]
     assert moments["mean"].tolist() == pytest.approx([x.mean().item() for x in logits.values()])
     assert moments["std"].tolist() == pytest.approx([x.std().item() for x in logits.values()])
+
+
+def test_logits_have_a_row_each_over_those_of_real_images():
+    logits = {label: torch.randn(40) for label in ("real", "teacher", "mse", "joint, alpha 0.1")}
+    figure, _, _ = figures.logit_histogram(logits)
+    names = ["teacher", "MSE student", "joint, alpha 0.1"]
+    assert [[*outlines(axes)] for axes in figure.axes] == [["real images", name] for name in names]
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+
+
+def test_probabilities_share_both_axes_and_bear_their_notes():
+    panels = {"GCFSR": {"DCD\nAUC 0.91": torch.rand(50)}, "ESRGAN": {"DCD": torch.full((50,), 0.4)}}
+    figure, counts, _ = figures.probability_histograms(panels)
+    assert list(counts.columns) == ["panel", "left", "right", "DCD"] and inside(figure)
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [
+        ["DCD: AUC 0.91"], []
+    ]  # fmt: skip
+    (limits,) = {axes.get_ylim() for axes in figure.axes}
+    assert limits[1] > 50
 
 
 def outlines(axes):
@@ -354,6 +416,10 @@ def test_by_method_draws_the_means_that_it_hands_back(rated):
     assert inside(figure) and left > 25 > 2 > right  # what is left falls to the right
     ticks = [text.get_text() for text in figure.axes[-1].get_xticklabels()]
     assert ticks == ["2", "10", "25"]
+    wide = rated.assign(width=1 - rated["rate"] / 100)
+    both, _ = figures.by_method(wide, "rate", metrics, left=True)
+    ticks = [text.get_text() for text in both.axes[-1].get_xticklabels()]
+    assert ticks == ["2\np = 0.98", "10\np = 0.9", "25\np = 0.75"] and inside(both)
     assert figure.axes[1].get_ylim()[0] == 0  # recall is a share
     with pytest.raises(ValueError, match=r"no rows of metrics \['FID'\]; there are FD-"):
         figures.by_method(rated, "rate", ["FID"])
@@ -395,11 +461,32 @@ def test_places_are_as_near_as_a_gap_allows(places, wanted):
     assert apart(places, 0.2) == pytest.approx(wanted)
 
 
+def test_all_of_a_crowd_have_a_bar_beside_their_ends_and_seeds_where_they_differ():
+    methods = ["GS", "CAGC", "StyleKD", "ITGC", "GCC", "NICKEL & DiME"]
+    crowd = pd.DataFrame(
+        {"method": method, "metric": "FD-digits", "step": step, "seed": seed, "value": step + seed}
+        for method in methods
+        for step in (1, 2)
+        for seed in range(1 if method == "GS" else 2)
+    )
+    figure, _ = figures.by_method(crowd, "step", ["FD-digits"])
+    (axes,) = figure.axes
+    texts = {text.get_text() for text in axes.texts}
+    assert texts == {"GS, one seed", *(f"{method}, 2 seeds" for method in methods[1:])}
+    upright = [np.asarray(line.get_data()).tolist() for line in axes.lines]
+    spread = crowd.query("method == 'CAGC' and step == 2")["value"].std()
+    bars = [y[1] - y[0] for x, y in upright if x == [2, 2]]
+    assert bars == pytest.approx([2 * spread] * 5)
+    even, _ = figures.by_method(crowd.query("method != 'GS'"), "step", ["FD-digits"])
+    assert "2 seeds" in even.axes[0].get_xlabel()
+    assert not any("seed" in text.get_text() for text in even.axes[0].texts)
+
+
 def test_a_method_without_a_spread_has_no_bar(rated):
     single = rated.query("seed == 0 or method == 'CAGC'")
     figure, _ = figures.by_method(single, "rate", ["FD-digits"])
     bars = {its.get_label(): vars(its)["has_yerr"] for its in figure.axes[0].containers}
-    assert bars == {"CAGC": True, "NICKEL & DiME": False}
+    assert bars == {"CAGC, 2 seeds": True, "NICKEL & DiME, one seed": False}
 
 
 def test_a_ranking_has_the_best_on_top_and_levels_across():
@@ -439,6 +526,22 @@ def test_a_ranking_draws_each_of_few_seeds_in_the_place_of_a_bar(seeds):
     assert inside(figure) and low < min(seeds) and max(seeds) < high
 
 
+def test_a_level_far_from_a_ranking_is_written_at_its_end():
+    table = pd.DataFrame({"method": ["teacher", "mse"], "KID": [3.0, 90.0], "sd": np.nan})
+    figure, _ = figures.ranking(table, "KID")
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["← teacher, 3.00"] and inside(figure)
+    assert axes.get_xlim()[0] > 3 * 4
+
+
+def test_methods_of_several_papers_are_told_apart():
+    methods = ["control", "NICKEL & DiME", "SDAKD", "CAGC", "DiME", "mse"]
+    assert len(set(figures.colours(methods).values())) == len(methods)
+    looks = markers(methods)
+    assert len(set(looks.values())) == len(methods) and looks["control"] == MARKERS["control"]
+    assert markers(["SDAKD", "naive"]) == {"SDAKD": "o", "naive": "s"}
+
+
 def test_equilibrium_draws_logits_at_the_end_and_over_training():
     g = torch.Generator().manual_seed(0)
     labels = ["generated p = 0.7", "real p = 0.7", "generated p = 0.9", "real p = 0.9"]
@@ -461,6 +564,11 @@ def test_equilibrium_draws_logits_at_the_end_and_over_training():
     assert "one seed" in figure.axes[-1].get_xlabel()
     shades = {to_hex(line.get_color()).upper() for line in trace.lines[:2]}
     assert len(shades) == 2 and not shades & set(figures.COLOURS.values())
+    titles = [axes.get_title(loc="left") for axes in figure.axes[::2]]
+    assert titles == ["$D_S$", "$D_T$"]
+    moved = [panels["D_S"][label].mean().item() for label in labels[::2]]
+    values = [text.get_text() for text in hist.texts if text.get_text()]
+    assert values == [f"{mean:.1f}".replace("-", "−") for mean in moved]
     far = {"D": {labels[0]: torch.full((9,), 20.0)}}
     away = pd.DataFrame([("D", labels[0], 1, -9.0)], columns=traces.columns)
     one, _, _ = figures.equilibrium(panels, traces, beside=(far, away))

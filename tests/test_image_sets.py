@@ -1,5 +1,6 @@
 """Image sets as people have them: class folders, tools' layouts, the cache's ways, devices."""
 
+import io
 import json
 import os
 import tarfile
@@ -7,9 +8,10 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ganzip import data, degrade
-from ganzip.data import DataError, decoding, load, named
+from ganzip.data import DataError, decoding, load, named, trees
 from tests.sets import noise, png, write_cifar, write_folder, write_zip
 
 pytestmark = pytest.mark.usefixtures("no_data_folder")
@@ -71,6 +73,28 @@ def test_folders_of_train_and_test_images_are_the_splits(tmp_path, end):
         assert labels_of(path) == {n: c for n, c in wanted.items() if n[:5] == "train" or held in n}
 
 
+@pytest.mark.parametrize("end", ["", ".zip"])
+@pytest.mark.parametrize("above", ["", "animals/"])
+@pytest.mark.parametrize("stray", ["preview.png", "extra/cat/1.png", "animals/new/1.png"])
+def test_images_beside_train_and_test_are_refused_not_trained_on(tmp_path, end, above, stray):
+    names = [f"{above}{part}/{c}/0.png" for part in ("train", "test") for c in ("cat", "dog")]
+    path = write(tmp_path / f"good{end}", names, **{"notes.txt": b"x"})
+    assert labels_of(path) == {name: i % 2 for i, name in enumerate(names)}
+    path = write(tmp_path / f"a{end}", [*names, stray])
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=f"{stray} is neither in {above}train/ nor .* away"):
+            load(path, split=split)
+
+
+def test_a_refused_folder_is_not_taken_from_the_cache(tmp_path, monkeypatch):
+    path = write(tmp_path / "a", ["train/cat/0.png", "test/cat/1.png", "preview.png"])
+    with monkeypatch.context() as patch:
+        patch.setattr(trees, "_check_parts", lambda *_: None)  # as of an earlier version
+        load(path, cache=tmp_path / "c")
+    with pytest.raises(DataError, match="preview.png is neither"):
+        load(path, cache=tmp_path / "c")
+
+
 def test_two_zips_number_their_classes_alike(tmp_path):
     write(tmp_path / "x-train.zip", ["cat/0.png", "dog/0.png", "emu/0.png"])
     write(tmp_path / "x-test.zip", ["emu/0.png", "dog/0.png"])
@@ -79,6 +103,80 @@ def test_two_zips_number_their_classes_alike(tmp_path):
     write(tmp_path / "x-test.zip", ["emu/0.png", "fox/0.png"])
     with pytest.raises(DataError, match="class folder fox is not among .* cat, dog, emu; rename"):
         load(tmp_path / "x-train.zip", split="test")
+
+
+# What of a folder or zip is read ------------------------------------------------------------------
+
+
+def test_links_to_folders_and_files_are_followed(tmp_path):
+    away = write(tmp_path / "away", ["0.png", "1.png", "deep/2.png"])
+    path = write(tmp_path / "a", ["cat/0.png", "dog/0.png"])
+    (path / "horse").symlink_to(away)
+    (path / "pony").symlink_to(away)  # the same once more is no loop
+    (path / "cat" / "1.png").symlink_to(away / "1.png")
+    classes = {"cat": ["0", "1"], "dog": ["0"], "horse": ["0", "1", "deep/2"]}
+    classes["pony"] = classes["horse"]
+    wanted = {f"{c}/{n}.png": i for i, c in enumerate(classes) for n in classes[c]}
+    assert labels_of(path) == wanted
+    before = load(path, cache=tmp_path / "c").fingerprint
+    write(away, ["3.png"])
+    assert load(path, cache=tmp_path / "c").fingerprint != before
+
+
+@pytest.mark.parametrize("target", ["gone", ".", "..", "../odd"])
+def test_links_that_lead_nowhere_or_round_are_named(tmp_path, target):
+    path = write(tmp_path / "a", ["cat/0.png", "cat/1.png"])
+    (path / "cat" / "odd").symlink_to(target)
+    if target == "../odd":
+        (path / "odd").symlink_to("cat/odd")
+    with pytest.raises(DataError, match=r"a/(cat/)?odd: .* expected a file.* remove it"):
+        load(path)
+
+
+@pytest.mark.parametrize("end", ["", ".zip"])
+def test_what_is_hidden_is_no_class_and_no_image(tmp_path, end):
+    names = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(2)]
+    extra = [".thumbnails/0.png", "cat/.ipynb_checkpoints/0-checkpoint.png", "cat/.x/y/0.png"]
+    path = write(tmp_path / ".sets" / f"a{end}" if not end else tmp_path / f"a{end}", names + extra)
+    assert labels_of(path) == {name: int(name[0] == "d") for name in names}
+    assert len(data.photos(path)) == 4
+
+
+@pytest.mark.parametrize("end", ["", ".zip"])
+def test_other_formats_are_read_and_what_is_not_is_told(tmp_path, capsys, end):
+    colour = noise(4, 4, 3)
+    more = {f"0/{i}.{suffix}": b"x" for suffix in ("HEIC", "heic", "txt") for i in range(2)}
+    more |= {"LICENSE": b"x", "0/.x.heic": b"x", "dataset.json": b'{"labels": null}'}
+    for suffix, kind in {"tif": "tiff", "tiff": "tiff", "gif": "gif", "jfif": "jpeg"}.items():
+        Image.fromarray(colour).save(file := io.BytesIO(), kind)
+        more[f"0/b.{suffix.upper()}"] = more[f"0/c.{suffix}"] = file.getvalue()
+    path = write(tmp_path / f"a{end}", ["0/a.png"], **more)
+    assert len(load(path)) + len(load(path, split="test")) == len(data.photos(path)) == 9
+    assert np.array_equal(data.photos(path)["0/c.tif"].permute(1, 2, 0), colour)
+    line = f"a{end}: left out are 4 .heic, 2 .txt, 1 without suffix; read are .png"
+    assert capsys.readouterr().out.count(line) == 4
+
+
+@pytest.mark.parametrize("odd", [np.float32(0.5), np.int32(70000), np.int32(-1)])
+def test_pixels_of_more_than_16_bits_are_refused_not_clipped(tmp_path, odd):
+    Image.fromarray(np.full((4, 4), odd)).save(file := io.BytesIO(), "tiff")
+    path = write(tmp_path / "a", [], **{"0.tif": file.getvalue(), "1.tif": file.getvalue()})
+    with pytest.raises(DataError, match=r"image .\.tif cannot be decoded .*expected"):
+        load(path)
+
+
+@pytest.mark.parametrize("end", ["", ".zip"])
+@pytest.mark.parametrize("above", ["top/", "top/00000/"])
+def test_dataset_json_is_found_below_the_common_folder(tmp_path, end, above):
+    names = [f"top/00000/img{i}.png" for i in range(4)]
+    wanted = {name: i % 2 for i, name in enumerate(names)}
+    index = json.dumps({"labels": [[n.removeprefix(above), c] for n, c in wanted.items()]})
+    path = write(tmp_path / f"a{end}", names, **{f"{above}dataset.json": index.encode()})
+    assert labels_of(path) == wanted
+    load(path, cache=tmp_path / "c")
+    write(tmp_path / f"a{end}", names, **{f"{above}dataset.json": b'{"labels": [["no.png", 0]]}'})
+    with pytest.raises(DataError, match=f"{above}dataset.json: .*; correct it"):
+        load(path, cache=tmp_path / "c")
 
 
 # Layouts of other tools ---------------------------------------------------------------------------

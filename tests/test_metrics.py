@@ -274,3 +274,6 @@ def test_auc():
     assert metrics.auc(real, fake) == pytest.approx(expected, rel=1e-12)
     assert metrics.auc(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 0.0])) == 1
     assert metrics.auc(torch.ones(3), torch.ones(5)) == 0.5
+    for lacking in (torch.full((3,), torch.nan), torch.empty(0)):
+        with pytest.raises(ValueError, match="scores of fake images"):
+            metrics.auc(torch.ones(3), lacking)

@@ -81,7 +81,8 @@ def test_a_run_that_is_not_complete_is_no_reference_and_its_page_says_how_far_it
 def test_faces_of_paper_b_are_drawn_from_what_the_bundle_holds(tmp_path):
     place, kept = tmp_path / "sdakd" / "night", tmp_path / "restorations.pt"
     place.mkdir(parents=True)
-    pixels = {label: torch.full((2, 3, 8, 8), 255).byte() for label in ("input, 4x", "teacher")}
+    kept_order = ("input, 4x", "teacher", "photo")
+    pixels = {label: torch.full((2, 3, 8, 8), 255).byte() for label in kept_order}
     save_sealed(kept, (["teacher"], pixels))
     with zipfile.ZipFile(place / ongoing.PACKED, "w") as out:
         out.writestr("sdakd/units/gcfsr-sdakd-c14-seed0-0/rows.csv", "")
@@ -91,4 +92,4 @@ def test_faces_of_paper_b_are_drawn_from_what_the_bundle_holds(tmp_path):
     figure = ongoing.figure_of(place)
     assert figure is not None
     ticks = [tick for axes in figure.axes for tick in axes.get_yticklabels()]
-    assert [tick.get_text() for tick in ticks] == list(pixels)
+    assert [tick.get_text() for tick in ticks] == ["enlarged input", "truth", "teacher"]

@@ -158,10 +158,13 @@ def test_numbers_of_effects_that_do_not_show_are_in_rows():
         assert re.search(rf"\b{pages.mean(night, method, C, kid, 0, network=plain)}\b", line), (
             method
         )
-    faces = ongoing.table(night).query("network == 'GCFSR'").astype({kid: float})
-    levels = dict(zip(faces["method"], faces[kid], strict=True))
-    students = faces.loc[~faces["method"].isin(["input", "teacher"]), kid]
-    assert students.max() < levels["input"]  # "all are better than the enlarged input"
+    faces = ongoing.table(night).query("network == 'GCFSR'")[["method", "width"]].to_numpy()
+    scores = {(m, C): pages.values(night, m, C, kid, network="GCFSR") for m, C in faces}
+    (costless,) = scores.pop(("input", "1"))  # "all are better than the enlarged input"
+    assert max(max(each) for each in scores.values()) < costless
+    line = next(line for line in told.splitlines() if "the teacher's share of SDAKD's lead" in line)
+    for method in ("SDAKD", "naive (C,C)", "control GT"):
+        assert pages.spread(night, method, "1/4", kid, network="GCFSR") in line
     claims = pd.read_csv(keeping.reference("nickel_dime") / "claims.csv")
     near = claims.loc[claims["claim"].str.contains("logits are nearer to 0"), "ours"]
     line = next(line for line in told.splitlines() if line.startswith("| C: logits"))
@@ -237,6 +240,20 @@ def test_what_the_texts_say_is_the_verdict_of_the_run(run):
     for pattern, verdicts in SAID[run].items():
         on = [re.search(pattern, claim) is not None for claim in claims["claim"]]
         assert claims.loc[on, "verdict"].tolist() == verdicts, pattern
+
+
+def test_what_the_texts_say_of_paper_b_at_preset_night_is_its_verdicts():
+    """README's table calls four lines significant, and says where the teacher's answers help."""
+    (night,), text = ongoing.runs_of("sdakd"), (files.repository() / "README.md").read_text()
+    told = ongoing.verdicts(night)
+    found = dict(zip(told["claim"].tolist(), told["verdict"].tolist(), strict=True))
+    assert "behind it on the second and the fourth; all four are significant" in text
+    for network, said in (("GCFSR", "supported"), ("RealESRGAN-bicubic", "contradicted")):
+        assert found[f"{network}, C = 1/4: SDAKD is better than naive (C,C)"] == said
+    assert found["RealESRGAN-bicubic, C = 1/4: SDAKD is better than control GT"] == "contradicted"
+    assert found["GCFSR, C = 1/4: SDAKD is better than control GT"] == "inconclusive"
+    (alike,) = (name for name in found if name.startswith("GCFSR, C = 1/4: SDAKD is like control"))
+    assert found[alike] == "supported"
 
 
 def test_what_is_said_of_other_widths_is_in_their_rows():

@@ -38,18 +38,20 @@ def load(
     to the centre square and resized (bicubic, antialiased) to `size` pixels; None keeps them as
     they are (digits: 16, celeba: 178). `channels` is 1 (luminance), 3 (RGB) or None (as stored;
     RGB where some are grey and some are not); transparency is composited on white, EXIF rotation is
-    not applied. A folder or zip is split 90/10 by a fixed permutation, but train/ and test/ (or
-    val/) in it, or X-train.zip and X-test.zip side by side, are the two parts. Its labels are those
-    of StyleGAN's dataset.json or, where there is none, its class folders: see
-    ``trees.class_labels``. `root` defaults to GANZIP_DATA; relative paths also start at the working
-    directory. `cache` names a folder where decoded pixels are kept and memory-mapped from; an entry
-    belongs to one state of its source (paths, bytes, modification times), and old ones are yours to
-    delete. Raises DataError.
+    not applied, and of several frames the first is taken. In a folder or zip what is hidden (.x) is
+    left out, links are followed, and a line tells how many files are no images. It is split 90/10
+    by a fixed permutation, but train/ and test/ (or val/) in it, beside which no images may lie, or
+    X-train.zip and X-test.zip side by side, are the two parts. Its labels are those of StyleGAN's
+    dataset.json or, where there is none, its class folders: see ``trees.class_labels``. `root`
+    defaults to GANZIP_DATA; relative paths also start at the working directory. `cache` names a
+    folder where decoded pixels are kept and memory-mapped from; an entry belongs to one state of
+    its source (paths, bytes, modification times), and old ones are yours to delete. Raises
+    DataError.
     """
     if split not in ("train", "test"):
         raise DataError(f"split={split!r}: expected 'train' or 'test'")
-    if size is not None and size < 1:
-        raise DataError(f"size={size}: expected a positive number of pixels, or None")
+    if size is not None and (type(size) is not int or size < 1):
+        raise DataError(f"size={size!r}: expected a positive whole number of pixels, or None")
     if channels not in (None, 1, 3):
         raise DataError(f"channels={channels}: expected 1 (grey), 3 (RGB), or None (as stored)")
     name = str(name)

@@ -150,9 +150,13 @@ def undecodable(path: Path, key: str, error: Exception) -> DataError:
 
 def prepare(image: Image.Image, size: int | None, channels: int | None) -> np.ndarray:
     """One image as uint8 (C, H, W)."""
+    if image.mode == "F":  # of a TIFF: Pillow's own conversion makes 0 to 1 black
+        raise ValueError("floating-point pixels, expected 8 or 16 bits")
     grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
     if image.mode.startswith("I"):  # 16 bits, which Pillow's own conversion clips at 255
         wide = np.asarray(image).astype(np.float64)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise ValueError("pixels of more than 16 bits, expected 0 to 65535")
         image = Image.fromarray((wide / 257).round().clip(0, 255).astype(np.uint8))
     elif "A" in image.getbands() or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")

@@ -33,7 +33,9 @@ def photos(name: str | Path = "photos", *, root: str | Path | None = None) -> Ma
     if str(name) == "photos":
         return _embedded_photos()
     path = named.find_path(str(name), "train", root)
-    _, read = trees.reader(path)
+    names, read = trees.reader(path)
+    if left := trees.left_out(names):
+        print(f"{path.name}: {left}")
     return Photos({name: partial(_decode, path, read, name) for name in trees.image_names(path)})
 
 

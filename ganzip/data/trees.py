@@ -8,8 +8,9 @@ import re
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -17,7 +18,8 @@ from PIL import Image
 from ganzip.data.decoding import Content, Source, state
 from ganzip.data.images import DataError, reason
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+INDEX = "dataset.json"
 HELD_OUT = ("test", "val", "valid", "validation")  # folders beside train/
 CLASSES = 10_000  # at most, of a folder or zip with labels
 SHARD = re.compile(r"\d{5}")  # the folders of FFHQ and of StyleGAN's zips say nothing of an image
@@ -41,13 +43,14 @@ def open_tree(
     def read() -> Content:
         names, content = reader(path)
         keys = sorted(filter(is_image, names))
+        _check_parts(path, keys)
         chosen = choose(keys) if keys else []
         if not chosen:
             seen = f"{len(keys)} images and none for this split"
             expected = f"expected {' '.join(SUFFIXES)} files, at least two to split"
             raise DataError(f"{path}: {seen}, {expected}; add images or name another folder or zip")
-        if "dataset.json" in names:
-            labels, found = _json_labels(path, content, keys), ""
+        if index := _index(names, keys):
+            labels, found = _json_labels(path, content, index, keys), ""
         else:
             known = None if classes_of in (None, path) else class_names(image_names(classes_of))
             labels, found = class_labels(path, keys, known)
@@ -55,13 +58,16 @@ def open_tree(
             [keys[i] for i in chosen],
             None if labels is None else labels[list(chosen)],
             lambda i: Image.open(io.BytesIO(content(keys[chosen[i]]))),
-            found,
+            "; ".join(filter(None, (found, left_out(names)))),
         )
 
     files = state(path, *more_files, *([] if classes_of is None else [classes_of]))
     if path.is_dir():
         listed = walk(path)
-        files += [(n, *listed[n]) for n in sorted(listed) if is_image(n) or n == "dataset.json"]
+        keys = sorted(filter(is_image, listed))
+        _check_parts(path, keys)  # here too, for the cache may hold what was once made of them
+        index = _index(listed, keys)
+        files += [(n, *listed[n]) for n in sorted(listed) if is_image(n) or n == index]
     return Source(path.name, path, files, read)
 
 
@@ -75,19 +81,37 @@ def image_names(path: Path) -> list[str]:
 
 
 def walk(path: Path) -> dict[str, tuple[int, int]]:
-    """Bytes and modification time of every file below a folder, by its name in it."""
-    found, folders = {}, [""]
+    """Bytes and modification time of every file below a folder, by its name in it.
+
+    Links are followed. What is hidden is left out. Raises DataError for a link that leads nowhere
+    or to a folder which holds it.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    folders: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(path),))]
     while folders:
-        inside = folders.pop()
+        inside, above = folders.pop()
         with os.scandir(path / inside) as entries:
             for entry in entries:
                 name = f"{inside}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(f"{name}/")
-                elif entry.is_file():
-                    stat = entry.stat()
+                if hidden(entry.name):
+                    continue
+                try:
+                    stat = entry.stat()  # of what a link leads to
+                except OSError as error:
+                    raise _bad_link(path / name, reason(error)) from error
+                if entry.is_file():
                     found[name] = (stat.st_size, stat.st_mtime_ns)
+                elif entry.is_dir():
+                    real = os.path.realpath(entry.path)
+                    if real in above:
+                        raise _bad_link(path / name, f"leads to {real}, which holds it")
+                    folders.append((f"{name}/", (*above, real)))
     return found
+
+
+def _bad_link(path: Path, found: str) -> DataError:
+    expected = "expected a file, a folder or a link to one elsewhere"
+    return DataError(f"{path}: {found}, {expected}; correct or remove it")
 
 
 def reader(path: Path) -> tuple[list[str], Read]:
@@ -112,9 +136,33 @@ def reader(path: Path) -> tuple[list[str], Read]:
 
 def is_image(name: str) -> bool:
     """Whether a file is one, by its name."""
-    # Zips made on macOS hold "__MACOSX/" entries and "._x.png", which bear no image.
-    *folders, file = name.split("/")
-    return file.lower().endswith(SUFFIXES) and file[0] != "." and "__MACOSX" not in folders
+    return name.lower().endswith(SUFFIXES) and not hidden(name)
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or a folder above it is one that tools leave for themselves."""
+    # Such as .thumbnails/ and, in zips made on macOS, "__MACOSX/" and "._x.png".
+    return any(
+        part == "__MACOSX" or (part.startswith(".") and part not in (".", ".."))
+        for part in name.split("/")
+    )
+
+
+def left_out(names: Collection[str]) -> str:
+    """How many files are neither read nor hidden, by suffix, or nothing where all are read."""
+    keys = sorted(filter(is_image, names))
+    seen = {name for name in names if not (name.endswith("/") or hidden(name))}
+    rest = seen.difference(keys, [_index(names, keys)])
+    suffixes = Counter(PurePosixPath(n).suffix.lower() or "without suffix" for n in rest)
+    listed = ", ".join(f"{n} {suffix}" for suffix, n in sorted(suffixes.items()))
+    return f"left out are {listed}; read are {' '.join(SUFFIXES)}" if listed else ""
+
+
+def _index(names: Collection[str], keys: Sequence[str]) -> str | None:
+    """The outermost dataset.json in a folder that holds all images."""
+    shared = _common([key.split("/")[:-1] for key in keys])
+    tried = ("/".join([*shared[:n], INDEX]) for n in range(len(shared) + 1))
+    return next((name for name in tried if name in names), None)
 
 
 # Which images of a set belong to the split asked for ----------------------------------------------
@@ -135,61 +183,70 @@ def by_folder_or_share(split: str) -> Choice:
     """train/ and test/ (or val/) where a set has both; else a tenth is for "test"."""
 
     def choose(keys: Sequence[str]) -> Sequence[int]:
-        folders = _inner(keys)
-        parts = _part_folders(folders)
-        if parts is None:
+        parts = _part_folders(keys)
+        if not parts:
             return part(len(keys), len(keys) // 10 or 1, split)
-        return [i for i, folder in enumerate(folders) if folder[0] == parts[split]]
+        own = parts[0] if split == "train" else parts[1]
+        return [i for i, key in enumerate(keys) if key.startswith(own)]
 
     return choose
 
 
-def _inner(keys: Sequence[str]) -> list[list[str]]:
-    """The folders of each image, below the innermost that holds all of them."""
-    return _below_common([key.split("/")[:-1] for key in keys])
+def _part_folders(keys: Sequence[str]) -> list[str]:
+    """The outermost train/ that has test/ or val/ beside it, as "set/train/", and then these."""
+    own = {tuple(key.split("/")[:-1]) for key in keys}
+    folders = {folder[:n] for folder in own for n in range(1, len(folder) + 1)}
+    above = [folder[:-1] for folder in folders if folder[-1] == "train"]
+    for place in sorted(above, key=lambda place: (len(place), place)):
+        if held := [name for name in HELD_OUT if (*place, name) in folders]:
+            return ["/".join([*place, name, ""]) for name in ("train", *held)]
+    return []
 
 
-def _below_common(folders: list[list[str]]) -> list[list[str]]:
-    shared = len(os.path.commonprefix(folders))  # noqa: RUF071 (folder by folder, of lists)
-    return [folder[shared:] for folder in folders]
+def _check_parts(path: Path, keys: Sequence[str]) -> None:
+    """Raise DataError where images lie beside train/ and test/: of which split are they?"""
+    if parts := _part_folders(keys):
+        for key in keys:
+            if not key.startswith(tuple(parts)):
+                found = f"{key} is neither in {' nor in '.join(parts)}"
+                expected = "expected all images in these, which tell the splits"
+                raise DataError(f"{path}: {found}, {expected}; move it into one or away")
 
 
-def _part_folders(folders: list[list[str]]) -> dict[str, str] | None:
-    """The folder of each split, where the outermost ones are train/ and test/, val/ or both."""
-    names = {folder[0] if folder else "" for folder in folders}
-    held = [name for name in HELD_OUT if name in names]
-    if not held or names != {"train", *held}:
-        return None
-    return {"train": "train", "test": held[0]}
+def _common(folders: list[list[str]]) -> list[str]:
+    """The folders that all paths begin with."""
+    return list(os.path.commonprefix(folders))  # noqa: RUF071 (folder by folder, of lists)
 
 
 # Labels -------------------------------------------------------------------------------------------
 
 
-def _json_labels(path: Path, read: Read, keys: list[str]) -> np.ndarray | None:
+def _json_labels(path: Path, read: Read, index: str, keys: list[str]) -> np.ndarray | None:
+    above = index.removesuffix(INDEX)
     try:
-        listed = json.loads(read("dataset.json"))["labels"]
-        label = None if listed is None else {name: operator.index(c) for name, c in listed}
+        listed = json.loads(read(index))["labels"]
+        label = None if listed is None else {above + name: operator.index(c) for name, c in listed}
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         expected = 'expected {"labels": [[file, integer], ...]} or {"labels": null}'
-        raise DataError(f"{path}: dataset.json: {reason(error)}, {expected}; correct it") from error
+        raise DataError(f"{path}: {index}: {reason(error)}, {expected}; correct it") from error
     if label is None:
         return None
     if wide := [key for key, c in label.items() if not 0 <= c < CLASSES]:
         found = f"the label of {wide[0]} is {label[wide[0]]}, expected 0 to {CLASSES - 1}"
-        raise DataError(f"{path}: dataset.json: {found}; number the classes from 0")
+        raise DataError(f"{path}: {index}: {found}; number the classes from 0")
     if odd := set(label).symmetric_difference(keys):
         found = f"{min(odd)} is {'listed but absent' if min(odd) in label else 'without a label'}"
-        raise DataError(f"{path}: dataset.json: {found}, expected a label an image; correct it")
+        raise DataError(f"{path}: {index}: {found}, expected a label an image; correct it")
     return np.array([label[key] for key in keys], np.int64)
 
 
 def _class_folders(keys: Sequence[str]) -> list[str]:
     """The outermost folder of each image that tells images apart, train/ and test/ not counted."""
-    folders = _inner(keys)
-    if _part_folders(folders):
-        folders = _below_common([folder[1:] for folder in folders])
-    return [folder[0] if folder else "" for folder in folders]
+    folders = [key.split("/")[:-1] for key in keys]
+    if parts := _part_folders(keys):
+        folders = [folder[parts[0].count("/") :] for folder in folders]
+    shared = len(_common(folders))
+    return [folder[shared] if folder[shared:] else "" for folder in folders]
 
 
 def class_names(keys: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from ganzip.units import Run, Unit, compute_once, find_units, load_network
 TABLE = {"GCFSR": "table1", "RealESRGAN": "table2", sr.PLAIN: "table2"}
 HALVES = 20  # halves of the test images, on which the distance is measured again
 SHOWN = 100  # training images whose probabilities figures 2 and 3 show
+SEEN, LARGE = 2, 64  # rows of figure 4, and pixels of an image whose third is worth enlarging
 
 
 def features_of(run: Run) -> Features:
@@ -319,7 +320,10 @@ def speedup_rows(table: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """``speed_table`` and what we timed as ``figures.speedups`` draws them."""
     ours = costs.loc[costs["quantity"] == "speed-up", ["network", "width", "value"]]
     ours = ours.rename(columns={"width": "C", "value": "ours"})
-    names = {"ours": "ours", "multiply-adds saved": "multiply-adds", "published": "published"}
+    devices = table["device"].dropna().unique()
+    timed = " and ".join("one CPU core" if d.startswith("cpu") else d for d in devices)
+    names = {"ours": f"time, {timed}", "multiply-adds saved": "multiply-adds"}
+    names["published"] = "published"
     table = table.merge(ours, on=["network", "C"], how="left")
     long = table.melt(["network", "C"], list(names), var_name="source", value_name="speedup")
     return long.assign(source=long["source"].replace(names))
@@ -336,7 +340,7 @@ CRITICS = {
 def probabilities_of(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
     """Discriminators on 100 training images: the probability of real that they give, and AUC.
 
-    Figures 2 and 3 draw the former; the latter tell a balanced D from one that has learnt nothing.
+    Figures 2 and 3 draw both; the latter tell a balanced D from one that has learnt nothing.
     """
     by_method, lines = {}, []
 
@@ -347,11 +351,12 @@ def probabilities_of(units: Sequence[Unit], root: Path) -> tuple[dict[str, Tenso
     for unit in units:
         c = unit.config
         fake, real = compute_once(unit, root, "probabilities", lambda unit=unit: both(unit))
-        by_method[CRITICS.get(c["method"], c["method"])] = fake
+        known = metrics.auc(real, fake)
+        by_method[f"{CRITICS.get(c['method'], c['method'])}\nAUC {known:.2f}"] = fake
         lines.append(
             {"network": c["network"], "method": c["method"], "D": c["disc"], "images": len(fake)}
             | {"D(student)": fake.mean().item(), "spread": fake.std().item()}
-            | {"D(truth)": real.mean().item(), "AUC": metrics.auc(real, fake)}
+            | {"D(truth)": real.mean().item(), "AUC": known}
         )
     table = pd.DataFrame(lines)
     first, *others = by_method.values()
@@ -391,7 +396,7 @@ def inputs(units: Sequence[Unit], root: Path, network: str, n: int = 7) -> dict[
 
 
 def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> Shown:
-    """Test images at the middle factor: input, truth, teacher, SDAKD's students of three sizes."""
+    """Test images of most contrast, middle factor: input, truth, teacher, three sizes of SDAKD."""
     students = {C: pick(units, network=network, method="SDAKD", C=C) for C in SIZES}
 
     def found() -> dict[str, Tensor]:
@@ -407,9 +412,11 @@ def figure4(units: Sequence[Unit], root: Path, network: str, rows: int = 3) -> S
         return shown
 
     shown = draw_once(students["1/4"], root, "test-images", found, rows)
+    best = shown["truth"].flatten(1).std(1).argsort(descending=True)[:SEEN].sort().values
+    shown = {label: images[best] for label, images in shown.items()}
     truth, side = shown["truth"], shown["truth"].shape[-1]
     zooms = [(*_busiest(image, side // 3), side // 3) for image in truth]
-    return shown, zooms, captions(shown, truth)
+    return shown, zooms if side >= LARGE else [], captions(shown, truth)
 
 
 def enlarged_photo(
@@ -447,10 +454,14 @@ def enlarged_photo(
         return shown
 
     shown = draw_once(student, root, "photo", found, (most, plainly.key))
+    shown = {k.replace("inputs\n", "inputs\nC = 1/4, "): images for k, images in shown.items()}
     truth = shown["truth"]
-    size = min(truth.shape[-2:]) // 4
+    size = min(truth.shape[-2:]) // 3
     zoom = (*_busiest(truth[0], size), size)
-    return shown, [zoom, zoom], captions(shown, truth)
+    notes = captions(shown, truth)
+    given = zip(("reduced plainly", "degraded"), notes["input, 4x"], strict=True)
+    notes["input, 4x"] = [f"{how}\n{psnr}" for how, psnr in given]
+    return shown, [zoom, zoom], notes
 
 
 def generator_of(unit: Unit, root: Path) -> nn.Module:
@@ -477,9 +488,11 @@ def _busiest(image: Tensor, size: int) -> tuple[int, int]:
 
 
 def captions(shown: Mapping[str, Tensor], truth: Tensor) -> dict[str, list[str]]:
-    """PSNR to the truth under every image of its size but itself."""
-    return {
-        name: [f"PSNR {value:.1f} dB" for value in metrics.psnr(images, truth).tolist()]
-        for name, images in shown.items()
-        if images.shape == truth.shape and not name.startswith("truth")
-    }
+    """PSNR to the truth under every image but itself; of inputs that are smaller, enlarged."""
+    found = {}
+    for name, images in shown.items():
+        if not name.startswith("truth"):
+            what = "PSNR" if images.shape == truth.shape else "bicubic"
+            values = metrics.psnr(sr.enlarge(images, truth), truth).tolist()
+            found[name] = [f"{what} {value:.1f} dB" for value in values]
+    return found

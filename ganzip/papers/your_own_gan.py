@@ -333,9 +333,12 @@ OVERVIEW = {name: name for name in ("method", "steps")}
 
 
 def best(frame: pd.DataFrame, units: Sequence[Unit]) -> Unit:
-    """The student to take: the best seed of the method that is recommended."""
-    (method, _), metric = measure.choice(frame), measure.quality(frame)
-    rows = frame.loc[(frame["method"] == method) & (frame["metric"] == metric)]
+    """The student to take: the best seed of the method that is recommended.
+
+    Where that is the start from which all began, the unit that holds it.
+    """
+    metric = measure.quality(frame)
+    rows = frame.loc[(frame["method"] == measure.taken(frame)) & (frame["metric"] == metric)]
     key = rows.sort_values("value")["unit_key"].iloc[0]
     return next(unit for unit in units if unit.key == key)
 
@@ -387,7 +390,9 @@ def pass_costs(passes: Mapping[str, Callable[[], object]], count: int) -> pd.Dat
 def card(unit: Unit, root: Path, adapter: Adapter | None = None) -> export.Card:
     """What a student's file says of it: ``export.save(path, student_of(...), card(...))``."""
     a, width = adapter or adapter_of(unit), unit.config["width"]
-    given = {"noise": bool(a.latent), "width": width, "teacher": a.name}
+    given: dict[str, Any] = {"noise": bool(a.latent), "width": width, "teacher": a.name}
+    if unit.config["method"] == "common":
+        given["method"] = "start"
     return zoo.card(unit, root, a.arguments(width), a.example(), **given)
 
 

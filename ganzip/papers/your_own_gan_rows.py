@@ -169,9 +169,9 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
         )
         why += f" {metric} does not differ significantly from the lowest mean ({alike[0]})"
     means = {m: line[metric] for m, line in lines.items()}
-    lack = shortfall({m: x for m, x in means.items() if m != "start" or not start}, best)
+    lack = shortfall(_beside(frame, means), best)
     found = [f"None is ready: {lack}"] if lack else []
-    if start and not lack and means["start"] <= means[best]:
+    if taken(frame) == "start":
         found = [f'Take ganzip.load("{start}"), from which all began: no method made it better.']
     first = "Of those trained here the first is" if found else "Take"
     found.append(f"{first} {name}: {why}; at {lines[best]['ratio']:.1f} times fewer parameters.")
@@ -195,6 +195,19 @@ def recommendation(frame: pd.DataFrame) -> list[str]:
             f"{tables.short(means[best])} after it."
         )
     return found
+
+
+def taken(frame: pd.DataFrame) -> str:
+    """The method whose student is taken; "start" where none made a trained start better."""
+    best, _ = choice(frame)
+    means = dict(zip(*(table(frame)[name] for name in ("method", quality(frame))), strict=True))
+    unchanged = first_weights(frame) and means["start"] <= means[best]
+    return "start" if unchanged and not shortfall(_beside(frame, means), best) else best
+
+
+def _beside(frame: pd.DataFrame, means: Mapping[str, float]) -> dict[str, float]:
+    """What a student is compared with: without the start where that is trained."""
+    return {m: x for m, x in means.items() if m != "start" or not first_weights(frame)}
 
 
 TRIAL = "error after the trial, "

@@ -7,10 +7,12 @@ make of the test images of their run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ from ganzip import data, degrade, export, metrics, zoo
 from ganzip.measure.images import images_of
 from ganzip.papers import sdakd_rows
 from ganzip.papers import super_resolution as sr
-from ganzip.report import figures
+from ganzip.report import figures, tables
 from ganzip.units import Run, Unit, find_units
 
 if TYPE_CHECKING:
@@ -58,16 +60,23 @@ def enlarged(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     return shown | {"truth": truth}
 
 
-def details(shown: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The squares that are shown larger, (3, 3, h, h), by name; h is smaller for the input."""
+def details(shown: Mapping[str, Tensor], height: int, width: int) -> dict[str, Tensor]:
+    """What is around the middle of the squares that are shown larger, by name.
 
-    def cut(images: Tensor) -> Tensor:
-        scale = images.shape[-1] / SIDE
-        places = [[round(n * scale) for n in zoom] for _, zoom in PLACES.values()]
-        squares = zip(images, places, strict=True)
-        return torch.stack([each[:, y : y + h, x : x + h] for each, (y, x, h) in squares])
-
-    return {name: cut(images) for name, images in shown.items()}
+    shown: images of ``SIDE`` pixels; the answers are (3, 3, height, width).
+    """
+    places = [
+        (min(max(0, y + (side - height) // 2), SIDE - height),
+         min(max(0, x + (side - width) // 2), SIDE - width))
+        for _, (y, x, side) in PLACES.values()
+    ]  # fmt: skip
+    return {
+        name: torch.stack(
+            [image[:, y : y + height, x : x + width]
+             for image, (y, x) in zip(images, places, strict=True)]
+        )
+        for name, images in shown.items()
+    }  # fmt: skip
 
 
 def restorations(units: Sequence[Unit], root: Path, n: int = 7) -> dict[str, Tensor]:
@@ -94,24 +103,49 @@ def restorations(units: Sequence[Unit], root: Path, n: int = 7) -> dict[str, Ten
 
 
 def networks() -> dict[str, nn.Module]:
-    """Students that are compared and the released teacher, by a label; none without students."""
-    # A word of the method a line: the widest label is the least width of a column.
+    """Students that are compared and the released teacher, by method; none without students."""
     kept = students()
-    found = {
-        "\n".join([*method.split(), f"C = {C}"]): kept[method, C]
-        for method in COMPARED
-        if (method, C) in kept
-    }
-    found |= {"teacher": sr.load_released("cpu")} if found else {}
-    return {f"{label}\n{metrics.params(G) / 1e6:.2f} M": G for label, G in found.items()}
+    found = {method: kept[method, C] for method in COMPARED if (method, C) in kept}
+    return found | ({"teacher": sr.load_released("cpu")} if found else {})
+
+
+def scores() -> dict[str, float]:
+    """Kernel distances by method: of the kept students and, in their run, of teacher and input."""
+    found: dict[str, float] = {}
+    for path in zoo.files("sdakd").values():
+        card, rows = export.card(path), path.parents[1] / "rows.csv"
+        if card.training["network"] == sr.PLAIN and card.training["C"] == C:
+            found[card.training["method"]] = zoo.distance(pd.DataFrame(card.metrics))[1]
+            frame = pd.read_csv(rows, keep_default_na=False) if rows.exists() else pd.DataFrame()
+            for method in ("teacher", "input") if len(frame) else ():
+                its = frame.loc[(frame["network"] == sr.PLAIN) & (frame["method"] == method)]
+                found[method] = zoo.distance(its)[1]
+    return found
 
 
 def figure() -> Figure | None:
-    """A column a network, each image over its detail, PSNR beneath; None without kept students."""
-    kept = networks()
+    """A column a network, each image over its detail, PSNR beneath; None without kept students.
+
+    The best is next to the truth, by the kernel distance that its header bears.
+    """
+    kept, distances = networks(), scores()
     if not kept:
         return None
     shown = enlarged(kept)
     del shown["input"]  # bicubic enlargement shows it better
-    captions = sdakd_rows.captions(shown, shown["truth"])
-    return figures.comparison(shown, [zoom for _, zoom in PLACES.values()], captions=captions)
+    distances["bicubic"] = distances.get("input", math.inf)
+    order = sorted(shown, key=lambda name: -distances.get(name, -1))
+    columns = {header(name, kept.get(name), distances.get(name)): shown[name] for name in order}
+    captions = sdakd_rows.captions(columns, shown["truth"])
+    return figures.comparison(columns, [zoom for _, zoom in PLACES.values()], captions=captions)
+
+
+def header(name: str, network: nn.Module | None, distance: float | None) -> str:
+    """A network's name, its C and parameters, and its kernel distance, a line each."""
+    lines = [name]
+    if network is not None:
+        size = f"{metrics.params(network) / 1e6:.2f} M"
+        lines.append(size if name == "teacher" else f"C = {C}, {size}")
+    if distance is not None and math.isfinite(distance):
+        lines.append(f"KID {tables.short(distance, 0)}")
+    return "\n".join(lines)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ganzip import data, files, parameters, processes, zoo
+from ganzip import data, export, files, parameters, processes, zoo
 from ganzip.measure import results_and_costs
 from ganzip.papers import nickel_dime, nickel_dime_rows, sdakd_claims
 from ganzip.report import bars, enlargements, figures, keeping, tables
@@ -154,14 +154,22 @@ def figure_of(place: Path) -> Figure | None:
             if not names:
                 return None
             _, pixels = read_figure_data(held.read(names[0]))
-        return figures.sample_grid({label: data.to_float(x) for label, x in pixels.items()})
+        given, *answers = pixels
+        order = [given, *(["photo"] if "photo" in answers else []), *answers]
+        name, _, factor = given.partition(", ")
+        called = {given: name, "photo": "truth"}
+        shown = {called.get(label, label): data.to_float(pixels[label]) for label in order}
+        return figures.sample_grid(shown, title=f"GCFSR, test faces, reduced {factor}")
     if place.parent.name == "dcgan_kd":
         frame = pd.read_csv(place / ROWS, keep_default_na=False)
         frame = frame.loc[frame["method"].isin(["regular", "mse"])]
         distance = frame["metric"].loc[frame["metric"].str.fullmatch("FD-[^ ]+")].unique()
         if set(frame["method"]) < {"regular", "mse"}:
             return None
-        return figures.metric_against_d(frame.astype({"width": float}), *distance)[0]
+        teacher = place / zoo.PLACE / f"{zoo.TEACHER}.safetensors"
+        d = export.card(teacher).training["d"] if teacher.exists() else None
+        frame = frame.astype({"width": float})
+        return figures.metric_against_d(frame, *distance, teacher_d=d)[0]
     found = course(place)
     if found.empty:
         return None

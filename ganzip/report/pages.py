@@ -30,6 +30,7 @@ from ganzip import export, files, metrics, papers, zoo
 from ganzip.measure.images import images_of, noise
 from ganzip.nets import dcgan
 from ganzip.papers import super_resolution as sr
+from ganzip.papers import your_own_gan_rows
 from ganzip.report import effects, enlargements, figures, keeping, ongoing, tables
 from ganzip.report.effects import tally
 
@@ -228,7 +229,7 @@ def front_figure() -> Figure:
                 _samples("dcgan_kd", dict(reversed(ALONE.items())), [f"d = {d:g}" for d in small]),
             ),
             figures.Panel(
-                "B. Real-ESRGAN, reduced photos",
+                "B. Real-ESRGAN, photos",
                 ratios(
                     B,
                     ENLARGERS,
@@ -262,12 +263,11 @@ PRUNED = {"fine-tuned": "fine-tune", "CAGC": "CAGC", "N & D": OURS}
 
 def _enlargements() -> dict[str, Tensor]:
     """Details of photos, of the enlarged input, by the teacher and by kept students of C = 1/4."""
-    networks = {label: enlargements.students()[name, "1/4"] for label, name in ENLARGERS.items()}
-    teacher = {"teacher": sr.load_released("cpu")}
-    shown = enlargements.details(enlargements.enlarged(teacher | networks))
-    return {name: shown[name] for name in (*teacher, *networks)} | {
-        "enlarged\ninput": shown["bicubic"]
-    }
+    networks = {"teacher": sr.load_released("cpu")}
+    networks |= {label: enlargements.students()[name, "1/4"] for label, name in ENLARGERS.items()}
+    shown = enlargements.enlarged(networks)
+    last = {"enlarged\ninput": shown["bicubic"]}
+    return enlargements.details({name: shown[name] for name in networks} | last, 48, 80)
 
 
 def _samples(paper: str, methods: Mapping[str, str], sizes: Sequence[str]) -> dict[str, Tensor]:
@@ -461,6 +461,8 @@ def _templates() -> jinja2.Environment:
         "notebooks": keeping.NAMES,
         "own": keeping.folder() / "your_own_gan",
         "figures": keeping.folder(),
+        "first_weights": your_own_gan_rows.first_weights,
+        "taken": your_own_gan_rows.taken,
         "dcgan_parameters": lambda d, c: metrics.params(dcgan.Generator(d, channels=c)),
     }
     return environment

@@ -170,9 +170,13 @@ def in_order(units: Iterable[Unit]) -> list[Unit]:
 def output_folder(
     root: Path, paper: str, preset: str, data: str, scale: float, seeds: int = 0
 ) -> Path:
-    """Where a notebook puts tables and figures, a folder a kind of run: cpu, cpu-mnist-x3-s3."""
+    """Where a notebook puts tables and figures, a folder a kind of run: cpu, cpu-mnist-x3-s3.
+
+    What a paper has embedded is not named; another paper may have a set of yours of that name.
+    """
     name = preset
-    if data not in ("", "digits", "photos"):
+    embedded = "digits" if paper in ("dcgan_kd", "nickel_dime") else "photos"
+    if data not in ("", embedded):
         name += "-" + "+".join(map(set_name, data.split(",")))
     if scale != 1:
         name += f"-x{scale:.15g}"

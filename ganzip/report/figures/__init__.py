@@ -9,7 +9,6 @@ from ganzip.report.figures.curves import (
     by_method,
     history,
     metric_against_d,
-    ranking,
     speedups,
     teacher_selection,
 )
@@ -28,4 +27,5 @@ from ganzip.report.figures.images import (
     interpolation,
     sample_grid,
 )
+from ganzip.report.figures.rankings import ranking
 from ganzip.report.figures.theme import COLOURS, SPARE, colours, name, save, style

@@ -11,15 +11,18 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from ganzip.report import tables
 from ganzip.report.figures.ends import name_lines
 from ganzip.report.figures.theme import (
-    ACROSS,
     DASHES,
     LEVELS,
+    LOG,
     MARKERS,
     NAMES,
+    SETS,
     SPARE,
     WIDTH,
     colours,
@@ -29,25 +32,34 @@ from ganzip.report.figures.theme import (
     kind,
     legend,
     level,
+    log_axis,
     log_ticks,
+    markers,
     name,
     style,
     subplots,
+    wants_log,
 )
 
 # --------------------------------------------------------- figures of Aguinaldo et al. (2019)
 
+SMALL = {"fontsize": 9, "color": "#333333"}  # notes in panels
 HOLLOW = {"mfc": "white", "mec": None}  # markers of published points; the edge is the line's
 
 
 @style()
 def metric_against_d(
-    frame: pd.DataFrame, metric: str, published: pd.DataFrame | None = None
+    frame: pd.DataFrame,
+    metric: str,
+    published: pd.DataFrame | None = None,
+    *,
+    teacher_d: int | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """Draw a metric against d, one line per method: mean over seeds, standard deviation, each seed.
 
-    `frame` holds rows; "teacher" and "real" are drawn as levels.  `published`, Table 1 as
-    `tables.published` gives it, gets panels of its own: its metrics are not ours.
+    `frame` holds rows; "teacher" and "real" are drawn as levels, and so is the regular GAN of
+    `teacher_d`, which is the teacher.  `published`, Table 1 as `tables.published` gives it, gets
+    panels of its own: its metrics are not ours.  Panels of one metric share the vertical axis.
     The frame returned has source, dataset, metric, method, d, mean, std, seeds.
     """
     mine = frame.loc[frame["metric"] == metric]
@@ -62,6 +74,11 @@ def metric_against_d(
         ["method", "width"], sort=False
     ):
         level(ours, method, rows["value"].mean(), f", d = {d}" if d else "")
+    if teacher_d is not None:
+        its = mine.loc[(mine["method"] == "regular") & (mine["width"].astype(str) != "")]
+        its = its.loc[its["width"].astype(float) == teacher_d]
+        level(ours, "teacher", its["value"].mean(), f", d = {teacher_d}")
+    _share_scales(panels)
     if theirs:
         legend(figure)
     else:
@@ -99,15 +116,18 @@ def teacher_selection(
     teacher = max(map(int, teachers), default=best)
     points["picked_d"] = points["teacher_d"].fillna(teacher).astype(int)
     figure, panels = _panels(points, mine)
-    for (source, data, _), (axes, its) in panels.items():
+    for (source, _, _), (axes, its) in panels.items():
         if source == "ours":
             ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5, "ms": 15}
             axes.plot(*_best(its), "o", label="best mean of ours", ls="none", **ring)
-            axes.margins(y=0.15)
         if source == "published" or len(teachers):
             d = its["picked_d"].iloc[0]
             axes.axvline(d, color="black", ls=":", lw=1.5, label="d of the teacher")
-            _title(axes, source, f"{data}, teacher d = {d}")
+            if d not in set(its["d"]):
+                where: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "rotation": 90}
+                where |= {"textcoords": "offset points", "ha": "right", "va": "top"}
+                axes.annotate("no score published", (d, 1), (-3, 0), **where, **SMALL)
+    _share_scales(panels)
     legend(figure)
     return figure, points.drop(columns="teacher_d")
 
@@ -155,8 +175,25 @@ def _panels(
     return figure, dict(zip(parts, zip(grid.flat, parts.values(), strict=False), strict=True))
 
 
-def _title(axes: Axes, source: str, text: str) -> None:
-    axes.set_title(f"{source}: {text}", fontweight="bold" if source == "ours" else "normal")
+def _title(axes: Axes, source: str, data: str) -> None:
+    text = f"{source}: {SETS.get(data, data)}"
+    axes.set_title(text, fontweight="bold" if source == "ours" else "normal")
+
+
+def _share_scales(panels: Mapping[Key, tuple[Axes, pd.DataFrame]]) -> None:
+    """Give panels of one metric one vertical axis, since they invite to compare them."""
+    for metric in dict.fromkeys(metric for _, _, metric in panels):
+        drawn = [each for (_, _, its), each in panels.items() if its == metric]
+        points = pd.concat([its for _, its in drawn])
+        for axes, _ in drawn:
+            axes.margins(y=0.1)
+        ends = [end for axes, _ in drawn for end in axes.get_ylim()]
+        for axes, _ in drawn:
+            if wants_log(metric, points["mean"]):
+                log_axis(axes, "y", points["mean"].tolist(), points["std"].tolist())
+                axes.set_ylabel(axes.get_ylabel() + LOG.replace(" (", "\n("))
+            else:
+                axes.set_ylim(min(ends), max(ends))
 
 
 def _parts(points: pd.DataFrame) -> dict[Key, pd.DataFrame]:
@@ -194,8 +231,8 @@ def _curves(
     axes.set(xlabel="d, the width", ylabel=direction(points["metric"].iloc[0]))
     picked = points["picked_d"] if "picked_d" in points else ()
     sizes = sorted({*points["d"].astype(int), *picked})
-    # Powers of two and the last only: the number of d = 48 would touch that of 64.
-    texts = [str(d) if d & (d - 1) == 0 or d == sizes[-1] else "" for d in sizes]
+    # What is no power of two is on a line below: the number of d = 48 would touch that of 64.
+    texts = [str(d) if d & (d - 1) == 0 or d == sizes[-1] else f"\n{d}" for d in sizes]
     log_ticks(axes, "x", sizes, texts, base=2)
     margin = max((sizes[-1] / sizes[0]) ** 0.05, 1.1)
     axes.set_xlim(sizes[0] / margin, sizes[-1] * margin)
@@ -259,48 +296,119 @@ def by_method(
     """Draw metrics against a column `x` of rows, a panel per metric and a line per method.
 
     Yeo et al. (2024), figures 3c and 4.  A point is the mean over seeds with the standard deviation
-    as a bar; of more than ``CROWD`` methods only the paper's own, drawn thick, has bars.  "teacher"
-    and "real" are levels.  Lines are named beside their right ends.  `left` says that `x` is in
-    percent of the multiply-adds that pruning saves: what it leaves is drawn, on a logarithmic axis.
+    as a bar; of more than ``CROWD`` methods only the paper's own, drawn thick, has bars along its
+    line, and all have one beside its end.  "teacher" and "real" are levels.  Lines are named beside
+    their right ends, with the number of their seeds where it differs.  `left` says that `x` is in
+    percent of the multiply-adds that pruning saves: what it leaves is drawn, on a logarithmic axis,
+    and with it the share p of pruned channels where rows have a width.  So is a distance that falls
+    to a third.
     The frame returned has metric, method, `x`, mean, std and seeds.
     """
     if missing := [metric for metric in metrics if metric not in set(frame["metric"])]:
         raise ValueError(f"no rows of metrics {missing}; there are {distinct(frame, 'metric')}")
     lines = frame.loc[~frame["method"].isin(list(LEVELS)) & frame["metric"].isin(list(metrics))]
     points = tables.summary(lines, ["metric", "method", x])
-    size = (WIDTH, 0.6 + 2.2 * len(metrics))
+    names, seeds = _names(points)
+    size = (WIDTH, 0.7 + 2.2 * len(metrics))
     figure, panels = subplots(*size, nrows=len(metrics), sharex=True, squeeze=False)
     for axes, metric in zip(panels.flat, metrics, strict=True):
         its = points.loc[points["metric"] == metric]
-        _methods(axes, its.assign(at=100 - its[x] if left else its[x]))
+        _methods(axes, its.assign(at=100 - its[x] if left else its[x]), names)
+        means = its["mean"].tolist()
         for method in LEVELS:
             rows = frame.loc[(frame["method"] == method) & (frame["metric"] == metric)]
             if len(rows):
-                level(axes, method, rows["value"].mean())
+                means.append(rows["value"].mean())
+                level(axes, method, means[-1])
         axes.set_title(direction(metric))
+        if wants_log(metric, means):
+            log_axis(axes, "y", means, its["std"].tolist())
+            axes.set_title(axes.get_title(loc="left") + LOG)
         if metric.startswith(("precision", "recall")):  # shares
             axes.set_ylim(bottom=0)
     last = panels.flat[-1]
-    last.set_xlabel(LEFT if left else xlabel or x)
+    at = pd.Series(100 - points[x] if left else points[x])
     if left:
-        ticks = sorted(100 - rate for rate in points[x].unique())
-        log_ticks(last, "x", ticks, [f"{tick:.2g}" for tick in ticks])
-        last.invert_xaxis()
+        pruned = _pruned(lines, x)
+        ticks = sorted(at.unique())
+        log_ticks(last, "x", ticks, [f"{tick:.2g}{pruned.get(100 - tick, '')}" for tick in ticks])
+        xlabel = LEFT + (P if pruned else "")
+    last.set_xlabel(f"{xlabel or x}\n{seeds}" if seeds else xlabel or x)
+    last.set_xlim(*_room(at, log=left, bars=len(names) if len(names) > CROWD else 0))
     name_lines(figure)
     return figure, points
 
 
-def _methods(axes: Axes, points: pd.DataFrame) -> None:
+P = "; p: share of channels pruned"
+
+
+def _names(points: pd.DataFrame) -> tuple[dict[str, str], str]:
+    """Methods by name, and what all means are over; it is in the names where it differs."""
+    counts = points.groupby("method", sort=False)["seeds"].agg(["min", "max"])
+    texts = {
+        str(method): "one seed" if high == 1 else f"{low} to {high} seeds"
+        for method, low, high in counts.itertuples()
+    } | {
+        str(method): f"{low} seeds" for method, low, high in counts.itertuples() if low == high > 1
+    }
+    if len(set(texts.values())) > 1:
+        return {method: f"{name(method)}, {text}" for method, text in texts.items()}, BARS
+    (text,) = set(texts.values())
+    every = text if text == "one seed" else f"{BARS} over {text}"
+    return {method: name(method) for method in texts}, every
+
+
+BARS = "points: means, bars: standard deviations"
+
+
+def _pruned(lines: pd.DataFrame, x: str) -> dict[float, str]:
+    """A second line for ticks, the share of pruned channels, by ``x``; none for rows without."""
+    if "width" not in lines:
+        return {}
+    both = lines.drop_duplicates(x)
+    shares = 1 - both["width"].astype(float)
+    return {rate: f"\np = {p:.2g}" for rate, p in zip(both[x], shares, strict=True)}
+
+
+def _room(at: pd.Series, *, log: bool, bars: int) -> tuple[float, float]:
+    """The limits of a horizontal axis with room for bars beside the ends of the lines."""
+    low, high = at.min(), at.max()
+    after = 0.03 + bars * APART / 72 / 5  # panels are some 5 inches wide
+    if log:  # what is left falls to the right
+        ratio = max(high / low, 1.5)
+        return high * ratio**0.04, low / ratio**after
+    span = (high - low) or 1
+    return low - 0.03 * span, high + after * span
+
+
+APART = 4.5  # points from bar to bar
+
+
+def _methods(axes: Axes, points: pd.DataFrame, names: Mapping[str, str]) -> None:
     """Draw means of a metric over the column `at`, a line per method."""
-    colour = colours(points["method"].unique())
-    for (method, shade), spare in zip(colour.items(), cycle("os^Dv<>"), strict=False):
+    colour = colours(names)
+    marker = markers(names)
+    last = (points["at"] - points["at"].iloc[-1]).abs().idxmin()
+    for n, (method, text) in enumerate(names.items(), 1):
         line = points.loc[points["method"] == method]
-        look: dict[str, Any] = {"color": shade, "marker": MARKERS.get(method, spare), "ms": 5}
-        if len(colour) > CROWD and method == OWN:
-            look |= {"lw": 2.8, "elinewidth": 1.2, "zorder": 4}
-        elif len(colour) > CROWD:
-            line, look = line.assign(std=float("nan")), look | {"lw": 1.1}
-        curve(axes, line, "at", name(method), **look)
+        look: dict[str, Any] = {"color": colour[method], "marker": marker[method], "ms": 5}
+        if len(names) > CROWD:
+            end = line.loc[line["at"] == points.loc[last, "at"]]
+            _bar(axes, end, n * APART, colour[method])
+            if method == OWN:
+                look |= {"lw": 2.8, "elinewidth": 1.2, "zorder": 4}
+            else:
+                line, look = line.assign(std=float("nan")), look | {"lw": 1.1}
+        curve(axes, line, "at", text, **look)
+
+
+def _bar(axes: Axes, end: pd.DataFrame, beside: float, colour: str) -> None:
+    """Draw the standard deviation of a line's end some points to the right of it."""
+    aside = ScaledTranslation(beside / 72, 0, axes.figure.dpi_scale_trans)
+    for at, mean, std in end[["at", "mean", "std"]].dropna().itertuples(index=False):
+        low = max(mean - std, mean / 3)  # an axis may be logarithmic
+        look: dict[str, Any] = {"color": colour, "lw": 2, "transform": axes.transData + aside}
+        axes.add_artist(Line2D([at, at], [low, mean + std], **look))
 
 
 # ---------------------------------------------------------------------------- figures of ours
@@ -329,62 +437,3 @@ def history(frame: pd.DataFrame, *, smooth: int = 1) -> tuple[Figure, pd.DataFra
         axes.set(title=player, ylabel="loss", xlabel="step")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure, frame
-
-
-FEW = 3  # seeds up to which each is drawn, in the place of a standard deviation
-
-
-@style()
-def ranking(
-    table: pd.DataFrame, metric: str, rows: pd.DataFrame | None = None
-) -> tuple[Figure, pd.DataFrame]:
-    """Draw a metric of methods, a line for each, the best on top; the axis is logarithmic.
-
-    `table` has a line per method: method, the metric's mean under its name, and its sd, NaN for one
-    seed. What no method trained (``LEVELS``, "input", "start") is drawn across all lines.
-    `rows` are those of the metric, one a seed: a method of few shows them instead of its sd.
-    The axis is linear where a value is not above 0. It returns what it draws.
-    """
-    higher = bool(tables.higher_is_better(metric))
-    ranked = table.sort_values(metric, ascending=not higher)
-    values = {} if rows is None else dict(list(rows.groupby("method")["value"]))
-    few = {method: each for method, each in values.items() if 1 < len(each) <= FEW}
-    bars = ranked["sd"].mask(ranked["method"].isin(list(few))).fillna(0)
-    lines = ranked.assign(bar=bars).loc[~ranked["method"].isin(list(ACROSS))]
-    lines = lines.reset_index(drop=True)
-    figure, axes = subplots(WIDTH, 1.0 + 0.32 * len(lines))
-    for at, (method, colour) in enumerate(colours(lines["method"]).items()):
-        look: dict[str, Any] = {"color": colour, "marker": MARKERS.get(method, "o")}
-        bar = lines["bar"][at] or None
-        axes.errorbar(lines[metric][at], at, xerr=bar, ms=8, mec="white", ls="none", **look)
-        each = few.get(method, pd.Series(dtype=float))
-        axes.plot(each, [at] * len(each), "|", color=colour, ms=14, mew=1.5)
-    for method, mean in zip(ranked["method"], ranked[metric], strict=True):
-        if method in ACROSS:
-            axes.axvline(mean, label=f"{name(method)}, {tables.short(mean)}", **ACROSS[method])
-    axes.set_yticks(range(len(lines)), [name(method) for method in lines["method"]])
-    axes.set(xlabel=direction(metric), ylim=(len(lines) - 0.5, -0.5))
-    if few:
-        axes.plot([], [], "|", color=SPARE[2], ms=14, mew=1.5, label="one seed")
-    seeds = [value for each in few.values() for value in each]
-    _log_axis(axes, list(ranked[metric]), list(bars), seeds)
-    axes.grid(axis="y")
-    legend(figure, above=True)
-    return figure, ranked.loc[:, ["method", metric, "sd"]]
-
-
-def _log_axis(
-    axes: Axes, means: Sequence[float], bars: Sequence[float], seeds: Sequence[float]
-) -> None:
-    """Make a ranking's axis logarithmic, if all is above 0, and as long as what it shows."""
-    if min([*means, *seeds]) <= 0:
-        return
-    # A bar that would reach 0 ends at a third of its mean.
-    ends = list(zip(means, bars, strict=True))
-    low = min([*(max(mean - bar, mean / 3) for mean, bar in ends), *seeds]) / 1.2
-    high = max([*(mean + bar for mean, bar in ends), *seeds]) * 1.2
-    steps = (1, 2, 3, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
-    ticks = [n * 10**k for k in range(-3, 6) for n in steps]
-    log_ticks(axes, "x", [tick for tick in ticks if low < tick < high])
-    axes.set_xlim(low, high)
-    axes.set_xlabel(f"{axes.get_xlabel()} (log scale)")

@@ -67,7 +67,8 @@ def _ends(axes: Axes) -> list[End]:
 def _write(axes: Axes, end: End, place: float) -> None:
     """Write a name at a height, a thin line leading to it from the end of its own."""
     look = {"color": end.line.get_color(), "transform": axes.transAxes, "clip_on": False}
-    axes.plot([end.x, 1.04, 1.05], [end.y, place, place], lw=0.8, **look)
+    # Level as far as the panel reaches, or leaders would cross in it.
+    axes.plot([end.x, 1, 1.04, 1.05], [end.y, end.y, place, place], lw=0.8, **look)
     mark = {"marker": end.line.get_marker(), "ms": 5, "ls": "none", "mec": "white"}
     axes.plot([1.05], [place], **mark, **look)
     weight = "bold" if end.line.get_linewidth() > 2 else "normal"  # as thick as the paper's own

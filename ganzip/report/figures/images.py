@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
 from torch import Tensor
 
-from ganzip.report.figures.theme import WIDTH, name, style, subplots
+from ganzip.report.figures.theme import WIDTH, name, style, subplots, text_width
 
 FRAME = "#D55E00"  # of details
+SMALL = 10  # points, of what stands over and under pictures
 
 
 @style()
@@ -26,15 +26,18 @@ def sample_grid(
     """Show images, a labelled row per entry.
 
     Hand every entry the images of the same z in the same order, and a column shows one z.  Images
-    of several sizes are drawn equally large.  `headers` label the columns.
+    of several sizes are drawn equally large.  `headers` label the columns; methods have the names
+    that they have in all figures.
     Raises ValueError for anything but (N, 1 or 3, H, W), and for entries of unequal N.
     """
+    images = {name(label): batch for label, batch in images.items()}
     rows = _rows(images)
     count, height, width, _ = next(iter(rows.values())).shape
-    left = _text_width(images) + 0.3
+    left = text_width(images) + 0.3
     cell = min(max((WIDTH - left) / count, 0.25), 1.0)
     pitch = max(cell * height / width, 0.22 * max(map(_lines, images))) + 0.14
-    size = (left + count * cell, len(rows) * pitch + 0.28 * bool(title) + 0.22 * bool(headers))
+    above = bool(title) * (0.08 + 0.2 * _lines(title)) + 0.22 * bool(headers)
+    size = (left + count * cell, len(rows) * pitch + above)
     figure, grid = subplots(*size, nrows=len(rows), layout="compressed", squeeze=False)
     for axes, (label, row) in zip(grid.flat, rows.items(), strict=True):
         strip(axes, label, row)
@@ -50,7 +53,8 @@ def sample_grid(
 def interpolation(images: Mapping[str, Tensor]) -> Figure:
     """Show strips of a walk between two latent codes; columns bear the share of the second code."""
     steps = len(next(iter(images.values())))
-    return sample_grid(images, headers=[f"{i / max(steps - 1, 1):.3g}" for i in range(steps)])
+    shares = [f"{i / max(steps - 1, 1):.3g}" for i in range(steps)]
+    return sample_grid(images, headers=shares, title="share of the second latent code")
 
 
 def compression_artefacts(
@@ -67,10 +71,12 @@ def compression_artefacts(
     frame = pd.DataFrame({label: s.agg(["mean", "std", "count"]) for label, s in series.items()})
     frame = frame.T.rename_axis("label").rename(columns={"count": "n_images"}).reset_index()
     spread = [f"VoL {m:.0f} ± {s:.0f}" for m, s in zip(frame["mean"], frame["std"], strict=True)]
-    labels = [f"{name(label)}\n{note}" for label, note in zip(images, spread, strict=True)]
+    # Without an adversarial share, a student goes on as it began.
+    longer = [re.sub(r"^joint, alpha 0(?=,|$)", "MSE, longer", label) for label in images]
+    labels = [f"{name(label)}\n{note}" for label, note in zip(longer, spread, strict=True)]
     rows = dict(zip(labels, images.values(), strict=True))
     counts = "-".join(f"{n:.0f}" for n in sorted({*frame["n_images"]}))
-    title = f"VoL: Variance of Laplacian, mean ± std over {counts} images"
+    title = f"VoL: Variance of Laplacian of the one seed shown,\nmean ± std over {counts} images"
     return sample_grid(rows, title=title), frame.astype({"n_images": int})
 
 
@@ -94,12 +100,13 @@ def comparison(
 
     Kaparinos and Mezaris (2025), figure 4.  `zooms` holds one square (top, left, size) per row, in
     pixels of the largest images; smaller ones, such as inputs, are drawn as large, pixel by pixel.
-    `captions` are written under the details, one per row for each of its labels: "27.1 dB".
+    Images too small to enlarge are alone, with no zooms.  `captions` are written at the bottom of
+    rows, one per row for each of its labels: "27.1 dB".
     Raises ValueError for entries of unequal N, and for squares or captions that do not fit them.
     """
     columns, notes = _rows(images), captions or {}
     count, height, width, _ = next(iter(columns.values())).shape
-    if count != len(zooms):
+    if zooms and count != len(zooms):
         raise ValueError(f"images: found {count} each, expected {len(zooms)}, as many as zooms")
     if wrong := [k for k, column in notes.items() if k not in images or len(column) != count]:
         raise ValueError(f"captions: {wrong} should be labels of images, with {count} texts")
@@ -108,22 +115,25 @@ def comparison(
             raise ValueError(f"zooms: {(top, left, size)} leaves the image of {height} x {width}")
 
     texts = [text for column in notes.values() for text in column]
-    cell = max(min(WIDTH / len(images) - 0.08, 1.8), _text_width([*images, *texts]))
-    pitch = cell * (height / width + 1) + 0.2 * max(map(_lines, texts), default=0) + 0.2
+    parts = 1 + bool(zooms)  # of a row: images, and their details
+    cell = max(min(WIDTH / len(images) - 0.08, 1.8), text_width([*images, *texts], SMALL) + 0.06)
+    pitch = cell * (height / width + parts - 1) + 0.2 * max(map(_lines, texts), default=0) + 0.2
     page = (len(images) * (cell + 0.08), count * pitch + 0.2 * max(map(_lines, images)))
-    ratios = [height / width, 1] * count
+    ratios = [height / width, 1][:parts] * count
     across = {"ncols": len(images), "height_ratios": ratios, "layout": "compressed"}
-    figure, grid = subplots(*page, nrows=2 * count, squeeze=False, **across)
+    figure, grid = subplots(*page, nrows=parts * count, squeeze=False, **across)
     for column, (label, pictures) in zip(grid.T, columns.items(), strict=True):
-        column[0].set_title(label, loc="center", fontsize=10)
-        for row, (picture, (top, left, size)) in enumerate(zip(pictures, zooms, strict=True)):
-            over, under = column[2 * row : 2 * row + 2]
+        column[0].set_title(label, loc="center", fontsize=SMALL)
+        for row, picture in enumerate(pictures):
+            over, under = column[parts * row], column[parts * row + parts - 1]
             _show(over, picture)
-            _outline(over, left, top, size)
-            _show(under, picture[top : top + size, left : left + size])
-            _outline(under, 0, 0, size)
+            if zooms:
+                top, left, size = zooms[row]
+                _outline(over, left, top, size)
+                _show(under, picture[top : top + size, left : left + size])
+                _outline(under, 0, 0, size)
             if label in notes:
-                under.set_xlabel(notes[label][row], fontsize=10)
+                under.set_xlabel(notes[label][row], fontsize=SMALL)
     figure.set_dpi(72)  # inside a notebook, which photographs at 100 would fill; files have 200
     return figure
 
@@ -177,12 +187,3 @@ def _outline(axes: Axes, left: float, top: float, size: float) -> None:
 
 def _lines(text: str) -> int:
     return text.count("\n") + 1
-
-
-def _text_width(texts: Iterable[str]) -> float:
-    """Width in inches of the longest line of some texts, in the current font."""
-    lines = [
-        line for text in texts for line in text.split("\n") if line
-    ]  # an empty one has no path
-    paths = [TextPath((0, 0), line, size=mpl.rcParams["font.size"]) for line in lines]
-    return max((path.get_extents().width for path in paths), default=0.0) / 72

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from ganzip import files
 from ganzip.report import tables
@@ -49,6 +51,7 @@ MARKERS = {
     **{"NICKEL": "P", "DiME": "X", "NICKEL & DiME": "o"},
     **{"naive": "s", "SDAKD": "o", "control": "D"},
 }
+FREE = "os^Dv<>PXhp*"  # markers
 NAMES = {
     "regular": "regular GAN",
     "letter": "regular GAN, published recipe",
@@ -60,6 +63,7 @@ NAMES = {
     "input": "enlarged input",
     "start": "student before training",
 }
+SETS = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10", "celeba": "Celeb-A"}
 LEVELS: dict[str, dict[str, Any]] = {
     "teacher": {"color": COLOURS["teacher"], "ls": "--", "lw": 1.4},
     "real": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
@@ -95,14 +99,32 @@ def save(figure: Figure, folder: str | Path, stem: str) -> Path:
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:
-    """Give every label a colour: a method its own, "joint 0.1" that of joint, others a free one."""
+    """Give every label a colour: a method its own, "joint 0.1" that of joint, others a free one.
+
+    Of methods that share a colour, each being its own paper's, all but the first of ``COLOURS``
+    get a free one.
+    """
+    return _apart(labels, COLOURS, SPARE)
+
+
+def markers(labels: Iterable[str]) -> dict[str, str]:
+    """Give every label a marker, as :func:`colours` gives colours."""
+    return _apart(labels, MARKERS, FREE)
+
+
+def _apart(labels: Iterable[str], usual: Mapping[str, str], free: Sequence[str]) -> dict[str, str]:
+    """Give every label its usual look or its kind's, or a free one if another label has that."""
     labels = list(labels)
-    own = {label: COLOURS[label] for label in labels if label in COLOURS}
-    for label in sorted(labels, key=lambda label: kind(label) not in COLOURS):
-        candidates = (COLOURS.get(kind(label), SPARE[0]), *SPARE)
-        free = [colour for colour in candidates if colour not in own.values()]
-        own.setdefault(label, free[0] if free else SPARE[len(own) % len(SPARE)])
-    return {label: own[label] for label in labels}
+    found: dict[str, str] = {}
+    for label in [label for label in usual if label in labels]:
+        if usual[label] not in found.values():
+            found[label] = usual[label]
+    for label in sorted(labels, key=lambda label: kind(label) not in usual):
+        near = [] if label in usual else [usual.get(kind(label), free[0])]
+        candidates = [*near, *free]
+        left = [look for look in candidates if look not in found.values()]
+        found.setdefault(label, left[0] if left else free[len(found) % len(free)])
+    return {label: found[label] for label in labels}
 
 
 def name(label: str) -> str:
@@ -133,12 +155,24 @@ def legend(figure: Figure, *, above: bool = False) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     single = len(figure.axes) == 1 and not above
+    # A handle with the spaces around it is 0.56 inches wide.
+    fits = sum(text_width([text], 10) + 0.56 for text in handles) < figure.get_figwidth()
     figure.legend(
         list(handles.values()),
         list(handles),
         loc="outside right upper" if single else "outside upper center",
-        ncols=1 if single else min(len(handles), 3),
+        ncols=1 if single else len(handles) if fits else min(len(handles), 3),
+        columnspacing=1.2,
     )
+
+
+def text_width(texts: Iterable[str], size: float | None = None) -> float:
+    """Width in inches of the longest line of some texts, in the current font."""
+    size = size or mpl.rcParams["font.size"]
+    # A line without letters has no path.
+    lines = [line for text in texts for line in text.split("\n") if line]
+    paths = [TextPath((0, 0), line, size=size) for line in lines]
+    return max((path.get_extents().width for path in paths), default=0.0) / 72
 
 
 def distinct(frame: pd.DataFrame, column: str) -> str:
@@ -160,6 +194,33 @@ def curve(axes: Axes, points: pd.DataFrame, x: str, label: str, **look: Any) -> 
 def level(axes: Axes, method: str, value: float, size: str = "") -> None:
     """Draw what has no size, the teacher or real images, as a horizontal line."""
     axes.axhline(value, label=f"{name(method)}{size}", **LEVELS[method])
+
+
+def wants_log(metric: str, means: Iterable[float]) -> bool:
+    """Whether a curve is seen better on a logarithmic axis: a distance that falls to a third."""
+    means = [mean for mean in means if not pd.isna(mean)]
+    return tables.higher_is_better(metric) is False and 0 < 3 * min(means) < max(means)
+
+
+def log_axis(
+    axes: Axes,
+    which: Literal["x", "y"],
+    means: Sequence[float],
+    bars: Sequence[float] = (),
+    seeds: Sequence[float] = (),
+) -> None:
+    """Make an axis logarithmic and as long as the means, bars and single seeds that it shows."""
+    # A bar that would reach 0 ends at a third of its mean.
+    ends = [(mean, 0.0 if pd.isna(bar) else bar) for mean, bar in zip(means, bars, strict=False)]
+    low = min([*(max(mean - bar, mean / 3) for mean, bar in ends), *means, *seeds]) / 1.2
+    high = max([*(mean + bar for mean, bar in ends), *means, *seeds]) * 1.2
+    steps = (1, 2, 3, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
+    ticks = [n * 10**k for k in range(-3, 6) for n in steps]
+    log_ticks(axes, which, [tick for tick in ticks if low < tick < high])
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
+
+
+LOG = " (log scale)"  # what titles and labels of such axes end with
 
 
 def log_ticks(
