@@ -107,7 +107,8 @@ def _check_device(device: str) -> str:
 def target_of(text: str) -> dict[str, float]:
     """A target as notebook 4 takes it, such as "width 0.25" or "parameters 500000", as a dict.
 
-    Raises ValueError.
+    Below 1 a number is a share of the teacher's; from 1 on it is a count or, of a latency,
+    milliseconds. Raises ValueError.
     """
     kind, _, limit = text.strip().rpartition(" ")
     try:
@@ -292,7 +293,14 @@ class Own(Plan):
 
     adapter: Name = "RealESRGAN-bicubic"
     weights: File = ""
-    target: Annotated[Text, AfterValidator(lambda text: target_of(text) and text)] = "width 0.25"
+    target: Annotated[
+        Text,
+        AfterValidator(lambda text: target_of(text) and text),
+        Field(
+            description=f"{', '.join(TARGETS)}, and a number: below 1 a share of the teacher's, "
+            "else a count, of latency milliseconds"
+        ),
+    ] = "width 0.25"
     methods: Text = "mse, SDAKD, CAGC, DiME, NICKEL & DiME"
     minutes: Minutes = 0.0
     jobs: Jobs = 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 from itertools import combinations
@@ -25,6 +26,7 @@ from ganzip.papers import your_own_gan as own
 from ganzip.papers import your_own_gan_budget as budget
 from ganzip.papers import your_own_gan_data as examples
 from ganzip.papers import your_own_gan_rows as measure
+from ganzip.train import Player
 from ganzip.units import find_units, perform, read_rows
 from tests import plans
 
@@ -216,6 +218,23 @@ def test_the_largest_width_that_fits_is_found_by_counting():
     assert 0 < own.fit_width(IMAGE, {"multiply-adds": 0.4}) < 1
 
 
+def test_a_width_by_latency_is_measured_once(tmp_path, monkeypatch):
+    """Its limit is in milliseconds, as tables show them, or a share of the teacher's."""
+
+    def seconds(nets, cond, count):
+        return {key: metrics.params(G) * next(noise) / 1e5 for key, G in nets.items()}
+
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    monkeypatch.setattr(budget.cost, "pass_seconds", seconds)
+    noise = itertools.repeat(1.0)
+    limit = metrics.params(enlarger(0.5)) / 99
+    found = [own.fit_width(IMAGE, {"latency": x}) for x in (limit, 0.5)]
+    assert metrics.params(enlarger(found[0])) == metrics.params(enlarger(0.5))
+    noise = itertools.repeat(3.0)  # the machine is busy
+    assert [own.fit_width(IMAGE, {"latency": x}) for x in (limit, 0.5)] == found
+    assert own.fit_width(dataclasses.replace(IMAGE, lr=1.0), {"latency": limit}) < found[0]
+
+
 def test_an_impossible_target_names_the_smallest_reachable():
     least = metrics.params(enlarger(1 / 64))
     with pytest.raises(AdapterError, match=f"smallest reachable is {least}") as error:
@@ -296,7 +315,6 @@ def test_a_stylegan2_of_any_file_is_a_teacher_of_its_own_sizes(tmp_path, monkeyp
     torch.save(content, path)
     assert family.fingerprint(adapter) != before
     path.write_bytes(path.read_bytes()[:999])
-    adapters.load.cache_clear()
     with pytest.raises(AdapterError, match=r"^StyleGAN2: weights .*truncated.*again$"):
         adapters.load("StyleGAN2", str(path))
 
@@ -335,6 +353,81 @@ def test_weights_are_checked_when_planning(suffix, tmp_path, monkeypatch):
     assert "is no file" in said_of(adapter)
 
 
+def test_maps_that_are_none_are_named():
+    linear = dataclasses.replace(NOISE, layers=["0", "3"])
+    assert "layer 0 gives (2, 128); expected maps" in said_of(linear)
+
+    class Both(nn.Module):
+        """An image, and something beside."""
+
+        def __init__(self, width):
+            super().__init__()
+            self.draw = painter(width)
+
+        def forward(self, z):
+            return self.draw(z), z
+
+    assert "gives a tuple" in said_of(dataclasses.replace(NOISE, generator=Both))
+
+    def perceptron(width):
+        hidden = nn.Linear(6, n := round(8 * width))
+        return nn.Sequential(hidden, nn.ReLU(), nn.Linear(n, 64), nn.Unflatten(1, (1, 8, 8)))
+
+    assert "no convolution but" in said_of(dataclasses.replace(NOISE, generator=perceptron))
+
+    def judge(width):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+
+    refused = compose.refusals(dataclasses.replace(NOISE, discriminator=judge))
+    lacking = {name for name, why in refused.items() if "d_layers=" in why}
+    assert lacking == {"DCD", "DCD modified", "GCC", "NICKEL", "NICKEL & DiME"}
+
+
+@pytest.mark.parametrize("size", [28, 48, 96])
+def test_what_a_size_that_is_no_power_of_two_forbids_is_refused(size, tmp_path, monkeypatch):
+    """And a step of all other methods can be taken."""
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+
+    def drawer(width):
+        n = max(1, round(8 * width))
+        layers = [nn.Linear(6, n * (size // 4) ** 2), nn.Unflatten(1, (n, size // 4, size // 4))]
+        for _ in range(2):
+            layers += [nn.Conv2d(n, n, 3, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2)]
+        return nn.Sequential(*layers, nn.Conv2d(n, 1, 1), nn.Tanh())
+
+    def judge(width):
+        layers = [nn.Conv2d(1, 8, 4, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 4, 2, 1), nn.ReLU()]
+        return nn.Sequential(*layers, nn.Conv2d(8, 1, size // 4))
+
+    adapter = dataclasses.replace(NOISE, generator=drawer, discriminator=judge, size=size, batch=2)
+    refused = compose.refusals(adapter)
+    assert {"ITGC", "NICKEL", "NICKEL & DiME"} == set(refused) - set(compose.refusals(NOISE))
+    assert f"gives {size // 4}x{size // 4}" in refused["NICKEL"] and str(size) in refused["ITGC"]
+    config = own.load_dataset(adapter, SHORT, 0.5, "").config
+    served = own.methods_for(adapter, ())
+    assert set(served) <= set(own.rates(adapter, config, served, "cpu"))
+
+
+def test_a_method_asks_for_the_teachers_answer_by_its_entry(tmp_path, monkeypatch):
+    """The example in CONTRIBUTING, on a generator of noise."""
+
+    def mean_image(cast):
+        g = cast.learner(cast.setup.student())
+
+        def terms(batch):
+            return {"mean": (cast.G(batch.cond).mean(0) - gan.target(batch).mean(0)).square().sum()}
+
+        return [Player("G", g, terms)]
+
+    monkeypatch.setenv("GANZIP_RUNS", str(tmp_path))
+    monkeypatch.setitem(METHODS, "mean image", compose.Method("", mean_image, by_answer=True))
+    for unit in planned(NOISE, ("mean image",)):
+        perform(unit, functools.partial(own.work, adapter=NOISE), tmp_path)
+    assert {n for n, method in METHODS.items() if method.by_answer} == {
+        "mse", "cached", "joint", "SDAKD", "mean image"
+    }  # fmt: skip
+
+
 def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):
     family.check(adapters.load("my_gan.py:adapter"))
     (tmp_path / "bad.py").write_text("1 / 0")
@@ -342,6 +435,56 @@ def test_a_file_of_ones_own_is_found_and_faults_are_named(tmp_path):
     for name, said in (faults | {f"{tmp_path / 'bad.py'}:adapter": "ZeroDivisionError"}).items():
         with pytest.raises(AdapterError, match=said):
             adapters.load(name)
+
+
+MINE = """
+import torch
+from torch import nn
+from ganzip.distil.family import Adapter
+
+STRENGTH = 0.5
+
+def soften(images):
+    return images * STRENGTH
+
+class Block(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.conv = nn.Conv2d(n, n, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.conv(x)
+
+def generator(width):
+    n = round(8 * width)
+    return nn.Sequential(nn.Conv2d(3, n, 1), Block(n), nn.Conv2d(n, 3, 1))
+
+adapter = Adapter(name="mine", generator=generator, size=8, inputs=lambda x, _: soften(x))
+"""
+CHANGES = {"x + self": "x - self", "images *": "images +", "= 0.5": "= 0.7", "soften(x))": "x)"}
+
+
+def test_a_changed_file_of_ones_own_is_read_anew_and_its_units_are_others(tmp_path):
+    """Each change has the length of a line that could be edited within a second."""
+    path, seen = tmp_path / "mine.py", set()
+    for old, new in {"": "", **CHANGES}.items():
+        path.write_text(MINE.replace(old, new) if old else MINE)
+        adapter = adapters.load(f"{path}:adapter")
+        assert adapters.load(f"{path}:adapter") is adapter
+        seen.add(family.fingerprint(adapter))
+    assert len(seen) == 1 + len(CHANGES)
+    path.write_text(f"# a remark\n\n{MINE}")
+    assert family.fingerprint(adapters.load(f"{path}:adapter")) in seen
+
+
+def test_the_code_of_an_adapter_made_in_a_notebook_decides_its_units():
+    def adapter(by, start=slicing.leading):
+        inputs = functools.partial(lambda images, draws, by: images / by, by=by)
+        return dataclasses.replace(IMAGE, inputs=inputs, starts={"mine": start})
+
+    one, again, other = (family.fingerprint(adapter(by)) for by in (2, 2, 3))
+    assert one == again != other
+    assert family.fingerprint(adapter(2, lambda wide, narrow: None)) != one
 
 
 # How methods see a generator ----------------------------------------------------------------------
@@ -434,9 +577,11 @@ def test_a_trained_start_is_not_what_costs_nothing_and_is_told_beside_the_best()
 
     def conclude(mse):
         frame = frame_of(teacher=[1.0], start=[3.0], input=[9.0], control=[8.0, 8.1], mse=mse)
-        return measure.recommendation(pd.concat([frame, pd.DataFrame([trial])], ignore_index=True))
+        whole = pd.concat([frame, pd.DataFrame([trial])], ignore_index=True)
+        return measure.taken(whole), measure.recommendation(whole)
 
-    better, worse = conclude([2.0, 2.1]), conclude([4.0, 4.1])
+    (taken, better), (left, worse) = conclude([2.0, 2.1]), conclude([4.0, 4.1])
+    assert (taken, left) == ("mse", "start")
     assert better[0].startswith("Take mse")
     assert worse[0].startswith('Take ganzip.load("sdakd/kept")') and " mse" in worse[1]
     for lines in (better, worse):

@@ -14,11 +14,12 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from ganzip import losses
+from ganzip import features, losses
 from ganzip.distil import views
 from ganzip.distil.family import Adapter
 from ganzip.distil.recipe import MASKS, PENALTY
@@ -87,14 +88,16 @@ class Method:
 
     paper: "A", "B", "C" or "". players: those of its last phase; earlier ones it trains by
     ``Cast.fit``. modules: those whose code decides its result, beside ``gan``. by_truth: whether
-    its batches are those of ``Setup.truth``. needs: what an adapter has to have, and why.
+    its batches are those of ``Setup.truth``. by_answer: whether batches of noise come with the
+    teacher's answer, ``gan.target``. needs: says what an adapter lacks; "" where it can serve.
     """
 
     paper: str
     players: Callable[[Cast], list[Player]]
     modules: tuple[ModuleType, ...] = ()
     by_truth: bool = False
-    needs: tuple[str, str] = ("", "")
+    by_answer: bool = False
+    needs: Callable[[Adapter], str] = lambda _: ""
 
 
 def distil(s: Setup, method: Method, fit: Callable[[Phase], None]) -> Trained:
@@ -126,11 +129,44 @@ def critics(nets: Mapping[str, nn.Module]) -> dict[str, gan.Network]:
 
 def refusals(adapter: Adapter) -> dict[str, str]:
     """Methods that cannot serve a generator, each with its reason in one line."""
-    return {
-        name: method.needs[1]
-        for name, method in METHODS.items()
-        if method.needs[0] and not getattr(adapter, method.needs[0])
-    }
+    return {name: why for name, method in METHODS.items() if (why := method.needs(adapter))}
+
+
+def unless(attribute: str, reason: str) -> Callable[[Adapter], str]:
+    """The reason where an adapter has no such attribute."""
+    return lambda adapter: "" if getattr(adapter, attribute) else reason
+
+
+def no_maps(adapter: Adapter) -> str:
+    """Why methods cannot look into an adapter's discriminator, if they cannot."""
+    with features.without_draws():
+        found = views.judge_layers(adapter)
+    return "" if found else "needs maps of the discriminator, which has none: name d_layers="
+
+
+def no_halves(adapter: Adapter) -> str:
+    """Why NICKEL cannot take the high frequencies of an adapter's maps, if it cannot."""
+    if why := no_maps(adapter):
+        return why
+    with features.without_draws():
+        theirs, _, shape = views.pair(adapter)
+    empty = torch.zeros(1, 1, *shape[2:])
+    try:
+        nickel_dime.high_frequency_gap(empty, empty)
+    except RuntimeError:
+        found = "x".join(map(str, shape[2:]))
+        return f"needs maps that can be halved, of 8 or 16 pixels say; {theirs} gives {found}"
+    return ""
+
+
+def no_energy(adapter: Adapter) -> str:
+    """Why ITGC has no energy of an adapter's images, if it has none."""
+    try:
+        with features.without_draws():
+            energy.Energy(adapter.size, channels=1)
+    except ValueError as error:
+        return f"needs an energy of its images, whose {error}: give the generator such a size"
+    return ""
 
 
 # Without a teacher --------------------------------------------------------------------------------
@@ -427,32 +463,38 @@ def tie(player: Player, G: nn.Module, to: Supervision) -> Player:
 
 CONTROL = "control"  # the same student on the same schedule without a teacher
 REGULAR = Method("", partial(afresh, small=False))  # teachers, GANs that students face
-NOISE = ("latent", "needs noise as input: a finite set of images is a cache already, see mse")
-STYLES = ("styles", "needs styles, by whose size it prunes")
-DIRECTIONS = ("styles", "needs directions in W, the space of styles")
-DEEPER = ("deeper", "needs a second, deeper teacher: deeper= of the adapter")
+NOISE = unless("latent", "needs noise as input: a finite set of images is a cache already, see mse")
+STYLES = unless("styles", "needs styles, by whose size it prunes")
+DIRECTIONS = unless("styles", "needs directions in W, the space of styles")
+DEEPER = unless("deeper", "needs a second, deeper teacher: deeper= of the adapter")
 METHODS = {
     CONTROL: Method("", control, by_truth=True),
-    "mse": Method("A", mse_players, (mse_joint,)),
-    "cached": Method("A", mse_players, (mse_joint,), needs=NOISE),
-    "joint": Method("A", joint_players, (mse_joint,)),
+    "mse": Method("A", mse_players, (mse_joint,), by_answer=True),
+    "cached": Method("A", mse_players, (mse_joint,), by_answer=True, needs=NOISE),
+    "joint": Method("A", joint_players, (mse_joint,), by_answer=True),
     "naive (C,1)": Method("B", partial(afresh, small=False), by_truth=True),
     "naive (C,C)": Method("B", afresh, by_truth=True),
     "OMGD": Method("B", omgd_players, (omgd,), by_truth=True, needs=DEEPER),
-    "DCD": Method("B", partial(dcd_players, modified=False), (dcd,), by_truth=True),
-    "DCD modified": Method("B", partial(dcd_players, modified=True), (dcd,), by_truth=True),
-    "SDAKD": Method("B", sdakd_players, (sdakd,)),
+    "DCD": Method("B", partial(dcd_players, modified=False), (dcd,), by_truth=True, needs=no_maps),
+    "DCD modified": Method(
+        "B", partial(dcd_players, modified=True), (dcd,), by_truth=True, needs=no_maps
+    ),
+    "SDAKD": Method("B", sdakd_players, (sdakd,), by_answer=True),
     "GS": Method("C", gs_players, (gs,), needs=STYLES),
     "CAGC": Method("C", partial(imitation, players=cagc_players, new=False), (cagc,)),
     "StyleKD": Method(
         "C", partial(imitation, players=stylekd_players, new=True), (stylekd,), needs=DIRECTIONS
     ),
-    "ITGC": Method("C", partial(imitation, players=itgc_players, new=False), (itgc,)),
-    "GCC": Method("C", gcc_players, (gcc,)),
-    "NICKEL": Method("C", partial(nickel_dime_players, nickel=True, dime=False), (nickel_dime,)),
+    "ITGC": Method(
+        "C", partial(imitation, players=itgc_players, new=False), (itgc,), needs=no_energy
+    ),
+    "GCC": Method("C", gcc_players, (gcc,), needs=no_maps),
+    "NICKEL": Method(
+        "C", partial(nickel_dime_players, nickel=True, dime=False), (nickel_dime,), needs=no_halves
+    ),
     "DiME": Method("C", partial(nickel_dime_players, nickel=False, dime=True), (nickel_dime,)),
     "NICKEL & DiME": Method(
-        "C", partial(nickel_dime_players, nickel=True, dime=True), (nickel_dime,)
+        "C", partial(nickel_dime_players, nickel=True, dime=True), (nickel_dime,), needs=no_halves
     ),
 }
 """Every method by its name, in the order of the papers."""

@@ -1,11 +1,11 @@
 """The papers' four families as adapters, and adapters by name or out of a user's file."""
 
 import dataclasses
-import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,14 +18,21 @@ from ganzip.nets.width import scaled
 from ganzip.papers import super_resolution as sr
 
 
-@lru_cache(maxsize=ADAPTERS)
 def load(named: str, weights: str = "", preset: str = "cpu") -> Adapter:
     """A family's adapter by its name, or "my_gan.py:adapter": a file and the name in it.
 
     ``weights``, a path, takes the place of the adapter's. StyleGAN2's may be any file that
     ``nets.checkpoints`` reads: all sizes are the file's. At preset smoke students of Real-ESRGAN
-    have 4 of its 23 blocks. Raises AdapterError.
+    have 4 of its 23 blocks. A file is read anew once it has changed. Raises AdapterError.
     """
+    read = [path for path in (_file_of(named), Path(weights).expanduser()) if path]
+    state = [(s.st_mtime_ns, s.st_size) for s in (p.stat() for p in read if p.is_file())]
+    return _load(named, weights, preset, tuple(state))
+
+
+@lru_cache(maxsize=ADAPTERS)
+def _load(named: str, weights: str, preset: str, state: tuple[tuple[int, int], ...]) -> Adapter:
+    """The adapter; ``state`` is that of the files it is read from."""
     if named == "StyleGAN2" and weights:
         return _released_stylegan2(weights)
     if (named, preset) == ("RealESRGAN", "smoke"):
@@ -58,20 +65,24 @@ def _tensors(path: str, which: int) -> State:
     return {} if net is None else net.state_dict()
 
 
-def _from_file(named: str) -> Adapter:
-    file, _, name = named.rpartition(":")
+def _file_of(named: str) -> Path | None:
+    """The file of "my_gan.py:adapter", from here or of the notebooks."""
+    file = named.rpartition(":")[0]
     places = [Path(file).expanduser(), files.repository() / "notebooks" / file]
-    path = next((place for place in places if file and place.is_file()), None)
+    return next((place for place in places if file and place.is_file()), None)
+
+
+def _from_file(named: str) -> Adapter:
+    (file, _, name), path = named.rpartition(":"), _file_of(named)
     if path is None:
         raise AdapterError(
             f"adapter {named!r}: expected one of {', '.join(FAMILIES)}, or file.py:name of a file "
             "that exists"
         )
-    spec = importlib.util.spec_from_file_location(f"ganzip_user_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
+    module = ModuleType(f"ganzip_user_{path.stem}")
+    module.__file__ = str(path)
+    try:  # not by an import, which may take what it kept of the file as it was a second ago
+        exec(compile(path.read_bytes(), path, "exec"), vars(module))
     except Exception as error:  # a user's file may raise anything
         raise AdapterError(f"{file}: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)

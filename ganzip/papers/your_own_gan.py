@@ -407,7 +407,7 @@ def logits(
         return {}
     a, run, c = adapter or adapter_of(unit), Run(unit, root), unit.config
     G = teacher_of(unit, root, a) if c["method"] == "common" else student_of(unit, root, a)
-    own = c["method"] not in ("mse", "cached", "common")
+    own = any(name.startswith("D.") for name in unit.weights(root))
     width = c["width"] if c["method"] in ("naive (C,C)", "SDAKD") else 1.0
     D = critic_of(unit if own else unit.needs["teacher"], root, a, width)
     if a.latent:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,8 +86,9 @@ def fit_width(adapter: Adapter, target: Mapping[str, float], device: str = "cpu"
     """The largest width, in 64ths, that fits; ``target`` is the width itself or a limit.
 
     {"width": 0.25}; {"parameters": 0.1} is a share of the teacher's, {"parameters": 500000} a
-    number; "multiply-adds" and "latency" (seconds) alike. Raises AdapterError, which names the
-    smallest reachable, where nothing fits.
+    number; "multiply-adds" and "latency" (milliseconds) alike. The width that fits a latency is
+    kept in the run folder, as another measurement would give another. Raises AdapterError, which
+    names the smallest reachable, where nothing fits.
     """
     if len(target) != 1 or next(iter(target)) not in TARGETS:
         raise AdapterError(
@@ -97,6 +99,19 @@ def fit_width(adapter: Adapter, target: Mapping[str, float], device: str = "cpu"
     if kind == "width":
         family.build(adapter, float(limit))
         return float(limit)
+    if kind != "latency":
+        return widest(adapter, kind, limit, device)
+    asked = [family.fingerprint(adapter), kind, limit, device]
+    path = kept_path("width", adapter, asked)
+    with suppress(OSError, ValueError):  # absent or torn: measured anew
+        return float(json.loads(path.read_bytes()))
+    width = widest(adapter, kind, limit, device)
+    files.write(path, json.dumps(width).encode())
+    return width
+
+
+def widest(adapter: Adapter, kind: str, limit: float, device: str) -> float:
+    """The largest width, in 64ths, whose cost of a kind is within a limit; see ``fit_width``."""
     example = adapter.example().to(device)
 
     def cost_of(G: nn.Module) -> float:
@@ -104,7 +119,7 @@ def fit_width(adapter: Adapter, target: Mapping[str, float], device: str = "cpu"
             return metrics.params(G)
         if kind == "multiply-adds":
             return metrics.macs(G.to(device), example)
-        return cost.pass_seconds({"": G.to(device)}, example, 5)[""]
+        return 1000 * cost.pass_seconds({"": G.to(device)}, example, 5)[""]
 
     def of(n: int) -> float:
         try:
@@ -124,6 +139,12 @@ def fit_width(adapter: Adapter, target: Mapping[str, float], device: str = "cpu"
     return (bisect.bisect_right(range(GRID + 1), most, lo=least + 1, key=of) - 1) / GRID
 
 
+def kept_path(what: str, adapter: Adapter, key: Sequence[Any]) -> Path:
+    """Where something that was measured is kept, so that a second call plans the same units."""
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+    return files.runs_folder() / PAPER / f"{what}-{adapter.name}-{digest}.json"
+
+
 def rates(
     adapter: Adapter, common: Mapping[str, Any], methods: Sequence[str], device: str
 ) -> dict[str, float]:
@@ -132,8 +153,7 @@ def rates(
     A step of each is taken once and its time kept in the run folder.
     """
     key = [common["networks"], common["width"], common["batch"], common["size"], device]
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-    path = files.runs_folder() / PAPER / f"rates-{adapter.name}-{digest}.json"
+    path = kept_path("rates", adapter, key)
     seconds: dict[str, float] = {}
     with suppress(OSError, ValueError):  # absent or torn: measured anew
         seconds = {str(k): float(v) for k, v in json.loads(path.read_bytes()).items()}

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ganzip import data, files, prune
 from ganzip.distil import family, views
+from ganzip.distil.compose import METHODS
 from ganzip.distil.family import Adapter
 from ganzip.distil.recipe import Recipe
 from ganzip.distil.setup import Setup, absent
@@ -164,7 +165,7 @@ def from_noise(run: Run, a: Adapter, T: nn.Module | None) -> Callable[[int], Bat
     """Noise and real images, the teacher's answer to it where the method asks for one."""
     c, device, method = run.config, run.device, run.config["method"]
     real = data.real_batches(judging.load_images(run), c["batch"], c["seed"], device)
-    asked = method in ("mse", "cached", "joint", "SDAKD", "common", "teacher")
+    asked = method in ("common", "teacher") or METHODS[method].by_answer
     last = views.four_layers(a)[-1]
     picks = None
     if T is not None and "pairs" in c:
