@@ -73,13 +73,16 @@ def claims(paper: str) -> pd.DataFrame:
     first, *others = keeping.runs_of(paper)
     table = pd.read_csv(first / "claims.csv").rename(columns={"ours": label(first)})
     tested = {label(place): pd.read_csv(place / "claims.csv") for place in others}
-    tested |= {f"{label(each)}, so far": ongoing.verdicts(each) for each in ongoing.runs_of(paper)}
+    tested |= {f"{label(each)}, so far": _so_far(each) for each in ongoing.runs_of(paper)}
     for name, its in tested.items():
         verdicts = dict(zip(map(_plain, its["claim"]), its["verdict"], strict=True))
         found = [verdicts.get(_plain(claim), "") for claim in table["claim"]]
         if any(found):
             table[name] = found
     return table
+
+
+_so_far = cache(ongoing.verdicts)  # texts ask for them again and again
 
 
 def _plain(claim: str) -> str:
@@ -449,7 +452,7 @@ def _templates() -> jinja2.Environment:
         "most_trained": most_trained,
         "ongoing": ongoing.runs_of,
         "so_far": ongoing.table,
-        "so_far_claims": ongoing.verdicts,
+        "so_far_claims": _so_far,
         "bars": ongoing.reached,
         "main_claims": lambda paper: effects.main_claims(paper, claims(paper)),
         "effects": lambda paper: effects.effects(paper, _rows(keeping.reference(paper))),
