@@ -104,6 +104,16 @@ def test_what_is_told_of_variants_is_in_their_rows(paper, metric, groups, form):
         assert form.format(mean, std) in told
 
 
+def test_numbers_of_the_kept_teacher_of_paper_c_are_in_its_rows():
+    told = (files.repository() / "DIVERGENCES.md").read_text()
+    (line,) = [line for line in told.splitlines() if line.startswith("| teacher of 10,000 steps")]
+    teachers = (keeping.folder() / "teachers" / "nickel_dime" / "units").glob("teacher-*/rows.csv")
+    (rows,) = (f for f in map(pd.read_csv, teachers) if set(f["preset"]) == {"night"})
+    found = dict(zip(rows["metric"].tolist(), rows["value"].tolist(), strict=True))
+    assert f"FD-mnist {found['FD-mnist last']:.1f} at its end" in line
+    assert f"recall {found['recall-mnist last']:.2f}" in line and set(rows["steps"]) == {10_000}
+
+
 def test_numbers_of_the_first_night_are_in_the_rows_of_its_pilots():
     told = (files.repository() / "DIVERGENCES.md").read_text()
     (line,) = [line for line in told.splitlines() if "pilots-night.csv" in line]

@@ -5,20 +5,19 @@ given. The four families of the papers are adapters too, see ``papers.adapters``
 """
 
 import dataclasses
-import dis
 import hashlib
 import inspect
 import math
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -251,24 +250,21 @@ def trained_starts(adapter: Adapter, student: nn.Module) -> dict[str, State]:
 def fingerprint(adapter: Adapter) -> str:
     """Twelve hex digits of what the networks are: modules, code, settings, all given weights.
 
-    The code of a family of ganzip's is that of its networks' own classes; of the user's it is all
-    that the adapter's functions and the networks' modules come to, see ``_code``.
+    The code of a family of ganzip's is that of its networks' own classes. Of the user's it is that
+    of all functions and modules of the adapter, and of what they call.
     """
     apart = ("weights", "d_weights", "starts", "students")
     settings = [f.name for f in dataclasses.fields(adapter) if f.name not in apart]
     values = {name: getattr(adapter, name) for name in settings}
-    text = [str({k: v for k, v in values.items() if not callable(v)})]
-    seen: dict[int, object] = {}
+    text, seen = [str({k: v for k, v in values.items() if not callable(v)})], set[object]()
     for net in (adapter.full(), adapter.generator(1.0), adapter.critic()):
         text.append(str(net))
         with suppress(OSError, TypeError):  # made by a program: its modules have to do
             text += [] if _users(type(net)) else [inspect.getsource(type(net))]
-        for kind in (kind for module in net.modules() for kind in type(module).__mro__):
-            text += _code(kind, seen) if _users(kind) else ()
-    calls = [x for x in (*values.values(), *adapter.starts.values()) if callable(x)]
-    for call in calls:
-        if (call.__module__ or "").partition(".")[0] != "ganzip":
-            text += _code(call, seen)
+        for module in net.modules():
+            text += _code(type(module), seen)
+    for call in (*values.values(), *adapter.starts.values()):
+        text += _code(call, seen)
     digest = hashlib.sha256("\n".join(text).encode())
     judge = {} if adapter.d_weights is None else adapter.d_weights()
     for state in (teacher_state(adapter) or {}, judge):
@@ -279,91 +275,46 @@ def fingerprint(adapter: Adapter) -> str:
     return digest.hexdigest()[:12]
 
 
-# Code of the user's -------------------------------------------------------------------------------
-
-KNOWN = ("ganzip", "torch", *sys.stdlib_module_names)  # packages whose code is not the user's
-PLAIN = bool | int | float | complex | str | bytes | range | Path | torch.dtype | torch.device
-
-
 def _users(thing: object) -> bool:
-    """Whether a function, class or module is the user's, and not of an installed package."""
-    name = getattr(thing, "__module__", None) or getattr(thing, "__name__", "")
-    if name == "__main__":  # whatever started it
-        return True
+    """Whether a function or class is the user's, and not of an installed package."""
+    name = getattr(thing, "__module__", None) or ""
     file = getattr(sys.modules.get(name), "__file__", None) or ""
-    return name.partition(".")[0] not in KNOWN and "-packages" not in file
+    known = ("ganzip", "torch", *sys.stdlib_module_names)
+    return name == "__main__" or (name.partition(".")[0] not in known and "-packages" not in file)
 
 
-def _code(thing: Any, seen: dict[int, object]) -> Iterator[str]:
-    """What a function, class or value comes to, and all of the user's that it refers to.
+def _code(thing: Any, seen: set[object]) -> Iterator[str]:
+    """The text of a user's function, or of a class's functions, and of all that they name.
 
-    ``seen`` holds what was met, so that each is told once, and none is freed and its id reused.
+    Values that they name are told as they are printed, without addresses.
     """
-    if thing is None or isinstance(thing, PLAIN):
-        yield repr(thing)
-    elif id(thing) not in seen:
-        seen[id(thing)] = thing
-        yield f"{type(thing).__name__} {getattr(thing, '__qualname__', '')}"
-        for part in _parts(thing):
-            yield from _code(part, seen)
+    if isinstance(thing, partial):
+        yield from _code(thing.func, seen)
+        yield _printed([thing.args, thing.keywords])
+    if (
+        not isinstance(thing, type | FunctionType | MethodType)
+        or thing in seen
+        or not _users(thing)
+    ):
+        return
+    seen.add(thing)
+    if isinstance(thing, type):
+        for part in (*thing.__bases__, *vars(thing).values()):
+            yield from _code(getattr(part, "__func__", part), seen)
+    else:
+        try:
+            yield inspect.getsource(thing)
+        except OSError:  # no file and no cell has it
+            yield thing.__code__.co_code.hex()
+        named = inspect.getclosurevars(thing)
+        for name, value in sorted({**named.globals, **named.nonlocals}.items()):
+            yield from _code(value, seen)
+            if not callable(value) and not inspect.ismodule(value):
+                yield f"{name} = {_printed(value)}"
 
 
-def _parts(thing: Any) -> Iterable[Any]:
-    """What a function, class or value is made of and refers to; nothing for a package's.
-
-    Functions are told as bytecode, which is another's in another version of Python: the text of
-    their file may have changed since they were made of it.
-    """
-    match thing:
-        case Mapping():
-            return [x for pair in thing.items() for x in pair]
-        case list() | tuple():
-            return thing
-        case set() | frozenset():
-            return sorted(map(repr, thing))
-        case Tensor():
-            flat = thing.detach().cpu().contiguous().flatten()
-            return [tuple(thing.shape), str(thing.dtype), flat.view(torch.uint8).numpy().tobytes()]
-        case np.ndarray():
-            return [thing.shape, str(thing.dtype), thing.tobytes()]
-        case nn.Module():
-            return [str(thing), type(thing), dict(thing.state_dict())]
-        case partial():
-            return [thing.func, thing.args, thing.keywords]
-        case MethodType():
-            return [thing.__func__, thing.__self__]
-        case staticmethod() | classmethod():
-            return [thing.__func__]
-        case property():
-            return [thing.fget, thing.fset]
-        case CodeType():
-            return [thing.co_code, thing.co_names, thing.co_consts]
-        case FunctionType() if _users(thing):
-            cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
-            own = [thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells]
-            return own + _named(thing.__code__, thing.__globals__)
-        case type() if _users(thing):
-            bases = [base for base in thing.__mro__[1:] if _users(base)]
-            inside = [(k, v) for k, v in vars(thing).items() if callable(v) or k[:2] != "__"]
-            return [*bases, *inside]
-        case _ if hasattr(thing, "__wrapped__"):  # such as lru_cache's
-            return [thing.__wrapped__]
-        case _ if not isinstance(thing, type | FunctionType) and _users(type(thing)):
-            return [type(thing), vars(thing) if hasattr(thing, "__dict__") else ()]
-        case _:
-            return [getattr(thing, "__module__", None)]
-
-
-def _named(code: CodeType, names: Mapping[str, Any]) -> list[Any]:
-    """The globals that code loads, of the user's modules what it names in them."""
-    steps = [x for x in dis.get_instructions(code) if x.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
-    found = [names[step.argval] for step in steps if step.argval in names]
-    modules = [x for x in found if isinstance(x, ModuleType)]
-    inside = [(m, name) for m in modules if _users(m) for name in code.co_names]
-    found = [x for x in found if not isinstance(x, ModuleType)]
-    found += [getattr(m, name) for m, name in inside if hasattr(m, name)]
-    nested = [const for const in code.co_consts if isinstance(const, CodeType)]
-    return found + [x for one in nested for x in _named(one, names)]
+def _printed(value: object) -> str:
+    return re.sub(r" at 0x\w+", "", repr(value))
 
 
 def build(adapter: Adapter, width: float) -> nn.Module:

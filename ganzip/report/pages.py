@@ -40,14 +40,6 @@ BLOCKS = ("front", "get", "papers", "found")
 FOLDED = 20  # rows; longer tables are folded
 # Columns that say how a table came about: in words where all its rows agree.
 CONDITIONS = (*tables.BUDGET, "data", "our_metric", "stands_for", "device", "threads", "passes")
-SETS = {
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "faces-lfw-112": "LFW faces",
-    "faces-ffhq-style-256": "FFHQ-style faces",
-    "photos-bsds-train": "BSDS photos",
-    "photos-bsds-test": "BSDS photos",
-}
 
 
 # What the rows say --------------------------------------------------------------------------------
@@ -59,7 +51,7 @@ def label(place: Path) -> str:
     embedded = "photos" if place.parent.name == "sdakd" else "digits"
     parts = [part.rpartition(":")[2] for part in re.split("[,;+]", its["data"]) if part]
     names = [Path(part).stem for part in parts] or [embedded]
-    sets = " and ".join(dict.fromkeys(SETS.get(name, name) for name in names))
+    sets = " and ".join(dict.fromkeys(figures.SETS.get(name, name) for name in names))
     more = [f"scale {its['scale']:g}"] * (its["scale"] != 1)
     more += [f"{its['seeds']} seeds"] * bool(its["seeds"])
     return ", ".join([its["preset"], sets, *more])
@@ -323,7 +315,7 @@ def _data(place: Path, network: str) -> str:
     rows = _rows(place)
     its = rows.loc[(rows["network"] == network) & (rows["method"] != "speed"), "dataset"]
     names = str(its.iloc[-1]).split("+")
-    return " and ".join(dict.fromkeys(SETS.get(name, name) for name in names))
+    return " and ".join(dict.fromkeys(figures.SETS.get(name, name) for name in names))
 
 
 def ratios(

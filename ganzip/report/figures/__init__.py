@@ -28,4 +28,4 @@ from ganzip.report.figures.images import (
     sample_grid,
 )
 from ganzip.report.figures.rankings import ranking
-from ganzip.report.figures.theme import COLOURS, SPARE, colours, name, save, style
+from ganzip.report.figures.theme import COLOURS, SETS, SPARE, colours, name, save

@@ -63,7 +63,16 @@ NAMES = {
     "input": "enlarged input",
     "start": "student before training",
 }
-SETS = {"mnist": "MNIST", "fashion": "Fashion-MNIST", "cifar10": "CIFAR-10", "celeba": "Celeb-A"}
+SETS = {
+    "mnist": "MNIST",
+    "fashion": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "celeba": "Celeb-A",
+    "faces-lfw-112": "LFW faces",
+    "faces-ffhq-style-256": "FFHQ-style faces",
+    "photos-bsds-train": "BSDS photos",
+    "photos-bsds-test": "BSDS photos",
+}
 LEVELS: dict[str, dict[str, Any]] = {
     "teacher": {"color": COLOURS["teacher"], "ls": "--", "lw": 1.4},
     "real": {"color": COLOURS["real"], "ls": ":", "lw": 1.8},
