@@ -227,7 +227,7 @@ def embed(executed: Path, notebook: Path, place: Path) -> None:
         "**Outputs in the repository** are those of a run with "
         f"{'the parameters above' if usual else settings}: {its['units']} networks, "
         f"{its['cpu_seconds'] / 3600:.1f} CPU hours. With the parameters above the notebook "
-        "needs no data and runs in 8 to 13 minutes on 2 cores."
+        "needs no data and runs in 8 to 20 minutes on 2 cores."
     )
     cell = nbformat.v4.new_markdown_cell(text, metadata={"tags": [REFERENCE]}, id=REFERENCE)
     at = next(i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", ()))
